@@ -1,0 +1,1 @@
+//! Resources as plain data: what an operator writes. No async, no tower.

@@ -1,0 +1,1 @@
+//! Sockets without buffers of their own, and the one sweep behind their deadlines.

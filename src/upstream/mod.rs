@@ -1,0 +1,1 @@
+//! The upstream side: endpoints, balancing, pool, client, retries.
