@@ -1,1 +1,12 @@
 //! Sockets without buffers of their own, and the one sweep behind their deadlines.
+//!
+//! Reads go into one chunk per thread and come back as shared slices, so an idle connection holds no buffer. A deadline
+//! is one number per socket; one task per owner looks at all of them four times a second and shuts down what is late,
+//! which wakes the task that waits on the socket: no timer is started or stopped on a request's path.
+mod io;
+mod stream;
+mod sweep;
+
+pub use io::{Io, Probe, Room, Transport};
+pub use stream::IoStream;
+pub use sweep::{Clock, Late, Reap, Sweep, TICK};

@@ -1,0 +1,288 @@
+//! One socket.
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::sweep::{Clock, Late, Sweep, lock};
+
+/// Bytes of one shared read chunk.
+const CHUNK: usize = 64 * 1024;
+/// Smallest room worth a read of a head.
+const HEAD_ROOM: usize = 4 * 1024;
+/// Smallest room worth a read of a body.
+const BODY_ROOM: usize = 48 * 1024;
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+
+thread_local! {
+    /// The read chunk of this thread: scratch space, empty between two reads.
+    static IN: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(CHUNK));
+}
+
+/// What a read is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// A message head: at most 4 KiB read at once are copied out of the shared chunk, so that a slow message never holds it.
+    Head,
+    /// A body: shared slices of the chunk.
+    Body,
+}
+
+/// What [`Io::poll_probe`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Bytes are waiting.
+    Data,
+    /// The peer closed or reset.
+    Closed,
+}
+
+/// The byte stream under a socket.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Transport {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix socket.
+    Unix(UnixStream),
+}
+
+/// A socket, shared between the connection that owns it and the bodies that are read from it.
+///
+/// All calls take `&self`. The lock inside is only ever met by the sweep and by a body that was moved to another task.
+pub struct Io {
+    transport: Mutex<Transport>,
+    /// Tick of the deadline in the upper 32 bits, [`Late`] in the lowest.
+    due: AtomicU64,
+    clock: Clock,
+    peer: Option<SocketAddr>,
+}
+
+impl std::fmt::Debug for Io {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Io({:?})", self.peer)
+    }
+}
+
+impl Io {
+    /// Takes a socket over and has its deadline watched. Must be called inside a tokio runtime.
+    pub fn new(transport: Transport, sweep: &Sweep) -> Arc<Self> {
+        let peer = match &transport {
+            Transport::Tcp(stream) => {
+                let _ = stream.set_nodelay(true);
+                stream.peer_addr().ok()
+            }
+            Transport::Unix(_) => None,
+        };
+        let io = Arc::new(Self {
+            transport: Mutex::new(transport),
+            due: AtomicU64::new(NEVER),
+            clock: sweep.clock().clone(),
+            peer,
+        });
+        sweep.watch(&io);
+        io
+    }
+
+    /// The other end, for TCP.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Our end, for TCP.
+    pub fn local(&self) -> Option<SocketAddr> {
+        match &*lock(&self.transport) {
+            Transport::Tcp(stream) => stream.local_addr().ok(),
+            Transport::Unix(_) => None,
+        }
+    }
+
+    /// The coarse clock of the owner's sweep.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Sets the deadline, replacing the one before. It passes between `after` and `after` + 2 [`TICK`](super::TICK)s from now.
+    pub fn arm(&self, after: Duration, late: Late) {
+        let due = u64::from(self.clock.due(after)) << 32 | u64::from(late == Late::Both);
+        self.due.store(due, Relaxed);
+    }
+
+    /// Takes the deadline away.
+    pub fn disarm(&self) {
+        self.due.store(NEVER, Relaxed);
+    }
+
+    /// Whether the deadline that is set has passed. Tells a late socket from one that the peer closed.
+    pub fn is_late(&self) -> bool {
+        let due = self.due.load(Relaxed);
+        due != NEVER && (due >> 32) as u32 <= self.clock.ticks()
+    }
+
+    /// Shuts both halves.
+    pub fn shutdown(&self) {
+        self.shut(Shutdown::Both);
+    }
+
+    /// Shuts the writing half: the peer sees the end of the stream.
+    pub fn shutdown_write(&self) {
+        self.shut(Shutdown::Write);
+    }
+
+    fn shut(&self, how: Shutdown) {
+        // An error means that the socket is shut already.
+        let _ = match &*lock(&self.transport) {
+            Transport::Tcp(stream) => SockRef::from(stream).shutdown(how),
+            Transport::Unix(stream) => SockRef::from(stream).shutdown(how),
+        };
+    }
+
+    /// Called by the sweep at each tick.
+    pub(super) fn sweep(&self, now: u32) {
+        let due = self.due.load(Relaxed);
+        if due == NEVER || (due >> 32) as u32 > now {
+            return;
+        }
+        // An owner that was woken and does not end gets the harder way two seconds later.
+        let overdue = now.saturating_sub((due >> 32) as u32);
+        if due & 1 == 1 || overdue >= 8 {
+            self.shut(Shutdown::Both);
+        } else if overdue == 0 {
+            self.shut(Shutdown::Read);
+        }
+    }
+
+    /// Reads some bytes; none at all means the end of the stream.
+    ///
+    /// A short read also clears the readiness, which saves the read that would only say that nothing is there.
+    pub fn poll_read(&self, cx: &mut Context<'_>, room: Room) -> Poll<io::Result<Bytes>> {
+        IN.with_borrow_mut(|chunk| {
+            let least = if room == Room::Head { HEAD_ROOM } else { BODY_ROOM };
+            if chunk.capacity() < least {
+                chunk.reserve(CHUNK);
+            }
+            let mut transport = lock(&self.transport);
+            let read = match &mut *transport {
+                Transport::Tcp(stream) => tokio_util::io::poll_read_buf(Pin::new(stream), cx, chunk),
+                Transport::Unix(stream) => tokio_util::io::poll_read_buf(Pin::new(stream), cx, chunk),
+            };
+            drop(transport);
+            let count = ready!(read)?;
+            if room == Room::Head && count <= HEAD_ROOM {
+                let own = Bytes::copy_from_slice(chunk);
+                chunk.clear();
+                return Poll::Ready(Ok(own));
+            }
+            Poll::Ready(Ok(chunk.split().freeze()))
+        })
+    }
+
+    /// Writes `head` and then `body` with one call; tells how many bytes of the two went.
+    pub fn poll_write(&self, cx: &mut Context<'_>, head: &[u8], body: &[u8]) -> Poll<io::Result<usize>> {
+        let mut transport = lock(&self.transport);
+        let slices = [IoSlice::new(head), IoSlice::new(body)];
+        match (&mut *transport, head.is_empty(), body.is_empty()) {
+            (Transport::Tcp(stream), _, true) => Pin::new(stream).poll_write(cx, head),
+            (Transport::Tcp(stream), true, _) => Pin::new(stream).poll_write(cx, body),
+            (Transport::Tcp(stream), ..) => Pin::new(stream).poll_write_vectored(cx, &slices),
+            (Transport::Unix(stream), _, true) => Pin::new(stream).poll_write(cx, head),
+            (Transport::Unix(stream), true, _) => Pin::new(stream).poll_write(cx, body),
+            (Transport::Unix(stream), ..) => Pin::new(stream).poll_write_vectored(cx, &slices),
+        }
+    }
+
+    /// Tells whether anything happened on a socket from which nothing is expected: bytes, or the end. Pending means that
+    /// it is quiet; the task is woken when that changes. No system call in the usual case.
+    pub fn poll_probe(&self, cx: &mut Context<'_>) -> Poll<Probe> {
+        let mut one = [std::mem::MaybeUninit::uninit()];
+        let mut one = ReadBuf::uninit(&mut one);
+        let peeked = match &mut *lock(&self.transport) {
+            Transport::Tcp(stream) => ready!(stream.poll_peek(cx, &mut one)),
+            // Unix sockets have no peek: readiness alone counts as data, and the read tells the rest.
+            Transport::Unix(stream) => ready!(stream.poll_read_ready(cx)).map(|()| 1),
+        };
+        Poll::Ready(match peeked {
+            Ok(0) | Err(_) => Probe::Closed,
+            Ok(_) => Probe::Data,
+        })
+    }
+
+    /// One poll of the reading half into a caller's buffer, for [`IoStream`](super::IoStream).
+    pub(super) fn poll_read_into(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut *lock(&self.transport) {
+            Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Transport::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair(sweep: &Sweep) -> (Arc<Io>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), async {
+            listener.accept().await.unwrap()
+        });
+        (Io::new(Transport::Tcp(accepted.0), sweep), client.unwrap())
+    }
+
+    #[tokio::test]
+    async fn reads_writes_and_probes() {
+        let sweep = Sweep::new();
+        let (io, mut client) = pair(&sweep).await;
+        assert!(poll_fn(|cx| Poll::Ready(io.poll_probe(cx))).await.is_pending());
+        client.write_all(b"hello").await.unwrap();
+        assert_eq!(poll_fn(|cx| io.poll_probe(cx)).await, Probe::Data);
+        assert_eq!(poll_fn(|cx| io.poll_read(cx, Room::Head)).await.unwrap(), "hello");
+        assert_eq!(poll_fn(|cx| io.poll_write(cx, b"ab", b"c")).await.unwrap(), 3);
+        drop(client);
+        assert_eq!(poll_fn(|cx| io.poll_probe(cx)).await, Probe::Closed);
+        assert!(!io.is_late());
+    }
+
+    #[tokio::test]
+    async fn a_late_reader_wakes_and_can_still_write() {
+        let sweep = Sweep::new();
+        let (io, mut client) = pair(&sweep).await;
+        io.arm(Duration::from_millis(1), Late::Read);
+        assert!(poll_fn(|cx| io.poll_read(cx, Room::Head)).await.unwrap().is_empty());
+        assert!(io.is_late());
+        assert_eq!(poll_fn(|cx| io.poll_write(cx, b"late", b"")).await.unwrap(), 4);
+        let mut buf = [0; 4];
+        tokio::io::AsyncReadExt::read_exact(&mut client, &mut buf).await.unwrap();
+        assert_eq!(&buf, b"late");
+    }
+
+    #[tokio::test]
+    async fn the_sweep_ends_with_its_owner() {
+        let sweep = Sweep::new();
+        let (io, _client) = pair(&sweep).await;
+        let clock = io.clock().clone();
+        drop((io, sweep));
+        let stopped_at = clock.ticks();
+        tokio::time::timeout(Duration::from_millis(900), async {
+            while clock.ticks() <= stopped_at + 1 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap_err();
+    }
+}
