@@ -1,1 +1,4 @@
 //! The gateway: snapshot in, service out.
+mod arrival;
+mod body_guard;
+mod panics;

@@ -1,0 +1,145 @@
+//! The limit and the clock of request bodies (security.md LIM-03, LIM-07).
+//!
+//! Our own listeners keep the clock themselves, by the connection's deadline. Bodies of a host's server have none, so
+//! they get a timer here.
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use crate::{Body, BodyError};
+
+/// Bytes a second that a body must bring on average, once [`GRACE`] has passed.
+const LEAST_RATE: u64 = 1024;
+/// From when on the average counts.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Puts the limit, and with `idle` the clock, around a body. `Err` when it announces too much.
+pub(crate) fn guard(body: Body, limit: u64, idle: Option<Duration>) -> Result<Body, BodyError> {
+    if body.is_empty() {
+        return Ok(body);
+    }
+    let hint = body.size_hint();
+    if hint.lower() > limit {
+        return Err(BodyError::TooLarge { limit });
+    }
+    // A body of known length cannot bring more: its framing ends it.
+    if idle.is_none() && hint.upper().is_some_and(|most| most <= limit) {
+        return Ok(body);
+    }
+    Ok(Body::stream(Guarded { inner: body, seen: 0, limit, clock: idle.map(BodyClock::new) }))
+}
+
+struct Guarded {
+    inner: Body,
+    seen: u64,
+    limit: u64,
+    clock: Option<BodyClock>,
+}
+
+impl HttpBody for Guarded {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let me = self.get_mut();
+        let frame = match Pin::new(&mut me.inner).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                if let Some(clock) = &mut me.clock {
+                    ready!(clock.poll_late(cx));
+                    return Poll::Ready(Some(Err(BodyError::Timeout)));
+                }
+                return Poll::Pending;
+            }
+        };
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            me.seen = me.seen.saturating_add(data.len() as u64);
+            if me.seen > me.limit {
+                return Poll::Ready(Some(Err(BodyError::TooLarge { limit: me.limit })));
+            }
+            if me.clock.as_mut().is_some_and(|clock| clock.is_too_slow(me.seen)) {
+                return Poll::Ready(Some(Err(BodyError::Timeout)));
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+struct BodyClock {
+    begun: Option<Instant>,
+    idle: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl BodyClock {
+    fn new(idle: Duration) -> Self {
+        Self { begun: None, idle, sleep: None }
+    }
+
+    /// Ready once no byte came for too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.begun.get_or_insert_with(Instant::now);
+        let idle = self.idle;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        sleep.as_mut().poll(cx)
+    }
+
+    /// Takes note of progress; true when it is too little on average.
+    fn is_too_slow(&mut self, seen: u64) -> bool {
+        self.sleep = None;
+        let elapsed = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        elapsed > GRACE && seen < elapsed.as_secs() * LEAST_RATE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    fn drip(pause: Duration, bytes: usize, times: usize) -> Body {
+        let frames = futures_util::stream::iter(0..times).then(move |_| async move {
+            tokio::time::sleep(pause).await;
+            Ok::<_, BodyError>(Frame::data(Bytes::from(vec![b'x'; bytes])))
+        });
+        Body::new(StreamBody::new(Box::pin(frames)))
+    }
+
+    #[tokio::test]
+    async fn sec_lim_03_counts_what_comes_not_what_is_announced() {
+        assert!(matches!(guard(Body::from("12345"), 4, None), Err(BodyError::TooLarge { limit: 4 })));
+        let body = guard(drip(Duration::ZERO, 3, 2), 5, None).unwrap();
+        assert!(matches!(body.buffer(100).await, Err(BodyError::TooLarge { limit: 5 })));
+        let body = guard(drip(Duration::ZERO, 3, 2), 6, None).unwrap();
+        assert_eq!(body.buffer(100).await.unwrap().len(), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sec_lim_07_silence_and_drips_end_a_body() {
+        let idle = Some(Duration::from_secs(15));
+        let body = guard(drip(Duration::from_secs(16), 9000, 2), u64::MAX, idle).unwrap();
+        assert!(matches!(body.buffer(usize::MAX).await, Err(BodyError::Timeout)));
+        let begun = Instant::now();
+        let body = guard(drip(Duration::from_secs(1), 1, 60), u64::MAX, idle).unwrap();
+        assert!(matches!(body.buffer(usize::MAX).await, Err(BodyError::Timeout)));
+        assert!(begun.elapsed() < Duration::from_secs(13));
+        let body = guard(drip(Duration::from_secs(14), 30_000, 4), u64::MAX, idle).unwrap();
+        assert_eq!(body.buffer(usize::MAX).await.unwrap().len(), 120_000);
+    }
+}
