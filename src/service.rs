@@ -52,6 +52,14 @@ impl Next {
         Self(Arc::new(FromFn(function)))
     }
 
+    /// A hop out of a plain function that already makes the boxed future, such as a switch between two chains.
+    pub fn from_call<F>(function: F) -> Self
+    where
+        F: Fn(Request) -> BoxFuture + Send + Sync + 'static,
+    {
+        Self(Arc::new(FromCall(function)))
+    }
+
     /// Sends a request down the chain.
     pub fn run(&self, request: Request) -> BoxFuture {
         self.0.call(request)
@@ -129,6 +137,17 @@ where
 {
     fn call(&self, request: Request) -> BoxFuture {
         Box::pin((self.0)(request))
+    }
+}
+
+struct FromCall<F>(F);
+
+impl<F> Erased for FromCall<F>
+where
+    F: Fn(Request) -> BoxFuture + Send + Sync + 'static,
+{
+    fn call(&self, request: Request) -> BoxFuture {
+        (self.0)(request)
     }
 }
 

@@ -1,4 +1,5 @@
 //! The gateway: snapshot in, service out.
 mod arrival;
 mod body_guard;
+mod chain;
 mod panics;

@@ -1,0 +1,173 @@
+//! From blocks of plugin configuration to the one list of layers of a route (plugins/index.md, "From phases to stages").
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::Value;
+
+use crate::error::{Request, Response};
+use crate::plugin::Stage;
+use crate::{Body, Next, PluginLayer};
+
+/// Decides for one request whether a block exists.
+pub(crate) type Filter = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
+
+/// One block with its place in the chain.
+#[derive(Clone)]
+pub(crate) struct Block {
+    pub(crate) place: Place,
+    pub(crate) layer: PluginLayer,
+}
+
+/// The sort key, outermost first: stage, global before route, priority downwards, name, order of writing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    stage: Stage,
+    of_route: bool,
+    priority: Reverse<i64>,
+    name: &'static str,
+    written: usize,
+}
+
+impl Place {
+    /// A plugin's place.
+    pub(crate) fn plugin(stage: Stage, global: bool, priority: i32, name: &'static str) -> Self {
+        Self { stage, of_route: !global, priority: Reverse(priority.into()), name, written: 0 }
+    }
+
+    /// The place of the `written`th `.layer(..)` of a route in code: just outside the route's Edge stage.
+    pub(crate) fn code(written: usize) -> Self {
+        Self { stage: Stage::Edge, of_route: true, priority: Reverse(i64::MAX), name: "", written }
+    }
+}
+
+/// Brings blocks into order and drops the keys.
+pub(crate) fn in_order(mut blocks: Vec<Block>) -> Vec<PluginLayer> {
+    blocks.sort_by(|a, b| a.place.cmp(&b.place));
+    blocks.into_iter().map(|block| block.layer).collect()
+}
+
+/// Puts `_meta.filter` around a layer: for requests that it does not hold for, the layer does not exist.
+pub(crate) fn filtered(layer: PluginLayer, filter: Filter) -> PluginLayer {
+    PluginLayer::from_fn(move |next| {
+        let (with, without) = (layer.wrap(next.clone()), next);
+        let filter = Arc::clone(&filter);
+        Next::from_call(move |request| if filter(&request) { with.run(request) } else { without.run(request) })
+    })
+}
+
+/// Puts `_meta.error_response` around a layer: answers of the layer itself of status 400 and above get this body.
+pub(crate) fn with_error_response(layer: PluginLayer, body: &Value) -> PluginLayer {
+    let (text, content_type) = match body {
+        Value::String(text) => (text.clone(), "text/plain; charset=utf-8"),
+        json => (format!("{json}\n"), "application/json"),
+    };
+    let text = bytes::Bytes::from(text);
+    // Answers that come from behind the layer carry this mark; one mark per block, so that nested blocks don't mix.
+    let mark = Arc::new(());
+    PluginLayer::from_fn(move |next| {
+        let mark = Arc::clone(&mark);
+        let text = text.clone();
+        let behind = {
+            let mark = Arc::clone(&mark);
+            Next::from_fn(move |request| {
+                let (mark, next) = (Arc::clone(&mark), next.clone());
+                async move {
+                    let mut response = next.run(request).await;
+                    Passed::note(&mut response, mark);
+                    response
+                }
+            })
+        };
+        let wrapped = layer.wrap(behind);
+        Next::from_fn(move |request| {
+            let (mark, text, wrapped) = (Arc::clone(&mark), text.clone(), wrapped.clone());
+            async move {
+                let mut response = wrapped.run(request).await;
+                if response.status().as_u16() >= 400 && !Passed::has(&response, &mark) {
+                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+                    *response.body_mut() = Body::from(text);
+                }
+                response
+            }
+        })
+    })
+}
+
+/// Response extension: the blocks that the response came through from behind.
+#[derive(Clone, Default)]
+struct Passed(Vec<Arc<()>>);
+
+impl Passed {
+    fn note(response: &mut Response, mark: Arc<()>) {
+        response.extensions_mut().get_or_insert_default::<Self>().0.push(mark);
+    }
+
+    fn has(response: &Response, mark: &Arc<()>) -> bool {
+        response.extensions().get::<Self>().is_some_and(|passed| passed.0.iter().any(|one| Arc::ptr_eq(one, mark)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::{reject, wire};
+
+    fn status(code: u16) -> Next {
+        Next::from_fn(move |_| async move {
+            let mut response = Response::new(Body::from("theirs"));
+            *response.status_mut() = StatusCode::from_u16(code).unwrap();
+            response
+        })
+    }
+
+    fn rejecting() -> PluginLayer {
+        PluginLayer::from_fn(|_| Next::from_fn(|_| async { reject(StatusCode::FORBIDDEN, "test", "no") }))
+    }
+
+    fn passing() -> PluginLayer {
+        PluginLayer::from_fn(|next| next)
+    }
+
+    #[test]
+    fn order_is_stage_global_priority_name() {
+        let mut places = [
+            Place::plugin(Stage::Access, false, 1, "z"),
+            Place::plugin(Stage::Edge, false, 9000, "edge"),
+            Place::plugin(Stage::Access, true, 0, "global"),
+            Place::plugin(Stage::Access, false, 2, "b"),
+            Place::plugin(Stage::Access, false, 2, "a"),
+            Place::code(1),
+            Place::code(0),
+            Place::plugin(Stage::Edge, true, 1, "global edge"),
+        ];
+        places.sort();
+        let names: Vec<_> = places.iter().map(|place| (place.name, place.written)).collect();
+        assert_eq!(
+            names,
+            [("global edge", 0), ("", 0), ("", 1), ("edge", 0), ("global", 0), ("a", 0), ("b", 0), ("z", 0)]
+        );
+    }
+
+    #[tokio::test]
+    async fn error_response_replaces_the_layers_own_answers_only() {
+        let body = serde_json::json!({"code": "slow_down"});
+        let own = with_error_response(rejecting(), &body).wrap(status(200)).run(Request::default()).await;
+        assert_eq!(own.status(), 403);
+        assert_eq!(own.body().as_bytes(), Some(&b"{\"code\":\"slow_down\"}\n"[..]));
+        let theirs = with_error_response(passing(), &body).wrap(status(503)).run(Request::default()).await;
+        assert_eq!(theirs.body().as_bytes(), Some(&b"theirs"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_filter_that_does_not_hold_removes_the_layer() {
+        let only_posts: Filter = Arc::new(|request| request.method() == http::Method::POST);
+        let chain = wire([filtered(rejecting(), only_posts)].iter(), status(200));
+        assert_eq!(chain.run(Request::default()).await.status(), 200);
+        let mut post = Request::default();
+        *post.method_mut() = http::Method::POST;
+        assert_eq!(chain.run(post).await.status(), 403);
+    }
+}
