@@ -25,18 +25,25 @@ const FORWARDING: [&str; 7] = [
 pub(crate) struct Arrival {
     /// The client: the peer, or behind trusted proxies the right-most hop that is not one.
     pub(crate) client: Option<IpAddr>,
-    /// `X-Forwarded-For` of a trusted peer, to be appended to.
-    pub(crate) forwarded_for: Option<HeaderValue>,
-    /// `X-Forwarded-Proto` of a trusted peer.
-    pub(crate) proto: Option<HeaderValue>,
-    /// `X-Forwarded-Host` of a trusted peer.
-    pub(crate) host: Option<HeaderValue>,
-    /// `X-Forwarded-Port` of a trusted peer.
-    pub(crate) port: Option<HeaderValue>,
+    /// What a trusted peer reported of the way before it.
+    pub(crate) reported: Option<Box<Reported>>,
     /// The forwarding fields as received, for `original_x_forwarded_*`.
     pub(crate) original: Option<Box<HeaderMap>>,
     /// How often the request has passed this gateway before.
     pub(crate) passes: u32,
+}
+
+/// What a trusted proxy reported.
+#[derive(Debug, Default)]
+pub(crate) struct Reported {
+    /// `X-Forwarded-For`, to be appended to.
+    pub(crate) forwarded_for: Option<HeaderValue>,
+    /// `X-Forwarded-Proto`.
+    pub(crate) proto: Option<HeaderValue>,
+    /// `X-Forwarded-Host`.
+    pub(crate) host: Option<HeaderValue>,
+    /// `X-Forwarded-Port`.
+    pub(crate) port: Option<HeaderValue>,
 }
 
 /// Takes protected fields off `headers`.
@@ -79,13 +86,16 @@ impl Arrival {
             }
         }
         if from_proxy {
-            self.forwarded_for = joined(&original, "x-forwarded-for");
-            if let Some(list) = self.forwarded_for.as_ref().and_then(|value| value.to_str().ok()) {
+            let reported = Reported {
+                forwarded_for: joined(&original, "x-forwarded-for"),
+                proto: one_token(&original, "x-forwarded-proto"),
+                host: one_token(&original, "x-forwarded-host"),
+                port: one_token(&original, "x-forwarded-port"),
+            };
+            if let Some(list) = reported.forwarded_for.as_ref().and_then(|value| value.to_str().ok()) {
                 self.client = right_most_untrusted(list, trusted).or(self.client);
             }
-            self.proto = one_token(&original, "x-forwarded-proto");
-            self.host = one_token(&original, "x-forwarded-host");
-            self.port = one_token(&original, "x-forwarded-port");
+            self.reported = Some(Box::new(reported));
         }
         self.original = Some(Box::new(original));
     }
@@ -222,7 +232,7 @@ mod tests {
         let (map, arrival) = run(&fields, &[]);
         assert_eq!(map.len(), 1);
         assert_eq!(arrival.client, Some("10.0.0.9".parse().unwrap()));
-        assert!(arrival.forwarded_for.is_none() && arrival.proto.is_none());
+        assert!(arrival.reported.is_none());
         assert_eq!(arrival.original.unwrap()["x-forwarded-for"], "1.1.1.1");
     }
 
@@ -238,10 +248,10 @@ mod tests {
         ] {
             let (_, arrival) = run(&[("x-forwarded-for", list), ("x-forwarded-proto", "https")], &["10.0.0.0/8"]);
             assert_eq!(arrival.client, Some(client.parse().unwrap()), "{list}");
-            assert_eq!(arrival.proto.unwrap(), "https");
+            assert_eq!(arrival.reported.unwrap().proto.unwrap(), "https");
         }
         let (_, arrival) = run(&[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.1.1.1")], &["10.0.0.0/8"]);
-        assert_eq!(arrival.forwarded_for.unwrap(), "6.6.6.6, 1.1.1.1");
+        assert_eq!(arrival.reported.unwrap().forwarded_for.unwrap(), "6.6.6.6, 1.1.1.1");
         assert_eq!(arrival.client, Some("1.1.1.1".parse().unwrap()));
     }
 
