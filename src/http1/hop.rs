@@ -1,0 +1,180 @@
+//! Which fields belong to one hop (RFC 9110 §7.6.1; security.md HOP-01, HOP-02).
+use http::HeaderMap;
+use http::header::{CONNECTION, HeaderName};
+
+/// Whether a field is for one hop only, whatever `Connection` says. `name` in any case.
+pub(super) fn is_hop(name: &[u8]) -> bool {
+    let known: &[&[u8]] = match name.len() {
+        2 => &[b"te"],
+        7 => &[b"upgrade", b"trailer"],
+        10 => &[b"connection", b"keep-alive"],
+        14 => &[b"http2-settings"],
+        16 => &[b"proxy-connection"],
+        17 => &[b"transfer-encoding"],
+        19 => &[b"proxy-authorization"],
+        _ => return false,
+    };
+    known.iter().any(|hop| name.eq_ignore_ascii_case(hop))
+}
+
+/// Whether `Connection` may not take the field away: it goes from end to end, so naming it is a mistake or an attack.
+fn is_end_to_end(name: &str) -> bool {
+    const NAMES: [&str; 60] = [
+        "accept",
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "accept-ranges",
+        "access-control-request-headers",
+        "access-control-request-method",
+        "age",
+        "allow",
+        "authorization",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-location",
+        "content-range",
+        "content-security-policy",
+        "content-type",
+        "cookie",
+        "date",
+        "etag",
+        "expect",
+        "expires",
+        "forwarded",
+        "from",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "last-modified",
+        "link",
+        "location",
+        "max-forwards",
+        "origin",
+        "pragma",
+        "proxy-authenticate",
+        "range",
+        "referer",
+        "refresh",
+        "retry-after",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-protocol",
+        "sec-websocket-version",
+        "server",
+        "set-cookie",
+        "strict-transport-security",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "vary",
+        "via",
+        "warning",
+        "www-authenticate",
+        "x-api-key",
+        "x-userinfo",
+    ];
+    const PREFIXES: [&str; 6] =
+        ["x-forwarded-", "x-real-", "x-request-", "x-consumer-", "x-credential-", "access-control-"];
+    NAMES.binary_search(&name).is_ok() || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The comma-separated tokens of a field value.
+pub(super) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+/// Removes the fields that a `Connection` value names, unless they go from end to end.
+pub(super) fn remove_named(headers: &mut HeaderMap, connection: &[u8]) {
+    for token in tokens(connection) {
+        if let Ok(name) = HeaderName::from_bytes(token)
+            && !is_end_to_end(name.as_str())
+        {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Takes off what belongs to the hop that the message came on: the fixed list, and what `Connection` names.
+///
+/// For messages of a host's own server; the parsers of this module never put such fields into a map. A `te` field stays
+/// when it is exactly `trailers`. Fields that go from end to end, such as `Host`, `Authorization` or `X-Forwarded-For`,
+/// stay even when `Connection` names them.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
+    for value in &named {
+        remove_named(headers, value.as_bytes());
+    }
+    let trailers = headers.get(http::header::TE).is_some_and(|te| te == "trailers");
+    for name in
+        ["upgrade", "trailer", "connection", "keep-alive", "http2-settings", "proxy-connection", "transfer-encoding"]
+    {
+        headers.remove(name);
+    }
+    headers.remove(http::header::PROXY_AUTHORIZATION);
+    if !trailers {
+        headers.remove(http::header::TE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn sec_hop_01_the_fixed_list_and_named_fields_go() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "connection",
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "http2-settings",
+            "proxy-authorization",
+            "x-secret",
+            "x-other",
+            "x-kept",
+        ] {
+            headers.insert(name, HeaderValue::from_static("x-secret"));
+        }
+        headers.append("connection", HeaderValue::from_static("close,X-Other"));
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-kept"]);
+        headers.insert("te", HeaderValue::from_static("trailers"));
+        strip_hop_by_hop(&mut headers);
+        assert!(headers.contains_key("te"));
+    }
+
+    #[test]
+    fn sec_hop_02_connection_cannot_name_end_to_end_fields() {
+        let names = ["host", "content-length", "authorization", "cookie", "x-forwarded-for", "x-real-ip", "via"];
+        let mut headers = HeaderMap::new();
+        headers.insert("connection", HeaderValue::from_static("Host, content-length,Authorization, cookie"));
+        headers.append("connection", HeaderValue::from_static("X-Forwarded-For, x-real-ip, Via"));
+        for name in names {
+            headers.insert(name, HeaderValue::from_static("1"));
+        }
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers.len(), names.len());
+    }
+
+    #[test]
+    fn the_list_can_be_searched() {
+        for name in ["accept", "host", "x-userinfo", "etag", "traceparent", "sec-websocket-key"] {
+            assert!(is_end_to_end(name), "{name}");
+        }
+        assert!(!is_end_to_end("x-secret"));
+    }
+}
