@@ -1,0 +1,35 @@
+"""The figures that the project holds itself to, judged by the rounds of one run."""
+from .statistics import interval, median, ratios, show
+
+# (run, sentence, key, subject, base or None, limit). A base makes it a ratio within the round, else it is a plain value.
+FIGURES = [
+    ("h1", "CPU per request, tollgate / nginx", "cpu", "tollgate", "nginx", 0.97),
+    ("h1", "CPU per request, gateway in a hyper server / nginx", "cpu", "embedded", "nginx", 1.05),
+    ("h1hdr", "CPU per request with 11 fields, tollgate / nginx", "cpu", "tollgate", "nginx", 0.97),
+    ("routes", "CPU per request, 10,000 prefix routes / 10", "cpu", "tollgate@routes10000", "tollgate@routes10", 1.03),
+    ("body10m", "CPU per MiB, tollgate / plain hyper", "per_mib", "tollgate", "hyper", 1.05),
+    ("conns5000", "bytes of memory per idle connection", "per_connection", "tollgate", None, 2048),
+    ("conns5000", "memory with as many connections once more / the first time", "again", "tollgate", None, 1.05),
+    ("reload", "p99, a reload every 10 ms / none", "p99", "reload", "steady", 1.2),
+    ("reload", "failed requests", "errors", "reload", None, 0),
+    ("reload", "closed connections", "closed", "reload", None, 0),
+    ("reload", "memory at the end / after the first second", "growth", "reload", None, 1.05),
+]
+
+
+def judge(run, rounds):
+    """Lines `- sentence: 0.93 [0.91, 0.95], at most 0.97: met`. Met: the median reaches the limit, or its 95 % interval does;
+    fewer than 15 rounds decide nothing. Of what must be 0 each single round counts."""
+    lines = []
+    for name, sentence, key, subject, base, limit in FIGURES:
+        if name != run:
+            continue
+        values = ratios(rounds, key, subject, base) if base else [r[subject][key] for r in rounds if key in r.get(subject, {})]
+        if not values:
+            continue
+        lowest = (interval(values) or (median(values),))[0] if limit else max(values)
+        met = min(median(values), lowest) <= limit if limit else lowest == 0
+        verdict = ("met" if met else "NOT met") if len(values) >= 15 else f"undecided after {len(values)} rounds"
+        text = show(values, "{:.0f}" if limit in (0, 2048) else "{:.3f}")
+        lines.append(f"- {sentence}: {text}, at most {limit}: {verdict}")
+    return lines

@@ -1,0 +1,104 @@
+"""Load: wrk with a report of our own, and idle connections."""
+import re, socket, subprocess
+from .peers import route_count
+from .process import LOAD_CPU, RUN, settle
+
+CONNECTIONS = {"h1c1": 1, "body100k": 16, "body10m": 4}
+PATHS = {"body100k": "/size/100k", "body10m": "/size/10m"}
+
+# A browser's ten fields beside Host, about 700 bytes.
+BROWSER = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language": "en-US,en;q=0.5",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+    "Referer": "https://shop.example.com/catalogue/list?page=2",
+    "Cookie": "session=0123456789abcdef0123456789abcdef0123456789abcdef; theme=dark; consent=1",
+    "Authorization": "Bearer " + "a1b2c3d4" * 16,
+    "X-Request-Id": "6f1c2f0e-2b64-4a0c-9d58-0f5a3c1f7e11",
+    "X-Client-Version": "4.18.2",
+    "Cache-Control": "no-cache",
+}
+
+REPORT = """
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format("REPORT %d %d %d %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
+    latency:percentile(99), latency:percentile(99.9), e.connect + e.read + e.write + e.timeout, e.status, summary.bytes))
+end
+"""
+
+# 256 targets over all routes, made once.
+SPREAD = """
+local targets, turn = {}, 0
+init = function()
+  for k = 0, 255 do
+    targets[k + 1] = wrk.format("GET", "/svc" .. math.floor((k + 0.5) * COUNT / 256) .. "/api/v1/items/" .. (k * 7919))
+  end
+end
+request = function() turn = turn %% 256 + 1; return targets[turn] end
+""".replace("%%", "%")
+
+# Pauses between requests of a connection: a load well under what a core carries, so that latency says something.
+PACED = "delay = function() return math.random(2, 8) end\n"
+
+
+def connections(workload):
+    return CONNECTIONS.get(workload, 64)
+
+
+def script(workload, port):
+    text = REPORT
+    if workload == "h1hdr":
+        text += "".join(f'wrk.headers["{name}"] = "{value}"\n' for name, value in BROWSER.items())
+    if workload == "paced":
+        text += PACED
+    if route_count(workload):
+        text += SPREAD.replace("COUNT", str(route_count(workload)))
+    path = RUN / f"{port}-wrk.lua"
+    path.write_text(text)
+    return path
+
+
+class Wrk:
+    """One run of wrk, from its start to its report."""
+
+    def __init__(self, workload, seconds, port):
+        self.limit = seconds + 10
+        arguments = ["wrk", "-t1", f"-c{connections(workload)}", f"-d{seconds}s", "--timeout", "5s", "-s", str(script(workload, port)),
+                     f"http://127.0.0.1:{port}{PATHS.get(workload, '/')}"]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        preexec_fn=lambda: settle(LOAD_CPU))
+
+    def report(self):
+        try:
+            output, errors = self.process.communicate(timeout=self.limit)
+        except BaseException:
+            self.process.kill()
+            raise
+        found = re.search(r"^REPORT (.*)$", output, re.M)
+        if not found:
+            raise RuntimeError(f"wrk gave no report: {output[-300:]} {errors[-300:]}")
+        requests, duration, p50, p99, p999, broken, refused, size = map(int, found.group(1).split())
+        return dict(requests=requests, seconds=duration / 1e6, rps=requests / (duration / 1e6), p50=p50, p99=p99, p999=p999,
+                    errors=broken + refused, bytes=size)
+
+
+def idle(port, count):
+    """So many keep-alive connections, each of which has had one whole answer."""
+    opened = []
+    for start in range(0, count, 64):
+        batch = []
+        for _ in range(min(64, count - start)):
+            connection = socket.create_connection(("127.0.0.1", port), 5)
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: rig/1\r\nAccept: */*\r\n\r\n")
+            batch.append(connection)
+        for connection in batch:
+            received = b""
+            while b"\r\n\r\n" not in received or len(received) - received.index(b"\r\n\r\n") - 4 < 1024:
+                chunk = connection.recv(8192)
+                if not chunk:
+                    raise RuntimeError("closed before the answer was whole")
+                received += chunk
+        opened += batch
+    return opened

@@ -1,0 +1,94 @@
+"""The proxies: each a function from workload, port and origin to (arguments, environment). To add one: a function here, a
+line in PEERS."""
+import json, os, re
+from pathlib import Path
+from .process import BUILT, RELEASE, RUN
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+def route_count(workload):
+    return {"routes10": 10, "routes10000": 10000}.get(workload, 0)
+
+
+def fill(template, port, **values):
+    text = (CONF / template).read_text()
+    for key, value in {"RUN": RUN, "PORT": port, **values}.items():
+        text = text.replace(f"@{key}@", str(value))
+    path = RUN / f"{port}-{template}"
+    path.write_text(text)
+    return path
+
+
+def document(workload, port, origin):
+    """The declarative file that a user would write."""
+    uris = [f"/svc{i}/*" for i in range(route_count(workload))] or ["/*"]
+    routes = [{"id": f"r{i}", "uri": uri, "upstream_id": "origin"} for i, uri in enumerate(uris)]
+    path = RUN / f"{port}-tollgate.json"
+    path.write_text(json.dumps({"upstreams": [{"id": "origin", "nodes": {origin: 1}}], "routes": routes}))
+    return path
+
+
+def tollgate(workload, port, origin):
+    gateway = os.environ.get("TOLLGATE", RELEASE / "gateway")
+    return [gateway, "--config", document(workload, port, origin), "--listen", f"127.0.0.1:{port}", "--workers", "1"], {}
+
+
+def embedded(workload, port, origin):
+    """The gateway as a service in a hyper server of the host's."""
+    return [RELEASE / "hyper_server"], {"LISTEN": f"127.0.0.1:{port}", "UPSTREAM": origin}
+
+
+def reloading(period_ms):
+    """The gateway in a program that calls `apply` every so many milliseconds (0: never) and says at its end how often."""
+    def peer(workload, port, origin):
+        return [RELEASE / "reload"], {"LISTEN": f"127.0.0.1:{port}", "UPSTREAM": origin, "RELOAD_MS": str(period_ms)}
+    return peer
+
+
+def nginx(workload, port, origin, master="on"):
+    count = route_count(workload)
+    locations = [f"location /svc{i}/ {{ proxy_pass http://origin; }}" for i in range(count)]
+    locations.append("location / { return 404; }" if count else "location / { proxy_pass http://origin; }")
+    conf = fill("nginx.conf", port, ORIGIN=origin, MASTER=master, LOCATIONS="\n".join(locations),
+                BUFFERING="off" if workload.startswith("body") else "on")
+    return ["/usr/sbin/nginx", "-p", RUN, "-c", conf], {}
+
+
+def haproxy(workload, port, origin):
+    routes = ""
+    if route_count(workload):
+        table = RUN / f"{port}-haproxy.map"
+        table.write_text("".join(f"/svc{i}/ origin\n" for i in range(route_count(workload))))
+        routes = f"use_backend %[path,map_beg({table},none)]"
+    return ["/usr/sbin/haproxy", "-db", "-f", fill("haproxy.cfg", port, ORIGIN=origin, ROUTES=routes)], {}
+
+
+def hyper(workload, port, origin):
+    return [BUILT / "compare-hyper", f"127.0.0.1:{port}", origin], {}
+
+
+PEERS = {
+    "tollgate": tollgate,
+    "embedded": embedded,
+    "nginx": nginx,
+    "haproxy": haproxy,
+    "hyper": hyper,
+    "reload": reloading(10),
+    "steady": reloading(0),
+}
+
+
+def versions():
+    """One line each of what is compared with."""
+    import subprocess
+    lines = []
+    for command in (["/usr/sbin/nginx", "-v"], ["/usr/sbin/haproxy", "-v"], ["wrk", "-v"], ["rustc", "--version"], ["uname", "-sr"]):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except OSError:
+            continue
+        text = (done.stdout + done.stderr).splitlines()
+        if text:
+            lines.append(re.sub(r" \[.*| https?:.*| Copyright.*", "", text[0]))
+    return lines

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""The gateway beside nginx and HAProxy, one worker each on one core, the same origin, interleaved rounds.
+
+  bash benches/compare/build.sh
+  python3 benches/compare/rig.py RUN... [--rounds 15] [--seconds 1] [--peers a,b] [--json FILE] [--scheduler rr|nice|none]
+
+Runs: h1 h1hdr h1c1 routes (10 against 10,000) body100k body10m conns5000 reload, or `all`.
+
+All proxies of a run are up at once, and only the one under load uses its processor. After a warm-up each round loads every
+one of them in turn, beginning with another each time; a ratio is always of two numbers of the same round. The proxy has
+processor 0; origin, load and this script have processor 1. CPU per request = processor time of the proxy's processes over
+the slice / answered requests. Only processes started here are ended, by their id. TOLLGATE names another gateway binary.
+"""
+import argparse, json, os, signal, sys, time
+from measure import figures, load, process, report
+from measure.peers import PEERS, versions
+from measure.process import LOAD_CPU, RUN
+
+# run -> (kind, subjects, base of the ratio columns); a subject is a peer, or a peer at a workload other than the run's name
+RUNS = {
+    "h1": ("load", ["tollgate", "embedded", "nginx", "haproxy", "hyper"], "nginx"),
+    "h1hdr": ("load", ["tollgate", "embedded", "nginx", "haproxy", "hyper"], "nginx"),
+    "h1c1": ("load", ["tollgate", "nginx", "haproxy", "hyper"], "nginx"),
+    "routes": ("load", ["tollgate@routes10", "tollgate@routes10000", "nginx@routes10", "nginx@routes10000",
+                        "haproxy@routes10", "haproxy@routes10000"], "nginx@routes10"),
+    "body100k": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
+    "body10m": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
+    "conns5000": ("idle", ["tollgate", "nginx", "haproxy", "hyper"], None),
+    "reload": ("reload", ["reload", "steady"], None),
+}
+IDLE_CONNECTIONS = 5000
+RELOAD_SECONDS = 10
+
+
+def say(*words):
+    print("#", *words, file=sys.stderr, flush=True)
+
+
+class Proxy:
+    """One started proxy that has answered."""
+
+    def __init__(self, subject, run, origin):
+        peer, _, workload = subject.partition("@")
+        self.workload, self.port = workload or run, process.free_port()
+        arguments, environment = PEERS[peer](self.workload, self.port, origin)
+        self.log = RUN / f"{subject}.log"
+        self.process = process.spawn(arguments, environment, log=self.log)
+        try:
+            process.wait_for_answer(self.port, self.process)
+        except BaseException as error:
+            self.end()
+            raise RuntimeError(f"{error}; see {self.log}") from error
+        time.sleep(0.3)
+        self.pids = process.tree(self.process.pid)
+        self.rss = process.memory(self.pids)
+
+    def end(self):
+        return process.end(self.process)
+
+
+def load_slice(proxy, seconds):
+    """One slice of load: its CPU, throughput, latency, memory."""
+    before, start = process.cpu(proxy.pids), time.time()
+    result = load.Wrk(proxy.workload, seconds, proxy.port).report()
+    wall, after = time.time() - start, process.cpu(proxy.pids)
+    total, user, system = (b - a for a, b in zip(before, after))
+    requests = max(1, result["requests"])
+    result.update(cpu=total / requests, user=user / requests, system=system / requests, busy=total / 1e4 / wall,
+                  rss_before=proxy.rss, rss_after=process.memory(proxy.pids))
+    if proxy.workload.startswith("body"):
+        result["per_mib"] = total / max(1, result["bytes"] / 2**20)
+    return result
+
+
+def idle_slice(subject, run, origin):
+    """A fresh proxy with so many idle connections, after they have closed, and with as many once more."""
+    proxy = Proxy(subject, run, origin)
+    try:
+        held = load.idle(proxy.port, IDLE_CONNECTIONS)
+        time.sleep(1)
+        rss, before = process.memory(proxy.pids), process.cpu(proxy.pids)[0]
+        time.sleep(1)
+        spent = process.cpu(proxy.pids)[0] - before
+        for connection in held:
+            connection.close()
+        time.sleep(1)
+        after = process.memory(proxy.pids)
+        held = load.idle(proxy.port, IDLE_CONNECTIONS)
+        time.sleep(1)
+        again = process.memory(proxy.pids)
+        for connection in held:
+            connection.close()
+        return dict(rss_before=proxy.rss, rss_held=rss, rss_after=after, per_connection=(rss - proxy.rss) * 1024 / IDLE_CONNECTIONS,
+                    again=again / rss, idle_cpu_ms=spent / 1e3, errors=0)
+    finally:
+        proxy.end()
+
+
+def reload_slice(subject, origin, seconds):
+    """A fresh proxy under a paced load; how often it reloaded is the last line that it prints (`applied N`)."""
+    proxy = Proxy(subject, "paced", origin)
+    try:
+        load_slice(proxy, 1)
+        before, wrk = process.cpu(proxy.pids)[0], load.Wrk("paced", seconds, proxy.port)
+        time.sleep(1)
+        first, rss = process.clients(proxy.port), process.memory(proxy.pids)
+        time.sleep(max(0, seconds - 1.5))
+        closed, grown = len(first - process.clients(proxy.port)), process.memory(proxy.pids)
+        result = wrk.report()
+        result.update(closed=closed, cpu=(process.cpu(proxy.pids)[0] - before) / max(1, result["requests"]), rss_before=rss,
+                      rss_after=grown, growth=grown / rss)
+        if len(first) != load.connections("paced"):
+            raise RuntimeError(f"{len(first)} connections instead of {load.connections('paced')}")
+    finally:
+        proxy.end()
+    applied = [line.split()[1] for line in proxy.log.read_text().splitlines() if line.startswith("applied ")]
+    if not applied:
+        raise RuntimeError(f"said not how often it reloaded; see {proxy.log}")
+    result["applied"] = int(applied[-1])
+    if subject == "reload" and result["applied"] < seconds * 50:
+        raise RuntimeError(f"only {result['applied']} reloads in {seconds} s")
+    return result
+
+
+def measure(run, options, origin):
+    """The rounds of one run: a list of {subject: numbers}."""
+    kind, subjects, _ = RUNS[run]
+    wanted = options.peers.split(",") if options.peers else None
+    subjects = [s for s in subjects if wanted is None or s.partition("@")[0] in wanted]
+    proxies, rounds = {}, []
+    try:
+        if kind in ("load", "body"):
+            for subject in subjects:
+                try:
+                    proxies[subject] = Proxy(subject, run, origin)
+                    load_slice(proxies[subject], 1)
+                except Exception as error:
+                    say(subject, "left out:", error)
+                    stopped = proxies.pop(subject, None)
+                    if stopped:
+                        stopped.end()
+            subjects = list(proxies)
+        for index in range(options.rounds):
+            turn, numbers = index % max(1, len(subjects)), {}
+            for subject in subjects[turn:] + subjects[:turn]:
+                try:
+                    if kind == "idle":
+                        numbers[subject] = idle_slice(subject, run, origin)
+                    elif kind == "reload":
+                        numbers[subject] = reload_slice(subject, origin, RELOAD_SECONDS)
+                    else:
+                        numbers[subject] = load_slice(proxies[subject], options.seconds)
+                except Exception as error:
+                    say(f"{run} round {index + 1}, {subject}:", error)
+            rounds.append(numbers)
+            say(f"{run} round {index + 1}:", " ".join(f"{s}={n.get('cpu', n.get('per_connection', 0)):.1f}" for s, n in numbers.items()),
+                "load", os.getloadavg()[0])
+    except KeyboardInterrupt:
+        say("stopped; what was measured follows")
+    finally:
+        for proxy in proxies.values():
+            proxy.end()
+    return rounds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", nargs="+", choices=[*RUNS, "all"])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=int, default=1, help="of load per proxy and round")
+    parser.add_argument("--peers", help="only these, separated by commas")
+    parser.add_argument("--json", help="all numbers of all rounds, for later")
+    parser.add_argument("--scheduler", default="rr", choices=["rr", "nice", "none"])
+    options = parser.parse_args()
+    process.schedule = options.scheduler
+
+    def stop(*_):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, stop)
+    held = process.lock()
+    process.raise_limits()
+    os.sched_setaffinity(0, LOAD_CPU)
+    process.prefer()
+    port = process.free_port()
+    # a spinning origin needs the scheduler's turns: under other classes it would starve the load
+    origin = process.spawn([process.BUILT / "compare-origin", f"127.0.0.1:{port}"], {"SPIN": "1" if options.scheduler == "rr" else "0"},
+                           cpus=LOAD_CPU, log=RUN / "origin.log")
+    runs, everything = list(RUNS) if "all" in options.run else options.run, {}
+    try:
+        process.wait_for_answer(port, origin)
+        print("Versions: " + "; ".join(versions()) + ".")
+        for run in runs:
+            kind, subjects, base = RUNS[run]
+            rounds = everything[run] = measure(run, options, f"127.0.0.1:{port}")
+            seconds = {"idle": 0, "reload": RELOAD_SECONDS}.get(kind, options.seconds)
+            print(f"\n### {run}: {len(rounds)} interleaved rounds" + (f" of {seconds} s" if seconds else "") + "\n")
+            print(report.table(kind, rounds, subjects, base))
+            print("\n".join(["", *figures.judge(run, rounds)]), flush=True)
+            if options.json:
+                with open(options.json, "w") as file:
+                    json.dump(everything, file, indent=1)
+    finally:
+        process.end(origin)
+        held.close()
+
+
+if __name__ == "__main__":
+    main()
