@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The one test command. On a fresh Debian machine with a Rust toolchain it installs what the tests need, then runs format,
+# lints, documentation, all tests with all features, those of the default features, the light features alone, and every
+# example. Each step runs even when an earlier one failed; the last line counts, and the exit code is 1 on any failure.
+# Builds into target/, like cargo by hand; the log of each step is in target/all/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+LOGS=target/all
+PASSED=0 FAILED=()
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
+# Line tables are enough for a backtrace; whole debug information would double what is written and linked.
+export CARGO_PROFILE_DEV_DEBUG=line-tables-only
+
+# Real servers and tools, from Debian's packages: an origin, a load generator, a client, a linker.
+install() {
+  local missing=()
+  command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
+  command -v wrk >/dev/null || missing+=(wrk)
+  command -v curl >/dev/null || missing+=(curl)
+  command -v cc >/dev/null || missing+=(build-essential)
+  ((${#missing[@]})) || return 0
+  local root=()
+  ((EUID == 0)) || root=(sudo)
+  "${root[@]}" apt-get update
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+# Runs a command as one step. In the background, so that `set -e` holds inside of functions too.
+step() {
+  local name=$1 log="$LOGS/${1//[^a-zA-Z0-9]/-}.log" began=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" > >(tee "$log") 2>&1 &
+  if wait $!; then
+    PASSED=$((PASSED + 1))
+    printf -- '-- %s: passed in %d s\n' "$name" $((SECONDS - began))
+  else
+    FAILED+=("$name")
+    printf -- '-- %s: FAILED after %d s, see %s\n' "$name" $((SECONDS - began)) "$log"
+  fi
+}
+
+# A test that is ignored shows nothing, so it counts as a failure.
+tests() {
+  cargo test --no-fail-fast "$@" 2>&1 | tee "$LOGS/tests.tmp"
+  if grep -qE '^test result: .* [1-9][0-9]* ignored' "$LOGS/tests.tmp"; then
+    echo "some tests are ignored"
+    return 1
+  fi
+}
+
+light_features() {
+  local feature
+  cargo check --no-default-features
+  for feature in client server http2 hyper-server axum config-file yaml schema tracing test-util; do
+    echo "feature $feature alone"
+    cargo check --no-default-features --features "$feature"
+  done
+}
+
+mkdir -p "$LOGS"
+step "packages" install
+step "format" cargo fmt --check
+step "lints, all features" cargo clippy --all-features --all-targets -- -D warnings
+step "tests, all features" tests --all-features
+step "examples" bash tests/examples.sh
+step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
+step "lints, default features" cargo clippy --all-targets -- -D warnings
+step "tests, default features" tests
+step "lints, no features" cargo clippy --no-default-features -- -D warnings
+step "each light feature alone" light_features
+
+count() { cat "$LOGS"/tests-*.log | sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" | awk '{ sum += $1 } END { print sum + 0 }'; }
+printf '\nsteps: %d passed, %d failed; %d s\n' "$PASSED" "${#FAILED[@]}" "$SECONDS"
+((${#FAILED[@]} == 0)) || printf 'failed: %s\n' "${FAILED[@]}"
+printf '%d passed, %d failed\n' $((PASSED + $(count passed))) $((${#FAILED[@]} + $(count failed)))
+((${#FAILED[@]} == 0))
