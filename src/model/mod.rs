@@ -1,1 +1,60 @@
-//! Resources as plain data: what an operator writes. No async, no tower.
+//! Resources as plain data: what an operator writes, in code or in a file. No async, no tower.
+//!
+//! A [`Snapshot`] is one whole configuration: lists of routes, services, upstreams and so on, and the [`Settings`] of
+//! the gateway. [`read`] makes one of a declarative document, [`check`] judges one that was built in code. Both name
+//! every fault as a [`Finding`] with kind, id, field and mend. The wire form is the one of Apache APISIX's
+//! declarative file; fields that it does not have are marked **Extension**.
+//!
+//! What needs more than the data itself (plugins, `vars`, path patterns, certificates) is judged by the gateway when
+//! it compiles a snapshot.
+mod check;
+mod consumer;
+mod finding;
+mod health;
+mod id;
+mod limits;
+mod node;
+mod plugin;
+mod proto;
+mod read;
+mod route;
+mod scalar;
+#[cfg(feature = "schema")]
+mod schema;
+mod secret;
+mod service;
+mod settings;
+mod snapshot;
+mod ssl;
+mod stream;
+mod timeouts;
+mod upstream;
+
+pub use check::{check, check_item};
+pub use consumer::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec};
+pub use finding::{Finding, Severity};
+pub use health::{
+    ActiveCheck, ActiveHealthy, ActiveUnhealthy, CheckType, HealthChecks, PassiveCheck, PassiveHealthy,
+    PassiveUnhealthy,
+};
+pub use id::{Id, Kind, Resource};
+pub use limits::Limits;
+pub use node::NodeSpec;
+pub use plugin::{EnabledPlugin, GlobalRuleSpec, PluginConfigSpec, PluginMap, PluginMetadataSpec};
+pub use proto::ProtoSpec;
+pub use read::{Read, ReadOptions, read};
+pub use route::RouteSpec;
+pub use scalar::{Host, IpOrCidr, Labels, Method, NotAnAddress, Seconds, Sensitive, Status};
+#[cfg(feature = "schema")]
+pub use schema::schema;
+pub use secret::{AwsSecrets, GcpAccount, GcpSecrets, SecretManager, SecretSpec, VaultSecrets};
+pub use service::ServiceSpec;
+pub use settings::{
+    EncodedSlash, ErrorBodies, ListenerSpec, PathMode, Protocol, RouterSettings, Settings, StartPolicy, UnknownFields,
+    UnknownPlugin,
+};
+pub use snapshot::{Blocked, Items, MatchPart, Rejected, Snapshot};
+pub use ssl::{ClientCertificates, SslSpec, SslType, TlsVersion};
+pub use stream::{StreamLogger, StreamProtocol, StreamRouteSpec};
+pub use timeouts::Timeouts;
+pub use upstream::{HashOn, KeepalivePool, PassHost, RetryBackoff, RetryBudget, Scheme, UpstreamSpec, UpstreamTls};
