@@ -6,7 +6,7 @@ use tollgate::model::{
 };
 
 const FORM: &str = "does not have the form that is needed here";
-const RANGE: &str = "is not allowed here";
+const RANGE: &str = "is out of range";
 const UNKNOWN: &str = "is not a field that is known here";
 
 /// The errors of one item under `key`, without the words that name the item.
@@ -77,8 +77,8 @@ fn all_faults_of_all_items_are_found_in_one_go() {
              (`plugin_config_id` alone is not enough)",
             "route `r1`, field id: is the id of an earlier item too; give one of them another id",
             "route `arr_3`: has both uri and uris; write `uri` for one path, or `uris` for several",
-            "upstream `u1`, field nodes[0].port: is not allowed here; write an integer from 1 to 65535",
-            "upstream `u1`, field nodes[0].weight: is not allowed here; write an integer from 0 to 4294967295",
+            "upstream `u1`, field nodes[0].port: is out of range; write an integer from 1 to 65535",
+            "upstream `u1`, field nodes[0].weight: is out of range; write an integer from 0 to 4294967295",
             "upstream `u1`, field nodes: has b:80 twice; leave one of them out, or give it another `priority`",
         ]
     );
@@ -142,7 +142,7 @@ fn rules_of_routes() {
             (route(json!({"host": "a", "hosts": ["b"]})), &[at("", "has both host and hosts")]),
             (route(json!({"host": "a b"})), &[at("host", FORM)]),
             (route(json!({"host": "**"})), &[at("host", FORM)]),
-            (route(json!({"remote_addr": "10.0.0.0/33"})), &[at("remote_addr", RANGE)]),
+            (route(json!({"remote_addr": "10.0.0.0/33"})), &[at("remote_addr", "is no address or network")]),
             (
                 route(json!({"remote_addr": "::1", "remote_addrs": ["::1"]})),
                 &[at("", "has both remote_addr and remote_addrs")],
@@ -165,9 +165,9 @@ fn rules_of_routes() {
                 route(json!({"labels": {"a b": "x", "c": "d e", "f": 1}})),
                 &[at("labels.c", FORM), at("labels.f", "is a number")],
             ),
-            (route(json!({"id": "a/b"})), &[at("id", RANGE)]),
-            (route(json!({"id": 0})), &[at("id", RANGE)]),
-            (route(json!({"id": "x".repeat(65)})), &[at("id", RANGE)]),
+            (route(json!({"id": "a/b"})), &[at("id", "is no id")]),
+            (route(json!({"id": 0})), &[at("id", "is no id")]),
+            (route(json!({"id": "x".repeat(65)})), &[at("id", "is no id")]),
             (route(json!({"enabeld": true})), &[at("enabeld", UNKNOWN)]),
         ],
     );
@@ -516,8 +516,8 @@ fn snapshots_built_in_code_are_judged_by_the_same_rules() {
             "route Some(1) uri: is empty",
             "route Some(1) id: is the id of an earlier item too",
             "upstream Some(0) id: is missing",
-            "upstream Some(0) nodes[0].port: is not allowed here",
-            "settings None workers: is not allowed here",
+            "upstream Some(0) nodes[0].port: is out of range",
+            "settings None workers: is out of range",
         ]
     );
     let valid = UpstreamSpec::new("u", [NodeSpec::host("[::1]", 80), NodeSpec::service("demo").with_weight(0)]);
@@ -567,7 +567,7 @@ fn faults_of_settings_leave_the_defaults() {
     assert_eq!(
         lines,
         [
-            "limits.header_count: is not allowed here",
+            "limits.header_count: is out of range",
             "limits.max_conections: is not a field that is known here",
             "listeners[0].address: does not have the form that is needed here",
             "listeners[2].protocols: has 0 entries",

@@ -186,8 +186,8 @@ impl Seconds {
 
     /// As a [`Duration`], held between nothing and [`Seconds::MAX`], so that it can be added to any clock reading.
     pub fn duration(self) -> Duration {
-        // `clamp` lets NaN through, `max` does not.
-        Duration::try_from_secs_f64(self.0.max(0.0).min(Self::MAX.0)).unwrap_or_default()
+        // Not a number stays that, and becomes no time at all.
+        Duration::try_from_secs_f64(self.0.clamp(0.0, Self::MAX.0)).unwrap_or_default()
     }
 }
 

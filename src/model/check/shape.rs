@@ -65,6 +65,9 @@ pub(crate) struct Either {
     pub(crate) judge: for<'v> fn(&'v Value, &mut Walk<'_, 'v>),
 }
 
+/// Judges fields that are tied together.
+pub(crate) type StructRule = for<'v> fn(&'v Map<String, Value>, &mut Walk<'_, 'v>);
+
 pub(crate) struct Struct {
     pub(crate) fields: &'static [Field],
     /// Fields of the reference that we refuse, and what to do instead.
@@ -76,7 +79,7 @@ pub(crate) struct Struct {
     /// Further fields, by what the id begins with.
     pub(crate) variants: &'static [(&'static str, &'static Self)],
     /// What ties several fields together.
-    pub(crate) rule: Option<for<'v> fn(&'v Map<String, Value>, &mut Walk<'_, 'v>)>,
+    pub(crate) rule: Option<StructRule>,
 }
 
 impl Struct {
@@ -99,7 +102,7 @@ impl Struct {
         self
     }
 
-    pub(crate) const fn with_rule(mut self, rule: for<'v> fn(&'v Map<String, Value>, &mut Walk<'_, 'v>)) -> Self {
+    pub(crate) const fn with_rule(mut self, rule: StructRule) -> Self {
         self.rule = Some(rule);
         self
     }

@@ -139,10 +139,11 @@ impl<'f, 'v> Walk<'f, 'v> {
             _ => return self.mismatch(value, shape),
         };
         if !fits {
-            let message = if matches!(shape, Shape::Int(..)) && value.is_f64() {
-                "is not a whole number"
-            } else {
-                "is not allowed here"
+            let message = match shape {
+                Shape::Id => "is no id",
+                Shape::Address => "is no address or network",
+                Shape::Int(..) if value.is_f64() => "is not a whole number",
+                _ => "is out of range",
             };
             self.error(message, format!("write {}", expects(shape)));
         }
