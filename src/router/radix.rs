@@ -1,0 +1,315 @@
+//! A persistent radix tree over bytes: the one index behind paths, hosts, ids and values of variables.
+//!
+//! Nodes are shared by `Arc`. A clone of a tree is one reference count; [`Radix::update`] copies the nodes on the way
+//! to the key that others still hold and changes those it owns in place. So a bulk load allocates each node once, and
+//! a change of a shared tree costs the depth of one key, however many keys there are.
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+/// What a tree keeps at a key. A vacant value is as good as an absent key and is pruned.
+pub(super) trait Vacant: Default + Clone {
+    /// Whether nothing is kept here.
+    fn is_vacant(&self) -> bool;
+}
+
+/// The end of a text at which keys begin.
+pub(super) trait Side {
+    /// The first byte in walking order.
+    fn first(text: &[u8]) -> Option<u8>;
+    /// What remains of `text` behind `label`.
+    fn strip<'t>(text: &'t [u8], label: &[u8]) -> Option<&'t [u8]>;
+    /// How many bytes both begin with.
+    fn common(left: &[u8], right: &[u8]) -> usize;
+    /// The first `at` bytes in walking order, and the rest.
+    fn split(text: &[u8], at: usize) -> (&[u8], &[u8]);
+    /// Puts `near` before `far`.
+    fn join(near: &[u8], far: &[u8]) -> Label;
+}
+
+/// Keys are read from their first byte on: a path.
+#[derive(Debug)]
+pub(super) enum Forward {}
+
+/// Keys are read from their last byte back: a host, whose wildcards are suffixes.
+#[derive(Debug)]
+pub(super) enum Backward {}
+
+/// Bytes of an edge. Most are short, and a lookup then finds them within the node.
+type Label = SmallVec<[u8; 24]>;
+
+/// The tree.
+#[derive(Debug)]
+pub(super) struct Radix<V, S = Forward> {
+    root: Option<Arc<Node<V>>>,
+    side: PhantomData<fn() -> S>,
+}
+
+#[derive(Clone, Debug)]
+struct Node<V> {
+    label: Label,
+    /// First byte of each child's label, in step with `children`.
+    firsts: SmallVec<[u8; 16]>,
+    children: Vec<Arc<Node<V>>>,
+    value: V,
+}
+
+impl<V, S> Clone for Radix<V, S> {
+    fn clone(&self) -> Self {
+        Self { root: self.root.clone(), side: PhantomData }
+    }
+}
+
+impl<V, S> Default for Radix<V, S> {
+    fn default() -> Self {
+        Self { root: None, side: PhantomData }
+    }
+}
+
+impl<V: Vacant, S> Vacant for Radix<V, S> {
+    fn is_vacant(&self) -> bool {
+        self.root.is_none()
+    }
+}
+
+impl<V, S: Side> Radix<V, S> {
+    /// Visits the value at every key that `text` begins with, shortest first, with what remains of `text` behind it.
+    #[inline]
+    pub(super) fn walk<'r, 't>(&'r self, text: &'t [u8], mut visit: impl FnMut(&'r V, &'t [u8])) {
+        let mut next = self.root.as_deref();
+        let mut rest = text;
+        while let Some(node) = next {
+            let Some(after) = S::strip(rest, &node.label) else { return };
+            rest = after;
+            visit(&node.value, rest);
+            let Some(first) = S::first(rest) else { return };
+            next = node.child(first);
+        }
+    }
+
+    /// The value at exactly `key`.
+    pub(super) fn get(&self, key: &[u8]) -> Option<&V> {
+        let mut found = None;
+        self.walk(key, |value, rest| {
+            if rest.is_empty() {
+                found = Some(value);
+            }
+        });
+        found
+    }
+
+    /// Visits every value, in no particular order.
+    pub(super) fn each<'r>(&'r self, visit: &mut dyn FnMut(&'r V)) {
+        if let Some(root) = &self.root {
+            root.each(visit);
+        }
+    }
+}
+
+impl<V: Vacant, S: Side> Radix<V, S> {
+    /// Changes the value at `key`, which begins vacant if it is new and is dropped if it ends vacant.
+    pub(super) fn update(&mut self, key: &[u8], change: impl FnOnce(&mut V)) {
+        let root = self.root.get_or_insert_with(|| Arc::new(Node::leaf(key)));
+        Node::update::<S>(root, key, change);
+        if root.is_vacant() {
+            self.root = None;
+        }
+    }
+}
+
+impl<V> Node<V> {
+    #[inline]
+    fn child(&self, first: u8) -> Option<&Self> {
+        let at = self.firsts.iter().position(|byte| *byte == first)?;
+        self.children.get(at).map(|child| &**child)
+    }
+
+    fn each<'r>(&'r self, visit: &mut dyn FnMut(&'r V)) {
+        visit(&self.value);
+        for child in &self.children {
+            child.each(visit);
+        }
+    }
+}
+
+impl<V: Vacant> Node<V> {
+    fn leaf(label: &[u8]) -> Self {
+        Self { label: SmallVec::from_slice(label), firsts: SmallVec::new(), children: Vec::new(), value: V::default() }
+    }
+
+    fn is_vacant(&self) -> bool {
+        self.value.is_vacant() && self.children.is_empty()
+    }
+
+    fn update<S: Side>(shared: &mut Arc<Self>, key: &[u8], change: impl FnOnce(&mut V)) {
+        let node = Arc::make_mut(shared);
+        let common = S::common(&node.label, key);
+        if common < node.label.len() {
+            node.split::<S>(common);
+        }
+        let (_, rest) = S::split(key, common);
+        let Some(first) = S::first(rest) else {
+            change(&mut node.value);
+            return node.absorb::<S>();
+        };
+        let at = node.firsts.iter().position(|byte| *byte == first).unwrap_or_else(|| {
+            node.firsts.push(first);
+            node.children.reserve_exact(1);
+            node.children.push(Arc::new(Self::leaf(rest)));
+            node.children.len() - 1
+        });
+        if let Some(child) = node.children.get_mut(at) {
+            Self::update::<S>(child, rest, change);
+            if child.is_vacant() {
+                node.firsts.remove(at);
+                node.children.remove(at);
+                node.absorb::<S>();
+            }
+        }
+    }
+
+    /// Cuts the label behind `at` bytes and puts a node between.
+    fn split<S: Side>(&mut self, at: usize) {
+        let (near, far) = S::split(&self.label, at);
+        let (near, far) = (SmallVec::from_slice(near), SmallVec::<[u8; 24]>::from_slice(far));
+        let first = S::first(&far);
+        let lower = Self {
+            label: far,
+            firsts: std::mem::take(&mut self.firsts),
+            children: std::mem::take(&mut self.children),
+            value: std::mem::take(&mut self.value),
+        };
+        self.label = near;
+        self.firsts.extend(first);
+        self.children.push(Arc::new(lower));
+    }
+
+    /// Takes an only child into itself when nothing is kept between them.
+    fn absorb<S: Side>(&mut self) {
+        if !self.value.is_vacant() || self.children.len() > 1 {
+            return;
+        }
+        let Some(child) = self.children.pop() else { return };
+        let child = Arc::unwrap_or_clone(child);
+        *self = Self { label: S::join(&self.label, &child.label), ..child };
+    }
+}
+
+impl Side for Forward {
+    #[inline]
+    fn first(text: &[u8]) -> Option<u8> {
+        text.first().copied()
+    }
+
+    #[inline]
+    fn strip<'t>(text: &'t [u8], label: &[u8]) -> Option<&'t [u8]> {
+        text.strip_prefix(label)
+    }
+
+    fn common(left: &[u8], right: &[u8]) -> usize {
+        left.iter().zip(right).take_while(|(left, right)| left == right).count()
+    }
+
+    fn split(text: &[u8], at: usize) -> (&[u8], &[u8]) {
+        text.split_at_checked(at).unwrap_or((text, &[]))
+    }
+
+    fn join(near: &[u8], far: &[u8]) -> Label {
+        near.iter().chain(far).copied().collect()
+    }
+}
+
+impl Side for Backward {
+    #[inline]
+    fn first(text: &[u8]) -> Option<u8> {
+        text.last().copied()
+    }
+
+    #[inline]
+    fn strip<'t>(text: &'t [u8], label: &[u8]) -> Option<&'t [u8]> {
+        text.strip_suffix(label)
+    }
+
+    fn common(left: &[u8], right: &[u8]) -> usize {
+        left.iter().rev().zip(right.iter().rev()).take_while(|(left, right)| left == right).count()
+    }
+
+    fn split(text: &[u8], at: usize) -> (&[u8], &[u8]) {
+        let (far, near) = text.split_at_checked(text.len().saturating_sub(at)).unwrap_or((&[], text));
+        (near, far)
+    }
+
+    fn join(near: &[u8], far: &[u8]) -> Label {
+        far.iter().chain(near).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    impl Vacant for u32 {
+        fn is_vacant(&self) -> bool {
+            *self == 0
+        }
+    }
+
+    fn agree<S: Side>(changes: &[(Vec<u8>, u32)], texts: &[Vec<u8>], begins: fn(&[u8], &[u8]) -> bool) {
+        let (mut tree, mut map) = (Radix::<u32, S>::default(), BTreeMap::new());
+        let mut old = tree.clone();
+        for (at, (key, value)) in changes.iter().enumerate() {
+            if at == changes.len() / 2 {
+                old = tree.clone();
+            }
+            tree.update(key, |kept| *kept = *value);
+            map.insert(key.clone(), *value);
+            map.retain(|_, value| *value != 0);
+        }
+        for text in texts {
+            let mut found = Vec::new();
+            tree.walk(text, |value, rest| {
+                if *value != 0 {
+                    found.push((text.len() - rest.len(), *value));
+                }
+            });
+            let mut expected: Vec<_> =
+                map.iter().filter(|(key, _)| begins(text, key)).map(|(key, value)| (key.len(), *value)).collect();
+            expected.sort_unstable();
+            assert_eq!(found, expected);
+        }
+        let (mut kept, mut nodes) = (0, 0);
+        tree.each(&mut |value| {
+            kept += usize::from(*value != 0);
+            nodes += 1;
+        });
+        assert_eq!(kept, map.len());
+        assert!(nodes <= 2 * map.len(), "what is vacant is pruned");
+        let mut again = Radix::<u32, S>::default();
+        for (key, value) in changes.iter().take(changes.len() / 2) {
+            again.update(key, |kept| *kept = *value);
+        }
+        for text in texts {
+            assert_eq!(
+                old.get(text).filter(|v| **v != 0),
+                again.get(text).filter(|v| **v != 0),
+                "a clone stays as it was"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn walks_like_a_map_of_prefixes(
+            changes in proptest::collection::vec(("[ab]{0,5}".prop_map(String::into_bytes), 0..4_u32), 0..40),
+            texts in proptest::collection::vec("[ab]{0,7}".prop_map(String::into_bytes), 1..8),
+        ) {
+            agree::<Forward>(&changes, &texts, <[u8]>::starts_with);
+            agree::<Backward>(&changes, &texts, <[u8]>::ends_with);
+        }
+    }
+}
