@@ -30,6 +30,7 @@ mod stream;
 mod timeouts;
 mod upstream;
 
+pub(crate) use check::Described;
 pub use check::{check, check_item};
 pub use consumer::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec};
 pub use finding::{Finding, Severity};
@@ -53,6 +54,7 @@ pub use settings::{
     EncodedSlash, ErrorBodies, ListenerSpec, PathMode, Protocol, RouterSettings, Settings, StartPolicy, UnknownFields,
     UnknownPlugin,
 };
+pub(crate) use snapshot::Fold;
 pub use snapshot::{Blocked, Items, MatchPart, Rejected, Snapshot};
 pub use ssl::{ClientCertificates, SslSpec, SslType, TlsVersion};
 pub use stream::{StreamLogger, StreamProtocol, StreamRouteSpec};

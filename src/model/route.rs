@@ -15,7 +15,8 @@ use super::settings::ENCODED_SLASH;
 use super::timeouts::TIMEOUT;
 use super::upstream::UPSTREAM;
 use super::{
-    EncodedSlash, Host, Id, IpOrCidr, Kind, Labels, Method, PluginMap, Resource, Status, Timeouts, UpstreamSpec,
+    EncodedSlash, Host, Id, IpOrCidr, Kind, Labels, MatchPart, Method, PluginMap, Resource, Status, Timeouts,
+    UpstreamSpec,
 };
 
 /// A route: conditions on a request, plugins, and the upstream behind them (model.md §2).
@@ -184,6 +185,10 @@ impl Described for RouteSpec {
 
     fn set_id(&mut self, id: Id) {
         self.id = id;
+    }
+
+    fn match_part(&self) -> Option<MatchPart> {
+        MatchPart::of(self)
     }
 }
 

@@ -10,7 +10,7 @@ use super::shape::{Shape, Struct};
 use super::walk::{Rules, Walk};
 use crate::model::settings::SETTINGS;
 use crate::model::snapshot::Visit;
-use crate::model::{Finding, Id, Items, Kind, Resource, Snapshot};
+use crate::model::{Finding, Id, Items, Kind, MatchPart, Resource, Snapshot};
 
 /// A resource whose wire form is described by a table.
 pub(crate) trait Described: Resource + DeserializeOwned + Serialize {
@@ -20,6 +20,11 @@ pub(crate) trait Described: Resource + DeserializeOwned + Serialize {
     const NAMED_BY: &'static [&'static str] = &["id", "username"];
 
     fn set_id(&mut self, id: Id);
+
+    /// Of a route: which requests it is for.
+    fn match_part(&self) -> Option<MatchPart> {
+        None
+    }
 }
 
 /// Judges a snapshot: the rules of every item, ids that stand twice, plugins in two global rules (errors), and
