@@ -24,6 +24,7 @@ pub type Request = http::Request<Body>;
 /// | [`Error::RequestTimeout`] | 408 | `request_timeout` |
 /// | [`Error::ExpectationFailed`] | 417 | `expectation_failed` |
 /// | [`Error::MethodRefused`] | 405 or 501 | `method_refused` |
+/// | [`Error::HeadRefused`] | 414, 431 or 505 | `head_refused` |
 /// | [`Error::LoopDetected`] | 508 | `loop_detected` |
 /// | [`Error::Upstream`] | 502, 503 or 504 | the reason given |
 /// | [`Error::Configuration`] | 404, 502 or 503 | the reason given |
@@ -55,6 +56,9 @@ pub enum Error {
     /// A method that is never routed (`TRACE`, `CONNECT`, `PRI`; security.md H1-22).
     #[error("{}", title(*.0))]
     MethodRefused(StatusCode),
+    /// The request's head is over a limit or of a version that is not spoken (security.md LIM-01, LIM-02, H1-09).
+    #[error("{}", title(*.0))]
+    HeadRefused(StatusCode),
     /// The request went through this gateway too often (security.md HOP-10).
     #[error("508 Loop Detected")]
     LoopDetected,
@@ -92,7 +96,10 @@ impl Error {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::LoopDetected => StatusCode::LOOP_DETECTED,
-            Self::MethodRefused(status) | Self::Upstream { status, .. } | Self::Configuration { status, .. } => *status,
+            Self::MethodRefused(status)
+            | Self::HeadRefused(status)
+            | Self::Upstream { status, .. }
+            | Self::Configuration { status, .. } => *status,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -107,6 +114,7 @@ impl Error {
             Self::RequestTimeout => "request_timeout",
             Self::ExpectationFailed => "expectation_failed",
             Self::MethodRefused(_) => "method_refused",
+            Self::HeadRefused(_) => "head_refused",
             Self::LoopDetected => "loop_detected",
             Self::Upstream { reason, .. } | Self::Configuration { reason, .. } => reason,
             Self::Internal(_) => "internal",

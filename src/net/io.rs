@@ -139,6 +139,20 @@ impl Io {
         self.shut(Shutdown::Write);
     }
 
+    /// Shuts the reading half: the reader gets what has arrived, then the end of the stream.
+    pub fn shutdown_read(&self) {
+        self.shut(Shutdown::Read);
+    }
+
+    /// Makes the close of the socket a reset, so that a peer which reads until the end cannot take it for a clean one.
+    pub fn reset_on_close(&self) {
+        // An error means that the socket is shut already.
+        let _ = match &*lock(&self.transport) {
+            Transport::Tcp(stream) => SockRef::from(stream).set_linger(Some(Duration::ZERO)),
+            Transport::Unix(_) => Ok(()),
+        };
+    }
+
     fn shut(&self, how: Shutdown) {
         // An error means that the socket is shut already.
         let _ = match &*lock(&self.transport) {

@@ -1,1 +1,28 @@
-//! Own listeners.
+//! Own listeners: accept, serve by our HTTP/1 codec (HTTP/2 by hyper), drain.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tollgate::server::{Limits, Listener, Server};
+//! use tollgate::{Body, Next};
+//!
+//! # async fn example() -> Result<(), tollgate::server::BindError> {
+//! let server = Server::builder()
+//!     .limits(Limits::default())
+//!     .serve(|_connection| Next::from_fn(|_request| async { http::Response::new(Body::from("hello\n")) }));
+//! let address = server.listen(Listener::new(([127, 0, 0, 1], 9080).into()))?;
+//! println!("listening on {address}");
+//! server.drain(Duration::from_secs(30)).await;
+//! # Ok(())
+//! # }
+//! ```
+mod acceptor;
+mod connection;
+mod limits;
+mod listener;
+mod registry;
+mod running;
+
+pub use acceptor::StrictAcceptor;
+pub use limits::{Limits, Rate};
+pub use listener::{BindError, Listener, Protocols};
+pub use running::{Server, ServerBuilder};
