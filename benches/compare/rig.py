@@ -4,7 +4,7 @@
   bash benches/compare/build.sh
   python3 benches/compare/rig.py RUN... [--rounds 15] [--seconds 1] [--peers a,b] [--json FILE] [--scheduler rr|nice|none]
 
-Runs: h1 h1hdr h1c1 routes (10 against 10,000) body100k body10m conns5000 reload, or `all`.
+Runs: h1 h1hdr h1c1 routes (10 against 10,000) body100k body10m conns5000 reload instructions (needs valgrind), or `all`.
 
 All proxies of a run are up at once, and only the one under load uses its processor. After a warm-up each round loads every
 one of them in turn, beginning with another each time; a ratio is always of two numbers of the same round. The proxy has
@@ -12,7 +12,7 @@ processor 0; origin, load and this script have processor 1. CPU per request = pr
 the slice / answered requests. Only processes started here are ended, by their id. TOLLGATE names another gateway binary.
 """
 import argparse, json, os, signal, sys, time
-from measure import figures, load, process, report
+from measure import figures, instructions, load, process, report
 from measure.peers import PEERS, versions
 from measure.process import LOAD_CPU, RUN
 
@@ -27,9 +27,11 @@ RUNS = {
     "body10m": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
     "conns5000": ("idle", ["tollgate", "nginx", "haproxy", "hyper"], None),
     "reload": ("reload", ["reload", "steady"], None),
+    "instructions": ("count", [f"{peer}@{w}" for w in ("h1", "h1hdr") for peer in ("tollgate", "embedded", "nginx", "haproxy", "hyper")], "nginx@h1"),
 }
 IDLE_CONNECTIONS = 5000
 RELOAD_SECONDS = 10
+COUNTS = 3    # rounds of instructions: they hardly differ
 
 
 def say(*words):
@@ -140,12 +142,14 @@ def measure(run, options, origin):
                     if stopped:
                         stopped.end()
             subjects = list(proxies)
-        for index in range(options.rounds):
+        for index in range(min(options.rounds, COUNTS) if kind == "count" else options.rounds):
             turn, numbers = index % max(1, len(subjects)), {}
             for subject in subjects[turn:] + subjects[:turn]:
                 try:
                     if kind == "idle":
                         numbers[subject] = idle_slice(subject, run, origin)
+                    elif kind == "count":
+                        numbers[subject] = instructions.per_request(subject, origin)
                     elif kind == "reload":
                         numbers[subject] = reload_slice(subject, origin, RELOAD_SECONDS)
                     else:
@@ -153,7 +157,7 @@ def measure(run, options, origin):
                 except Exception as error:
                     say(f"{run} round {index + 1}, {subject}:", error)
             rounds.append(numbers)
-            say(f"{run} round {index + 1}:", " ".join(f"{s}={n.get('cpu', n.get('per_connection', 0)):.1f}" for s, n in numbers.items()),
+            say(f"{run} round {index + 1}:", " ".join(f"{s}={n.get('cpu', n.get('per_connection', n.get('instructions', 0))):.1f}" for s, n in numbers.items()),
                 "load", os.getloadavg()[0])
     except KeyboardInterrupt:
         say("stopped; what was measured follows")
@@ -192,7 +196,7 @@ def main():
         for run in runs:
             kind, subjects, base = RUNS[run]
             rounds = everything[run] = measure(run, options, f"127.0.0.1:{port}")
-            seconds = {"idle": 0, "reload": RELOAD_SECONDS}.get(kind, options.seconds)
+            seconds = {"idle": 0, "count": 0, "reload": RELOAD_SECONDS}.get(kind, options.seconds)
             print(f"\n### {run}: {len(rounds)} interleaved rounds" + (f" of {seconds} s" if seconds else "") + "\n")
             print(report.table(kind, rounds, subjects, base))
             print("\n".join(["", *figures.judge(run, rounds)]), flush=True)

@@ -12,7 +12,7 @@ def spread(found, form="{:.0f}"):
 
 def table(kind, rounds, subjects, base):
     subjects = [s for s in subjects if any(s in r for r in rounds)]
-    return {"idle": idle_table, "reload": reload_table, "load": load_table, "body": load_table}[kind](kind, rounds, subjects, base)
+    return {"idle": idle_table, "reload": reload_table, "load": load_table, "body": load_table, "count": count_table}[kind](kind, rounds, subjects, base)
 
 
 def rows(head, lines):
@@ -49,3 +49,8 @@ def reload_table(_, rounds, subjects, __):
                       spread(v("p99")), spread(v("cpu"), "{:.1f}"), f"{median(v('rss_before')) / 1024:.1f} → {median(v('rss_after')) / 1024:.1f}"])
     return rows(["peer", "reloads", "requests/s", "failed requests", "closed connections", "p50 µs", "p99 µs (min-max)", "CPU µs/request",
                  "RSS MiB"], lines)
+
+
+def count_table(_, rounds, subjects, base):
+    lines = [[s, spread(values(rounds, s, "instructions")), show(ratios(rounds, "instructions", s, base))] for s in subjects]
+    return rows(["peer", "instructions/request in user mode (min-max)", f"/ {base}"], lines)
