@@ -2,6 +2,7 @@
 //!
 //! Read are all paths that begin with `crate` or `super` in `src/`; what the crate root re-exports counts as the part that
 //! it comes from. Code under `#[cfg(test)]` may use all, like the files in `tests/`.
+#![cfg(test)]
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! The manifest and the tree say what is so: the Rust version, the features, what lies where.
+#![cfg(test)]
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
