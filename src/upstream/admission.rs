@@ -33,31 +33,36 @@ impl Admission {
         &self.config
     }
 
+    /// Requests inside.
+    pub(crate) fn active(&self) -> usize {
+        self.active.load(SeqCst)
+    }
+
     /// Lets a request in, at once or after its turn has come.
     pub(crate) async fn enter(self: &Arc<Self>) -> Result<Permit<'_>, Refused> {
         // Whoever comes while others wait goes behind them.
-        if self.waiting.load(SeqCst) == 0 && self.try_enter() {
-            return Ok(Permit(self));
+        if self.waiting.load(SeqCst) > 0 || !self.try_enter() {
+            self.queue().await?;
         }
-        self.queue().await
+        Ok(Permit(self))
     }
 
-    async fn queue(self: &Arc<Self>) -> Result<Permit<'_>, Refused> {
-        let place = Place::take(self).ok_or(Refused::Full)?;
-        let turn = async {
-            loop {
-                let notified = self.turn.notified();
-                // Looked at after the place was taken and before waiting: a permit that was given back in between either
-                // is seen here or has notified.
-                if self.try_enter() {
-                    return Permit(self);
-                }
-                notified.await;
+    /// Waits for a turn; then a place inside is taken.
+    async fn queue(&self) -> Result<(), Refused> {
+        let _place = Place::take(self).ok_or(Refused::Full)?;
+        tokio::time::timeout(self.config.queue_timeout, self.turn()).await.map_err(|_| Refused::Waited)
+    }
+
+    async fn turn(&self) {
+        loop {
+            let notified = self.turn.notified();
+            // Looked at after the place was taken and before waiting: a permit that was given back in between either is
+            // seen here or has notified.
+            if self.try_enter() {
+                return;
             }
-        };
-        let permit = tokio::time::timeout(self.config.queue_timeout, turn).await.map_err(|_| Refused::Waited)?;
-        drop(place);
-        Ok(permit)
+            notified.await;
+        }
     }
 
     fn try_enter(&self) -> bool {

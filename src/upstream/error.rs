@@ -198,11 +198,9 @@ impl From<Error> for crate::Error {
             Error::RequestBody(BodyError::Timeout) => Self::RequestTimeout,
             Error::RequestBody(_) => Self::BadRequest("the body failed"),
             Error::Panicked { .. } => Self::Internal("endpoint_panicked"),
-            other => Self::Upstream {
-                status: other.status(),
-                reason: other.reason(),
-                retry_after: other.retry_after(),
-            },
+            other => {
+                Self::Upstream { status: other.status(), reason: other.reason(), retry_after: other.retry_after() }
+            }
         }
     }
 }
@@ -272,7 +270,10 @@ mod tests {
     fn statuses_follow_the_table() {
         let endpoint: Arc<str> = "a:1".into();
         let refused = Error::Connect { endpoint: endpoint.clone(), source: io::ErrorKind::ConnectionRefused.into() };
-        assert_eq!((refused.status().as_u16(), refused.reason(), refused.side()), (502, "connect_refused", Side::Upstream));
+        assert_eq!(
+            (refused.status().as_u16(), refused.reason(), refused.side()),
+            (502, "connect_refused", Side::Upstream)
+        );
         let late = Error::ReadTimeout { endpoint };
         assert_eq!(late.status(), 504);
         let past = Error::RetryDeadline { last: Box::new(late) };

@@ -1,13 +1,48 @@
-//! The upstream side: endpoints, balancing, pool, client, retries.
+//! The upstream side: from a request to the response of an endpoint.
+//!
+//! [`Upstreams`] compiles each [`UpstreamConfig`] into an [`Upstream`]. [`Upstream::send`] lets a request in (or keeps it
+//! waiting), asks the balancer for an endpoint, sends, and tries another endpoint where the rules allow it. An endpoint is
+//! a place on the network (`client/`) or a tower service of this process ([`Endpoints`]).
+//!
+//! | file | idea |
+//! |---|---|
+//! | `config.rs`, `error.rs` | what it is told, what can go wrong |
+//! | `registry.rs`, `dispatch.rs` | reloads; one request's way |
+//! | `balance/` | which endpoint |
+//! | `admission.rs`, `budget.rs`, `retry.rs`, `payload.rs` | how many at once, how often again |
+//! | `service.rs`, `endpoint.rs`, `attempt.rs` | endpoints and one attempt |
+//! | `status.rs`, `tower.rs` | what is known of endpoints; the upstream as a tower service |
+//! | `client/` | connections, pool, HTTP/1 and HTTP/2 |
 pub mod balance;
-mod admission;
-mod budget;
-mod config;
-mod error;
-mod retry;
 
+mod admission;
+mod attempt;
+mod budget;
+#[cfg(feature = "client")]
+mod client;
+mod config;
+mod dispatch;
+mod endpoint;
+mod error;
+mod forward;
+mod held;
+mod payload;
+mod registry;
+mod retry;
+mod service;
+mod status;
+mod tower;
+
+#[cfg(feature = "client")]
+pub use client::{Resolve, Resolved, SystemResolver};
 pub use config::{
     AdmissionConfig, Keepalive, NodeConfig, PassHost, RetryConfig, Scheme, Target, Timeouts, UpstreamConfig,
     UpstreamKey,
 };
+pub use dispatch::Upstream;
 pub use error::{Error, Side, UpstreamBuildError};
+pub use forward::{Attempt, ForwardContext, Forwarded};
+pub use registry::{Upstreams, UpstreamsBuilder};
+pub use service::Endpoints;
+pub use status::EndpointStatus;
+pub use tower::UpstreamService;

@@ -59,6 +59,11 @@ impl RetryPolicy {
         self.config.statuses.contains(&status)
     }
 
+    /// Whether any answer of an endpoint counts as a failure.
+    pub(crate) fn judges_statuses(&self) -> bool {
+        !self.config.statuses.is_empty()
+    }
+
     /// The wait before retry number `retry` (from 1): a random part of a bound that doubles ("full jitter").
     pub(crate) fn backoff(&self, retry: u32) -> Duration {
         let doubled = 1u32.checked_shl(retry.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -89,9 +94,8 @@ mod tests {
 
     #[test]
     fn sec_ret_04_one_retry_when_there_is_another_node() {
-        let attempts = |retries, nodes| {
-            RetryPolicy::new(RetryConfig { retries, ..RetryConfig::default() }, nodes).attempts()
-        };
+        let attempts =
+            |retries, nodes| RetryPolicy::new(RetryConfig { retries, ..RetryConfig::default() }, nodes).attempts();
         assert_eq!((attempts(None, 1), attempts(None, 2), attempts(None, 9)), (1, 2, 2));
         assert_eq!((attempts(Some(0), 9), attempts(Some(3), 1)), (1, 4));
     }

@@ -1,6 +1,6 @@
 //! Priority groups, and what one request has tried of them (upstream.md §3.5).
-use std::collections::BTreeMap;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;

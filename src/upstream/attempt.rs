@@ -1,0 +1,69 @@
+//! What goes into an attempt at one endpoint, and what comes out.
+use std::net::SocketAddr;
+
+use http::Response;
+use http::request::Parts;
+
+#[cfg(feature = "client")]
+use super::client::Incoming;
+use super::config::{Keepalive, Timeouts};
+use super::error::Error;
+use super::payload::Payload;
+use super::retry::Delivery;
+use crate::{Body, UpgradedIo};
+
+/// A request over its attempts.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) parts: Parts,
+    pub(crate) payload: Payload,
+}
+
+/// How one attempt is made.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "client"), expect(dead_code, reason = "services of the process have neither"))]
+pub(crate) struct Plan {
+    pub(crate) timeouts: Timeouts,
+    pub(crate) keepalive: Keepalive,
+    /// The request may be delivered twice.
+    pub(crate) repeatable: bool,
+}
+
+/// A response.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) head: Response<()>,
+    pub(crate) body: Answer,
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// The body of a response.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "client"), expect(dead_code, reason = "services of the process give foreign bodies only"))]
+pub(crate) enum Answer {
+    /// Complete.
+    Ready(Body),
+    /// Still to be read from its connection.
+    #[cfg(feature = "client")]
+    Stream(Incoming),
+    /// Still to be read from elsewhere.
+    Foreign(Body),
+    /// None: the connection is a tunnel.
+    Tunnel(UpgradedIo),
+}
+
+/// An attempt without a response.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    pub(crate) delivery: Delivery,
+    pub(crate) address: Option<SocketAddr>,
+}
+
+#[cfg(feature = "client")]
+impl Failure {
+    /// Before any connection.
+    pub(crate) fn before(error: Error) -> Self {
+        Self { error, delivery: Delivery::None, address: None }
+    }
+}

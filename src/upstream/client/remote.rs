@@ -1,0 +1,149 @@
+//! One place on the network, with its connections.
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::super::config::{Keepalive, Scheme};
+use super::super::error::Error;
+use super::dial::dial;
+use super::names::Names;
+use super::pool::{Idle, Pool};
+use super::resolve::Resolve;
+use crate::net::{Io, Sweep, Transport};
+
+/// What makes two nodes the same place: they share connections (upstream.md §6).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RemoteKey {
+    pub(crate) scheme: Scheme,
+    /// In lower case, IPv6 without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// A place on the network: its addresses and its idle connections. Lives as long as an upstream leads to it, over
+/// reloads.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    /// `host:port`.
+    pub(crate) name: Arc<str>,
+    /// What `Host` says under `pass_host: node`.
+    pub(crate) host: HeaderValue,
+    key: RemoteKey,
+    sweep: Sweep,
+    names: Names,
+    /// Which address is next.
+    turn: AtomicUsize,
+    pool: Pool,
+}
+
+impl Remote {
+    /// `None` when the host cannot stand in a `Host` field.
+    pub(crate) fn new(key: RemoteKey, sweep: &Sweep, resolver: &Arc<dyn Resolve>) -> Option<Self> {
+        let host = if key.host.contains(':') { format!("[{}]", key.host) } else { key.host.clone() };
+        let name: Arc<str> = format!("{host}:{}", key.port).into();
+        if !crate::http1::is_host(name.as_bytes()) {
+            return None;
+        }
+        let standard = key.port == key.scheme.default_port();
+        Some(Self {
+            host: HeaderValue::from_str(if standard { &host } else { &name }).ok()?,
+            name,
+            names: Names::new(&key.host, resolver),
+            key,
+            sweep: sweep.clone(),
+            turn: AtomicUsize::new(0),
+            pool: Pool::default(),
+        })
+    }
+
+    /// A connection that waits in the pool, if there is one.
+    pub(super) async fn idle(self: &Arc<Self>, keepalive: Keepalive) -> Option<Lease> {
+        let current = |io: &Io| io.peer().is_none_or(|peer| self.names.is_current(peer.ip()));
+        let idle = poll_fn(|cx| Poll::Ready(self.pool.take(cx, self.sweep.clock(), current))).await?;
+        Some(Lease { remote: Arc::clone(self), io: idle.io, served: idle.served, keepalive })
+    }
+
+    /// A new connection for HTTP/1.
+    pub(super) async fn connect(self: &Arc<Self>, limit: Duration, keepalive: Keepalive) -> Result<Lease, Error> {
+        let io = self.open(limit).await?;
+        Ok(Lease { remote: Arc::clone(self), io, served: 0, keepalive })
+    }
+
+    /// Opens a socket, within `limit`, over all addresses.
+    pub(super) async fn open(&self, limit: Duration) -> Result<Arc<Io>, Error> {
+        let endpoint = || Arc::clone(&self.name);
+        let opened = async {
+            let addresses = self.names.addresses().await;
+            let addresses = addresses.map_err(|source| Error::Resolve { endpoint: endpoint(), source })?;
+            let first = self.turn.fetch_add(1, Relaxed) % addresses.len().max(1);
+            let in_turn: Vec<_> = addresses
+                .iter()
+                .cycle()
+                .skip(first)
+                .take(addresses.len())
+                .map(|address| SocketAddr::new(*address, self.key.port))
+                .collect();
+            let stream = dial(in_turn).await;
+            stream.map_err(|source| match source.kind() {
+                io::ErrorKind::TimedOut => Error::ConnectTimeout { endpoint: endpoint() },
+                _ => Error::Connect { endpoint: endpoint(), source },
+            })
+        };
+        let stream = tokio::time::timeout(limit, opened).await;
+        let stream = stream.map_err(|_| Error::ConnectTimeout { endpoint: endpoint() })??;
+        Ok(Io::new(Transport::Tcp(stream), &self.sweep))
+    }
+
+    /// Idle connections.
+    pub(crate) fn idle_len(&self) -> usize {
+        self.pool.len()
+    }
+
+    /// Whether connections are not kept, because bytes came that answered nothing (UP-05b).
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.pool.is_quarantined(self.sweep.clock())
+    }
+
+    /// Drops connections that have ended. Called by the sweep.
+    pub(crate) fn reap(&self) {
+        self.pool.reap(self.sweep.clock(), |io| io.peer().is_none_or(|peer| self.names.is_current(peer.ip())));
+    }
+}
+
+/// A connection in use. Dropping it closes it.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(super) remote: Arc<Remote>,
+    pub(super) io: Arc<Io>,
+    served: u32,
+    keepalive: Keepalive,
+}
+
+impl Lease {
+    /// Whether it has carried requests before.
+    pub(super) fn is_reused(&self) -> bool {
+        self.served > 0
+    }
+
+    /// The response is complete and the connection in step: another request may have it.
+    pub(super) fn give_back(self) {
+        let idle = Idle { io: self.io, served: self.served.saturating_add(1) };
+        self.remote.pool.put(idle, &self.keepalive, self.remote.sweep.clock());
+    }
+
+    /// Takes the connection out of HTTP.
+    pub(super) fn into_io(self) -> Arc<Io> {
+        self.io
+    }
+
+    /// Bytes came behind the end of a response (UP-05b).
+    pub(super) fn give_up_on_strays(self) {
+        self.remote.pool.quarantine(self.remote.sweep.clock());
+    }
+}

@@ -1,0 +1,120 @@
+//! One attempt at one remote over HTTP/1.
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::super::attempt::{Answer, Failure, Outgoing, Plan, Reply};
+use super::super::error::Error;
+use super::super::forward::ForwardContext;
+use super::super::retry::Delivery;
+use super::exchange::{Broken, Exchange, Head};
+use super::incoming::{Incoming, close_or_keep};
+use super::remote::{Lease, Remote};
+use super::upload::Upload;
+use crate::UpgradedIo;
+use crate::http1::{Decoder, DecoderLimits, Framing, ParsedResponse};
+use crate::net::IoStream;
+
+/// Sends `request` over an idle or a new connection to `remote`.
+///
+/// An idle connection that turns out dead is replaced by a new one, once, without counting as an attempt (RET-02).
+pub(crate) async fn send(
+    remote: &Arc<Remote>,
+    request: &mut Outgoing,
+    forward: &ForwardContext<'_>,
+    plan: &Plan,
+) -> Result<Reply, Failure> {
+    if let Some(lease) = remote.idle(plan.keepalive).await {
+        match attempt(lease, request, forward, plan).await {
+            Err(Attempted { failure, stale: true }) if is_safe(&failure, request, plan) => {}
+            ended => return ended.map_err(|attempted| attempted.failure),
+        }
+    }
+    let lease = remote.connect(plan.timeouts.connect, plan.keepalive).await.map_err(Failure::before)?;
+    attempt(lease, request, forward, plan).await.map_err(|attempted| attempted.failure)
+}
+
+/// Whether sending once more cannot do harm.
+fn is_safe(failure: &Failure, request: &Outgoing, plan: &Plan) -> bool {
+    request.payload.is_there() && (plan.repeatable || failure.delivery == Delivery::None)
+}
+
+struct Attempted {
+    failure: Failure,
+    /// A used connection ended before it brought anything.
+    stale: bool,
+}
+
+async fn attempt(
+    lease: Lease,
+    request: &mut Outgoing,
+    forward: &ForwardContext<'_>,
+    plan: &Plan,
+) -> Result<Reply, Attempted> {
+    let body = request.payload.take().unwrap_or_default();
+    let parts = &request.parts;
+    let target = forward.target.or_else(|| parts.uri.path_and_query().map(|target| target.as_str())).unwrap_or("/");
+    let upload = Upload::new(&parts.method, body);
+    let mut exchange = Exchange::new(&lease.io, Head { parts, target, forward }, plan.timeouts, upload);
+    let ended = poll_fn(|cx| exchange.poll(cx)).await;
+    let sent = exchange.is_sent();
+    let Exchange { upload, carry, .. } = exchange;
+    match ended {
+        Ok(response) => Ok(reply(lease, response, carry, (!sent).then_some(upload), plan)),
+        Err(broken) => {
+            let stale = lease.is_reused() && matches!(broken, Broken::Closed { stale: true, .. });
+            let delivery = if upload.written() == 0 { Delivery::None } else { Delivery::Possible };
+            if let Some(body) = upload.into_untouched() {
+                request.payload.give_back(body);
+            }
+            let failure = Failure { error: describe(broken, &lease.remote.name), delivery, address: lease.io.peer() };
+            Err(Attempted { failure, stale })
+        }
+    }
+}
+
+/// `upload` is there when the endpoint answered before it had all of the request.
+fn reply(lease: Lease, response: ParsedResponse, mut carry: Bytes, upload: Option<Upload>, plan: &Plan) -> Reply {
+    let ParsedResponse { head, framing, keep_alive, .. } = response;
+    let address = lease.io.peer();
+    if head.status() == StatusCode::SWITCHING_PROTOCOLS {
+        lease.io.disarm();
+        let tunnel = UpgradedIo::new(IoStream(lease.into_io()), carry);
+        return Reply { head, body: Answer::Tunnel(tunnel), address };
+    }
+    // An endpoint that takes the request while it answers, as an echo does, gets the rest of it; one that refuses it, will
+    // not have another request, or has said all it has to say, does not (UP-07).
+    let goes_on = keep_alive && head.status().as_u16() < 400 && !framing.is_empty();
+    let keep = keep_alive && (goes_on || upload.is_none());
+    let upload = upload.filter(|_| goes_on).map(Box::new);
+    let whole = match framing {
+        Framing::None => Some(0),
+        Framing::Length(length) => usize::try_from(length).ok().filter(|length| *length <= carry.len()),
+        Framing::Chunked | Framing::Close => None,
+    };
+    let body = match whole {
+        Some(length) if upload.is_none() => {
+            let body = carry.split_to(length);
+            close_or_keep(lease, keep, &carry);
+            Answer::Ready(body.into())
+        }
+        _ => {
+            let decoder = Decoder::new(framing, DecoderLimits::response());
+            Answer::Stream(Incoming::new(lease, decoder, carry, upload, keep, plan.timeouts.read))
+        }
+    };
+    Reply { head, body, address }
+}
+
+fn describe(broken: Broken, endpoint: &Arc<str>) -> Error {
+    let endpoint = Arc::clone(endpoint);
+    match broken {
+        Broken::SendTimeout => Error::SendTimeout { endpoint },
+        Broken::ReadTimeout => Error::ReadTimeout { endpoint },
+        Broken::Closed { source, .. } => Error::Closed { endpoint, source },
+        Broken::Malformed(reason) => Error::Malformed { endpoint, reason },
+        Broken::RequestBody(error) => Error::RequestBody(error),
+    }
+}

@@ -1,0 +1,268 @@
+//! An upstream, and the way of one request through it: admission, choice of an endpoint, attempts.
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HOST, HeaderMap};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, Uri};
+use tokio::time::Instant;
+
+use super::admission::{Admission, Permit, Refused};
+use super::attempt::{Answer, Failure, Outgoing, Plan, Reply};
+use super::balance::{Groups, Member, Walk};
+use super::budget::Budget;
+use super::config::{PassHost, UpstreamConfig};
+use super::endpoint::Endpoint;
+use super::error::Error;
+use super::forward::{Attempt, ForwardContext};
+use super::held::Held;
+use super::payload::Payload;
+use super::retry::{Delivery, RetryPolicy};
+use super::service::ServiceEndpoint;
+use crate::{Body, Request, Response, UpgradeWish};
+
+/// One upstream, compiled. Made by [`Upstreams::compile`](super::Upstreams::compile).
+pub struct Upstream {
+    pub(super) config: UpstreamConfig,
+    pub(super) endpoints: Box<[Endpoint]>,
+    /// Name, weight and priority of each endpoint.
+    pub(super) members: Box<[(Member, i32)]>,
+    pub(super) groups: Arc<Groups>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) retry: RetryPolicy,
+}
+
+impl Upstream {
+    /// What it was built from.
+    pub fn config(&self) -> &UpstreamConfig {
+        &self.config
+    }
+
+    /// Sends a request to one of the endpoints, to another one if that fails and the request may be sent again, and
+    /// gives back the response as soon as its head is there.
+    ///
+    /// Hop-by-hop fields must have come off the request; the connection's own are written here. Dropping the future, or
+    /// the response's body before its end, closes the connection to the endpoint.
+    ///
+    /// # Errors
+    /// [`Error`] when there is no response. Whatever an endpoint answers is a response.
+    pub async fn send(&self, request: Request, mut forward: ForwardContext<'_>) -> Result<Response, Error> {
+        let permit = self.admission.enter().await.map_err(|refused| self.overloaded(refused))?;
+        self.budget.request();
+        let (parts, body) = request.into_parts();
+        let mut request = Outgoing { parts, payload: Payload::new(body) };
+        let mut attempts = Attempts::new(self);
+        loop {
+            let Some(endpoint) = self.next(&mut attempts.walk, &request.parts, &forward) else {
+                return attempts.exhausted(permit);
+            };
+            self.set_host(endpoint, &mut request.parts);
+            let began = forward.attempts.is_some().then(Instant::now);
+            let ended = self.attempt(endpoint, &mut request, &forward).await;
+            if let (Some(list), Some(began)) = (&mut forward.attempts, began) {
+                list.push(describe(endpoint, &ended, began.elapsed()));
+            }
+            let ended = match ended {
+                Ok(reply) if !self.retry.is_failure(reply.head.status()) => return Ok(respond(reply, permit)),
+                ended => ended,
+            };
+            match attempts.again(&ended, &request) {
+                Again::After(pause) => {
+                    attempts.last = Some(ended.map_err(|failure| failure.error));
+                    tokio::time::sleep(pause).await;
+                }
+                Again::No => return ended.map(|reply| respond(reply, permit)).map_err(|failure| failure.error),
+                Again::Late => {
+                    let late = |failure: Failure| Error::RetryDeadline { last: Box::new(failure.error) };
+                    return ended.map(|reply| respond(reply, permit)).map_err(late);
+                }
+            }
+        }
+    }
+
+    fn overloaded(&self, refused: Refused) -> Error {
+        Error::Overloaded { upstream: self.config.key.clone(), waited: refused == Refused::Waited }
+    }
+
+    fn next(&self, walk: &mut Walk, parts: &Parts, forward: &ForwardContext<'_>) -> Option<&Endpoint> {
+        self.groups.next(walk, parts, forward.client).and_then(|index| self.endpoints.get(index))
+    }
+
+    /// Sets `Host` as `pass_host` says (upstream.md §5).
+    fn set_host(&self, endpoint: &Endpoint, parts: &mut Parts) {
+        let headers: &mut HeaderMap = &mut parts.headers;
+        let host = match &self.config.pass_host {
+            PassHost::Pass if headers.contains_key(HOST) => return,
+            // Over HTTP/2 the client's host is the authority; HTTP/1.0 clients may send none.
+            PassHost::Pass => authority(&parts.uri).or_else(|| endpoint.host().cloned()),
+            PassHost::Node => endpoint.host().cloned(),
+            PassHost::Rewrite(host) => Some(host.clone()),
+        };
+        if let Some(host) = host {
+            headers.insert(HOST, host);
+        }
+    }
+
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        request: &mut Outgoing,
+        forward: &ForwardContext<'_>,
+    ) -> Result<Reply, Failure> {
+        let plan = Plan {
+            timeouts: forward.timeouts.unwrap_or(self.config.timeouts),
+            keepalive: self.config.keepalive,
+            repeatable: self.retry.is_repeatable(&request.parts.method),
+        };
+        let attempt = async {
+            match endpoint {
+                #[cfg(feature = "client")]
+                Endpoint::Remote(remote) => super::client::send(remote, request, forward, &plan).await,
+                Endpoint::Service(service) => self.call(service, request, forward).await,
+            }
+        };
+        match self.retry.per_try() {
+            None => attempt.await,
+            Some(limit) => tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+                let error = Error::ReadTimeout { endpoint: Arc::clone(endpoint.name()) };
+                Err(Failure { error, delivery: Delivery::Possible, address: None })
+            }),
+        }
+    }
+
+    /// Calls a service of this process with what would be sent over the network.
+    async fn call(
+        &self,
+        service: &Arc<ServiceEndpoint>,
+        outgoing: &mut Outgoing,
+        forward: &ForwardContext<'_>,
+    ) -> Result<Reply, Failure> {
+        let failed = |error| Failure { error, delivery: Delivery::Possible, address: None };
+        let body = outgoing.payload.take().unwrap_or_default();
+        // A service is not asked twice, unless its answer can be taken for a failure.
+        let parts = if self.retry.judges_statuses() {
+            outgoing.parts.clone()
+        } else {
+            std::mem::replace(&mut outgoing.parts, Request::default().into_parts().0)
+        };
+        let mut request = Request::from_parts(parts, body);
+        if let Some(target) = forward.target.and_then(|target| target.parse::<Uri>().ok()) {
+            *request.uri_mut() = target;
+        }
+        forward.insert_fields(request.headers_mut());
+        if let Some(protocol) = forward.upgrade {
+            request.extensions_mut().insert(UpgradeWish(protocol.clone()));
+        }
+        let endpoint = || Arc::clone(&service.name);
+        let response = service.call(request).await.map_err(|_| failed(Error::Panicked { endpoint: endpoint() }))?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && forward.upgrade.is_none() {
+            let reason = "switch of protocols that was not asked for";
+            return Err(failed(Error::Malformed { endpoint: endpoint(), reason }));
+        }
+        let (parts, body) = response.into_parts();
+        Ok(Reply { head: http::Response::from_parts(parts, ()), body: Answer::Foreign(body), address: None })
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("key", &self.config.key).field("endpoints", &self.endpoints).finish()
+    }
+}
+
+/// The attempts of one request.
+struct Attempts<'a> {
+    upstream: &'a Upstream,
+    walk: Walk,
+    made: u32,
+    /// Set when there is a limit on when another one may begin.
+    until: Option<Instant>,
+    /// How the last one ended.
+    last: Option<Result<Reply, Error>>,
+}
+
+enum Again {
+    /// After so long.
+    After(Duration),
+    /// The client gets what there is.
+    No,
+    /// It would begin too late.
+    Late,
+}
+
+impl<'a> Attempts<'a> {
+    fn new(upstream: &'a Upstream) -> Self {
+        let until = upstream.retry.timeout().map(|limit| Instant::now() + limit);
+        Self { upstream, walk: Walk::default(), made: 0, until, last: None }
+    }
+
+    /// Whether another attempt is made after one that failed or whose status counts as a failure.
+    fn again(&mut self, ended: &Result<Reply, Failure>, request: &Outgoing) -> Again {
+        self.made += 1;
+        let policy = &self.upstream.retry;
+        let (retryable, delivery) = match ended {
+            Ok(_) => (true, Delivery::Possible),
+            Err(failure) => (failure.error.is_retryable(), failure.delivery),
+        };
+        let may = retryable
+            && self.made < policy.attempts()
+            && request.payload.is_there()
+            && policy.may_resend(&request.parts.method, delivery);
+        if !may {
+            Again::No
+        } else if self.until.is_some_and(|until| Instant::now() > until) {
+            Again::Late
+        } else if self.upstream.budget.try_retry() {
+            Again::After(policy.backoff(self.made))
+        } else {
+            Again::No
+        }
+    }
+
+    /// There is no endpoint (left).
+    fn exhausted(self, permit: Permit<'_>) -> Result<Response, Error> {
+        match self.last {
+            None => Err(Error::NoEndpoint { upstream: self.upstream.config.key.clone() }),
+            Some(Ok(reply)) => Ok(respond(reply, permit)),
+            // Names that do not resolve are left out; when none is left there is no endpoint (upstream.md §2).
+            Some(Err(error @ Error::Resolve { .. })) => Err(error),
+            Some(Err(last)) => Err(Error::Exhausted { last: Box::new(last) }),
+        }
+    }
+}
+
+/// The response for the client. What is still to be read of it holds its place in the upstream; a tunnel does not.
+fn respond(reply: Reply, permit: Permit<'_>) -> Response {
+    let Reply { head, body, .. } = reply;
+    let (mut parts, ()) = head.into_parts();
+    let body = match body {
+        Answer::Ready(body) => body,
+        #[cfg(feature = "client")]
+        Answer::Stream(mut body) => {
+            body.hold(permit.into_owned());
+            Body::stream(body)
+        }
+        Answer::Foreign(body) if body.as_bytes().is_some() => body,
+        Answer::Foreign(body) => Body::stream(Held::new(body, permit.into_owned())),
+        Answer::Tunnel(io) => {
+            parts.extensions.insert(io);
+            Body::empty()
+        }
+    };
+    Response::from_parts(parts, body)
+}
+
+fn authority(uri: &Uri) -> Option<HeaderValue> {
+    uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
+}
+
+fn describe(endpoint: &Endpoint, ended: &Result<Reply, Failure>, took: Duration) -> Attempt {
+    let (status, reason, address): (_, _, Option<SocketAddr>) = match ended {
+        Ok(reply) => (Some(reply.head.status()), None, reply.address),
+        Err(failure) => (None, Some(failure.error.reason()), failure.address),
+    };
+    Attempt { endpoint: Arc::clone(endpoint.name()), address, status, reason, took }
+}
