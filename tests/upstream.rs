@@ -5,5 +5,23 @@
 #[path = "upstream/exchange.rs"]
 mod exchange;
 #[cfg(test)]
+#[path = "upstream/faults.rs"]
+mod faults;
+#[cfg(test)]
+#[path = "upstream/limits.rs"]
+mod limits;
+#[cfg(test)]
+#[path = "upstream/pool.rs"]
+mod pool;
+#[cfg(test)]
+#[path = "upstream/retries.rs"]
+mod retries;
+#[cfg(test)]
+#[path = "upstream/services.rs"]
+mod services;
+#[cfg(test)]
 #[path = "upstream/support.rs"]
 mod support;
+#[cfg(test)]
+#[path = "upstream/upgrades.rs"]
+mod upgrades;

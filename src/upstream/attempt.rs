@@ -6,6 +6,7 @@ use http::request::Parts;
 
 #[cfg(feature = "client")]
 use super::client::Incoming;
+#[cfg(feature = "client")]
 use super::config::{Keepalive, Timeouts};
 use super::error::Error;
 use super::payload::Payload;
@@ -20,8 +21,8 @@ pub(crate) struct Outgoing {
 }
 
 /// How one attempt is made.
+#[cfg(feature = "client")]
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "client"), expect(dead_code, reason = "services of the process have neither"))]
 pub(crate) struct Plan {
     pub(crate) timeouts: Timeouts,
     pub(crate) keepalive: Keepalive,

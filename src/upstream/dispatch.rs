@@ -10,7 +10,9 @@ use http::{HeaderValue, StatusCode, Uri};
 use tokio::time::Instant;
 
 use super::admission::{Admission, Permit, Refused};
-use super::attempt::{Answer, Failure, Outgoing, Plan, Reply};
+#[cfg(feature = "client")]
+use super::attempt::Plan;
+use super::attempt::{Answer, Failure, Outgoing, Reply};
 use super::balance::{Groups, Member, Walk};
 use super::budget::Budget;
 use super::config::{PassHost, UpstreamConfig};
@@ -112,15 +114,13 @@ impl Upstream {
         request: &mut Outgoing,
         forward: &ForwardContext<'_>,
     ) -> Result<Reply, Failure> {
-        let plan = Plan {
-            timeouts: forward.timeouts.unwrap_or(self.config.timeouts),
-            keepalive: self.config.keepalive,
-            repeatable: self.retry.is_repeatable(&request.parts.method),
-        };
         let attempt = async {
             match endpoint {
                 #[cfg(feature = "client")]
-                Endpoint::Remote(remote) => super::client::send(remote, request, forward, &plan).await,
+                Endpoint::Remote(remote) => {
+                    let plan = self.plan(forward, &request.parts.method);
+                    super::client::send(remote, request, forward, &plan).await
+                }
                 Endpoint::Service(service) => self.call(service, request, forward).await,
             }
         };
@@ -130,6 +130,15 @@ impl Upstream {
                 let error = Error::ReadTimeout { endpoint: Arc::clone(endpoint.name()) };
                 Err(Failure { error, delivery: Delivery::Possible, address: None })
             }),
+        }
+    }
+
+    #[cfg(feature = "client")]
+    fn plan(&self, forward: &ForwardContext<'_>, method: &http::Method) -> Plan {
+        Plan {
+            timeouts: forward.timeouts.unwrap_or(self.config.timeouts),
+            keepalive: self.config.keepalive,
+            repeatable: self.retry.is_repeatable(method),
         }
     }
 

@@ -8,7 +8,9 @@ use super::balance::{BalancerFactory, Groups, Member, RoundRobin};
 use super::budget::Budget;
 #[cfg(feature = "client")]
 use super::client::{Remote, RemoteKey, Resolve, SystemResolver};
-use super::config::{Scheme, Target, UpstreamConfig, UpstreamKey};
+#[cfg(feature = "client")]
+use super::config::Scheme;
+use super::config::{Target, UpstreamConfig, UpstreamKey};
 use super::dispatch::Upstream;
 use super::endpoint::Endpoint;
 use super::error::UpstreamBuildError;

@@ -39,6 +39,11 @@ impl<'a> Pick<'a> {
         Self { request, client, tried }
     }
 
+    /// Whether the request has failed at other members before.
+    pub fn is_retry(&self) -> bool {
+        !self.tried.is_empty()
+    }
+
     /// Whether member `index` may be the answer.
     pub fn is_usable(&self, index: usize) -> bool {
         !self.tried.contains(&index)

@@ -53,13 +53,11 @@ impl RoundRobin {
 
 impl Balancer for RoundRobin {
     fn pick(&self, pick: &Pick<'_>) -> Option<usize> {
-        for _ in 0..4 {
-            let member = self.turn()?;
-            if pick.is_usable(member) {
-                return Some(member);
-            }
+        if !pick.is_retry() {
+            return self.turn();
         }
-        // Much has been tried: look for what is left, from here on, without taking anyone's turn.
+        // A retry goes to whoever is next and takes no turn. Otherwise, beside one of two members that fails, each
+        // retry would use up the turn of the other one, and the next request would go to the failing one again.
         let from = self.cursor.load(Relaxed);
         let round = 0..self.cycle.len() as u64;
         round.filter_map(|step| self.member(from + step)).find(|member| pick.is_usable(*member))

@@ -121,6 +121,7 @@ impl<'a> Exchange<'a> {
         };
         match sent {
             Poll::Ready(Err(UploadError::Body(error))) => return Err(Broken::RequestBody(error)),
+            Poll::Ready(Err(UploadError::Io(error))) if self.io.is_late() => return Err(self.ended(Some(error))),
             // An endpoint that does not want the body may have said so (UP-07): read what it said.
             Poll::Ready(Err(UploadError::Io(error))) => self.write_error = Some(error),
             Poll::Ready(Ok(())) | Poll::Pending => {}
