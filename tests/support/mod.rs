@@ -104,7 +104,7 @@ impl Raw {
     }
 
     async fn more(&mut self) -> bool {
-        let mut room = [0; 64 * 1024];
+        let mut room = vec![0; 64 * 1024];
         let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut room)).await.expect("the server is silent");
         let count = read.unwrap_or(0);
         self.seen.extend_from_slice(&room[..count]);

@@ -142,10 +142,8 @@ async fn say_goodbye(
     upstream: &mut Box<dyn Duplex>,
 ) {
     let settled = poll_fn(|cx| {
-        if up.at_boundary() && down.at_boundary() {
-            return Poll::Ready(Ok(()));
-        }
-        poll_both(cx, up, down, downstream, upstream)
+        let relayed = poll_both(cx, up, down, downstream, upstream);
+        if up.at_boundary() && down.at_boundary() { Poll::Ready(Ok(())) } else { relayed }
     });
     if settled.await.is_err() {
         return;
