@@ -34,7 +34,7 @@ fn format(out: &mut Vec<u8>, seconds: u64) {
 }
 
 /// Year, month (0 = January) and day of a day number since 1970, by counting in eras of 400 years from 1 March 0000.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -23,6 +23,8 @@ mod response;
 mod scan;
 mod target;
 
+#[cfg(feature = "server")]
+pub(crate) use date::civil;
 pub use decoder::{Decoded, Decoder};
 pub use encode::{
     Connection, LAST_CHUNK, ResponseOptions, write_chunk_head, write_field, write_request, write_response,

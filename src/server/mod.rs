@@ -16,6 +16,7 @@
 //! # }
 //! ```
 mod acceptor;
+pub mod access_log;
 mod connection;
 mod limits;
 mod listener;
