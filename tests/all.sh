@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 LOGS=target/all
-PASSED=0 FAILED=()
+PASSED=0 FAILURES=0 FAILED=()
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 # Line tables are enough for a backtrace; whole debug information would double what is written and linked.
 export CARGO_PROFILE_DEV_DEBUG=line-tables-only
@@ -31,15 +31,24 @@ step() {
   local name=$1 log="$LOGS/${1//[^a-zA-Z0-9]/-}.log" began=$SECONDS
   shift
   printf '\n== %s\n' "$name"
-  "$@" > >(tee "$log") 2>&1 &
+  ("$@" 2>&1 | tee "$log") &
+  local passed=1 failed=0
   if wait $!; then
-    PASSED=$((PASSED + 1))
     printf -- '-- %s: passed in %d s\n' "$name" $((SECONDS - began))
   else
+    passed=0 failed=1
     FAILED+=("$name")
     printf -- '-- %s: FAILED after %d s, see %s\n' "$name" $((SECONDS - began)) "$log"
   fi
+  # of a step of tests the tests count; a failure without a failed test is one of building
+  local tests_passed tests_failed
+  tests_passed=$(results passed "$log") tests_failed=$(results failed "$log")
+  PASSED=$((PASSED + (tests_passed > 0 ? tests_passed : passed)))
+  FAILURES=$((FAILURES + (tests_failed > 0 ? tests_failed : failed)))
 }
+
+# results passed|failed LOG: how many tests of it did.
+results() { sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$2" | awk '{ sum += $1 } END { print sum + 0 }'; }
 
 # A test that is ignored shows nothing, so it counts as a failure.
 tests() {
@@ -71,8 +80,7 @@ step "tests, default features" tests
 step "lints, no features" cargo clippy --no-default-features -- -D warnings
 step "each light feature alone" light_features
 
-count() { cat "$LOGS"/tests-*.log | sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" | awk '{ sum += $1 } END { print sum + 0 }'; }
-printf '\nsteps: %d passed, %d failed; %d s\n' "$PASSED" "${#FAILED[@]}" "$SECONDS"
+printf '\n%d s\n' "$SECONDS"
 ((${#FAILED[@]} == 0)) || printf 'failed: %s\n' "${FAILED[@]}"
-printf '%d passed, %d failed\n' $((PASSED + $(count passed))) $((${#FAILED[@]} + $(count failed)))
+printf '%d passed, %d failed\n' "$PASSED" "$FAILURES"
 ((${#FAILED[@]} == 0))
