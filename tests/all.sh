@@ -13,9 +13,9 @@ export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 export CARGO_PROFILE_DEV_DEBUG=line-tables-only
 
 # Real servers and tools, from Debian's packages: an origin, a load generator, a client, a linker.
-install() {
+install_packages() {
   local missing=()
-  command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
+  command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx)
   command -v wrk >/dev/null || missing+=(wrk)
   command -v curl >/dev/null || missing+=(curl)
   command -v cc >/dev/null || missing+=(build-essential)
@@ -69,7 +69,7 @@ light_features() {
 }
 
 mkdir -p "$LOGS"
-step "packages" install
+step "packages" install_packages
 step "format" cargo fmt --check
 step "lints, all features" cargo clippy --all-features --all-targets -- -D warnings
 step "tests, all features" tests --all-features
