@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds every example and runs each as a user would: started on a free port (`LISTEN=127.0.0.1:PORT`, or `--listen` for the
-# gateway), asked by curl, ended by SIGTERM. The demo of the gateway is the upstream (`UPSTREAM`) of those that need one.
+# gateway), asked by curl, ended as by Ctrl-C (the gateway by SIGTERM, as a service manager does), with code 0. The gateway's
+# demo is the upstream (`UPSTREAM`) of those that need one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +20,7 @@ free_port() {
 start() {
   local name=$1 port=$2 arguments=()
   [[ "$name" == gateway ]] && arguments=(--listen "127.0.0.1:$port")
-  # timeout hands SIGTERM on, gives back the example's own code, and cuts one that does not end within 20 s
+  # timeout hands signals on, gives back the example's own code, and cuts one that does not end within 20 s
   LISTEN="127.0.0.1:$port" UPSTREAM="127.0.0.1:$DEMO" timeout -k 20 300 "target/debug/examples/$name" "${arguments[@]}" >"target/all/example-$name.log" 2>&1 &
   PID=$!
   STARTED+=("$PID")
@@ -37,12 +38,12 @@ answers() {
   echo "example $name: $status"
 }
 
-# stop NAME PID: an example ends by itself with 0, or of the signal (143); the gateway drains and ends with 0.
+# stop NAME PID SIGNAL
 stop() {
   local name=$1 pid=$2 code=0
-  kill -TERM "$pid"
+  kill -s "$3" "$pid"
   wait "$pid" || code=$?
-  if ((code != 0)) && { ((code != 143)) || [[ "$name" == gateway ]]; }; then
+  if ((code != 0)); then
     echo "example $name: ended with code $code"
     cat "target/all/example-$name.log"
     return 1
@@ -69,7 +70,7 @@ for name in "${names[@]}"; do
   port=$(free_port)
   start "$name" "$port"
   answers "$name" "$port" /
-  stop "$name" "$PID"
+  stop "$name" "$PID" INT
 done
-stop gateway "$demo"
+stop gateway "$demo" TERM
 echo "${#names[@]} examples ran"

@@ -13,4 +13,4 @@ if ((${#missing[@]})); then
 fi
 
 cargo build --release --manifest-path benches/compare/peers/Cargo.toml --target-dir target/compare
-[[ "${1:-}" == --peers ]] || cargo build --release --features full --example gateway --example hyper_server --example reload
+[[ "${1:-}" == --peers ]] || cargo build --release --features full --example gateway --example hyper_server --example live_apply

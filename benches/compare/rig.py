@@ -56,8 +56,8 @@ class Proxy:
         self.pids = process.tree(self.process.pid)
         self.rss = process.memory(self.pids)
 
-    def end(self):
-        return process.end(self.process)
+    def end(self, ask=signal.SIGTERM):
+        return process.end(self.process, ask)
 
 
 def load_slice(proxy, seconds):
@@ -99,7 +99,7 @@ def idle_slice(subject, run, origin):
 
 
 def reload_slice(subject, origin, seconds):
-    """A fresh proxy under a paced load; how often it reloaded is the last line that it prints (`applied N`)."""
+    """A fresh proxy under a paced load; how often it reloaded it prints at its end (`applied N`)."""
     proxy = Proxy(subject, "paced", origin)
     try:
         load_slice(proxy, 1)
@@ -114,7 +114,7 @@ def reload_slice(subject, origin, seconds):
         if len(first) != load.connections("paced"):
             raise RuntimeError(f"{len(first)} connections instead of {load.connections('paced')}")
     finally:
-        proxy.end()
+        proxy.end(signal.SIGINT)
     applied = [line.split()[1] for line in proxy.log.read_text().splitlines() if line.startswith("applied ")]
     if not applied:
         raise RuntimeError(f"said not how often it reloaded; see {proxy.log}")

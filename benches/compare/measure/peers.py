@@ -40,9 +40,10 @@ def embedded(workload, port, origin):
 
 
 def reloading(period_ms):
-    """The gateway in a program that calls `apply` every so many milliseconds (0: never) and says at its end how often."""
+    """The gateway in a program that calls `apply` every so many milliseconds (0: never). After SIGINT it says how often: a line
+    `applied N`."""
     def peer(workload, port, origin):
-        return [RELEASE / "reload"], {"LISTEN": f"127.0.0.1:{port}", "UPSTREAM": origin, "RELOAD_MS": str(period_ms)}
+        return [RELEASE / "live_apply"], {"LISTEN": f"127.0.0.1:{port}", "UPSTREAM": origin, "RELOAD_MS": str(period_ms)}
     return peer
 
 

@@ -74,11 +74,11 @@ def tree(pid):
     return found
 
 
-def end(process):
-    """SIGTERM, and SIGKILL for the whole tree if it is still there after three seconds. Returns the exit code."""
+def end(process, ask=signal.SIGTERM):
+    """The signal, and SIGKILL for the whole tree if it is still there after three seconds. Returns the exit code."""
     if process.poll() is None:
         pids = tree(process.pid)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(ask)
         try:
             process.wait(3)
         except subprocess.TimeoutExpired:
