@@ -7,6 +7,9 @@ mod exchange;
 #[cfg(test)]
 #[path = "upstream/faults.rs"]
 mod faults;
+#[cfg(all(test, feature = "http2"))]
+#[path = "upstream/http2.rs"]
+mod http2;
 #[cfg(test)]
 #[path = "upstream/limits.rs"]
 mod limits;

@@ -9,6 +9,8 @@ use super::client::Incoming;
 #[cfg(feature = "client")]
 use super::config::{Keepalive, Timeouts};
 use super::error::Error;
+#[cfg(feature = "http2")]
+use super::http2::Streamed;
 use super::payload::Payload;
 use super::retry::Delivery;
 use crate::{Body, UpgradedIo};
@@ -47,6 +49,9 @@ pub(crate) enum Answer {
     /// Still to be read from its connection.
     #[cfg(feature = "client")]
     Stream(Incoming),
+    /// Still to be read from its stream.
+    #[cfg(feature = "http2")]
+    Multiplexed(Streamed),
     /// Still to be read from elsewhere.
     Foreign(Body),
     /// None: the connection is a tunnel.

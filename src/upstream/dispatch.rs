@@ -254,6 +254,11 @@ fn respond(reply: Reply, permit: Permit<'_>) -> Response {
             body.hold(permit.into_owned());
             Body::stream(body)
         }
+        #[cfg(feature = "http2")]
+        Answer::Multiplexed(mut body) => {
+            body.hold(permit.into_owned());
+            Body::stream(body)
+        }
         Answer::Foreign(body) if body.as_bytes().is_some() => body,
         Answer::Foreign(body) => Body::stream(Held::new(body, permit.into_owned())),
         Answer::Tunnel(io) => {

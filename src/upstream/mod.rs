@@ -12,7 +12,7 @@
 //! | `admission.rs`, `budget.rs`, `retry.rs`, `payload.rs` | how many at once, how often again |
 //! | `service.rs`, `endpoint.rs`, `attempt.rs` | endpoints and one attempt |
 //! | `status.rs`, `tower.rs` | what is known of endpoints; the upstream as a tower service |
-//! | `client/` | connections, pool, HTTP/1 and HTTP/2 |
+//! | `client/`, `http2/` | connections, pool, exchange |
 pub mod balance;
 
 mod admission;
@@ -26,6 +26,8 @@ mod endpoint;
 mod error;
 mod forward;
 mod held;
+#[cfg(feature = "http2")]
+mod http2;
 mod payload;
 mod registry;
 mod retry;

@@ -14,7 +14,7 @@ pub struct EndpointStatus {
     pub weight: u32,
     /// Its priority.
     pub priority: i32,
-    /// HTTP/1 connections that wait for a request.
+    /// Connections that wait for a request; over HTTP/2 those without a stream.
     pub idle_connections: usize,
     /// Whether no connection is kept for the time being, because the endpoint sent bytes that answered nothing
     /// (security.md UP-05b).

@@ -11,6 +11,8 @@ use http::HeaderValue;
 
 use super::super::config::{Keepalive, Scheme};
 use super::super::error::Error;
+#[cfg(feature = "http2")]
+use super::super::http2::Connections;
 use super::dial::dial;
 use super::names::Names;
 use super::pool::{Idle, Pool};
@@ -40,6 +42,9 @@ pub(crate) struct Remote {
     /// Which address is next.
     turn: AtomicUsize,
     pool: Pool,
+    /// With scheme `grpc`.
+    #[cfg(feature = "http2")]
+    streams: Connections,
 }
 
 impl Remote {
@@ -59,6 +64,8 @@ impl Remote {
             sweep: sweep.clone(),
             turn: AtomicUsize::new(0),
             pool: Pool::default(),
+            #[cfg(feature = "http2")]
+            streams: Connections::new(),
         })
     }
 
@@ -76,7 +83,7 @@ impl Remote {
     }
 
     /// Opens a socket, within `limit`, over all addresses.
-    pub(super) async fn open(&self, limit: Duration) -> Result<Arc<Io>, Error> {
+    pub(crate) async fn open(&self, limit: Duration) -> Result<Arc<Io>, Error> {
         let endpoint = || Arc::clone(&self.name);
         let opened = async {
             let addresses = self.names.addresses().await;
@@ -100,8 +107,18 @@ impl Remote {
         Ok(Io::new(Transport::Tcp(stream), &self.sweep))
     }
 
+    /// The HTTP/2 connections, if that is spoken here.
+    #[cfg(feature = "http2")]
+    pub(super) fn streams(&self) -> Option<&Connections> {
+        (self.key.scheme == Scheme::Grpc).then_some(&self.streams)
+    }
+
     /// Idle connections.
     pub(crate) fn idle_len(&self) -> usize {
+        #[cfg(feature = "http2")]
+        if let Some(streams) = self.streams() {
+            return streams.idle_len();
+        }
         self.pool.len()
     }
 
@@ -112,7 +129,10 @@ impl Remote {
 
     /// Drops connections that have ended. Called by the sweep.
     pub(crate) fn reap(&self) {
-        self.pool.reap(self.sweep.clock(), |io| io.peer().is_none_or(|peer| self.names.is_current(peer.ip())));
+        let clock = self.sweep.clock();
+        self.pool.reap(clock, |io| io.peer().is_none_or(|peer| self.names.is_current(peer.ip())));
+        #[cfg(feature = "http2")]
+        self.streams.reap(clock, |peer| self.names.is_current(peer.ip()));
     }
 }
 

@@ -17,7 +17,7 @@ use crate::UpgradedIo;
 use crate::http1::{Decoder, DecoderLimits, Framing, ParsedResponse};
 use crate::net::IoStream;
 
-/// Sends `request` over an idle or a new connection to `remote`.
+/// Sends `request` to `remote`, over an idle or a new connection.
 ///
 /// An idle connection that turns out dead is replaced by a new one, once, without counting as an attempt (RET-02).
 pub(crate) async fn send(
@@ -26,6 +26,10 @@ pub(crate) async fn send(
     forward: &ForwardContext<'_>,
     plan: &Plan,
 ) -> Result<Reply, Failure> {
+    #[cfg(feature = "http2")]
+    if let Some(streams) = remote.streams() {
+        return super::super::http2::send(streams, remote, request, forward, plan).await;
+    }
     if let Some(lease) = remote.idle(plan.keepalive).await {
         match attempt(lease, request, forward, plan).await {
             Err(Attempted { failure, stale: true }) if is_safe(&failure, request, plan) => {}

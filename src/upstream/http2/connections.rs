@@ -1,0 +1,218 @@
+//! HTTP/2 connections to one remote, and who has which stream.
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::{Semaphore, watch};
+
+use super::super::attempt::Plan;
+use super::super::client::Remote;
+use super::super::error::Error;
+use super::tasks::Tasks;
+use crate::Body;
+use crate::net::{Clock, Io, IoStream, TICK};
+
+/// Streams at once on one connection, whatever more the peer allows (security.md H2-08).
+const MAX_STREAMS: usize = 100;
+/// Connections to one remote; beyond it streams wait for their turn inside a connection.
+const MAX_CONNECTIONS: usize = 16;
+/// The list of field lines of a response, each with 32 bytes on top (RFC 9113 §6.5.2; security.md UP-02).
+const MAX_HEADER_LIST: u32 = 64 * 1024;
+/// A connection with streams on which nothing comes is asked for a sign of life after this.
+const PING_AFTER: Duration = Duration::from_secs(30);
+/// And is over when none comes within this.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The connections to one remote.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    list: Mutex<Vec<Arc<Connection>>>,
+    /// One is opened at a time, so that a burst does not open as many connections as it has requests.
+    opening: Semaphore,
+}
+
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Body>,
+    /// What the peer allows; at least 1, until it says otherwise.
+    allowed: watch::Receiver<usize>,
+    streams: AtomicUsize,
+    served: AtomicU32,
+    /// Tick at which the last stream ended.
+    quiet_since: AtomicU32,
+    /// Ticks it may be without a stream.
+    idle: u32,
+    address: Option<SocketAddr>,
+    tasks: Tasks,
+    clock: Clock,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
+}
+
+/// The right to one stream; the connection lives as long as its last one.
+#[derive(Debug)]
+pub(super) struct Stream(Arc<Connection>);
+
+impl Stream {
+    pub(super) fn sender(&self) -> SendRequest<Body> {
+        self.0.sender.clone()
+    }
+
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.0.address
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.quiet_since.store(self.0.clock.ticks(), Relaxed);
+        self.0.streams.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Connections {
+    pub(crate) fn new() -> Self {
+        Self { list: Mutex::default(), opening: Semaphore::new(1) }
+    }
+
+    /// A stream, on a new connection if those there are full.
+    pub(super) async fn stream(&self, remote: &Remote, plan: &Plan) -> Result<Stream, Error> {
+        if let Some(stream) = self.free(plan, MAX_STREAMS) {
+            return Ok(stream);
+        }
+        // The semaphore is never closed.
+        let _turn = self.opening.acquire().await.ok();
+        if let Some(stream) = self.free(plan, MAX_STREAMS) {
+            return Ok(stream);
+        }
+        if self.list().len() >= MAX_CONNECTIONS
+            && let Some(stream) = self.free(plan, usize::MAX)
+        {
+            return Ok(stream);
+        }
+        let connection = Arc::new(open(remote, plan).await?);
+        let stream = connection.take();
+        self.list().push(connection);
+        Ok(stream)
+    }
+
+    /// A stream on the first connection with room; with `limit` out of reach, on the one with the fewest.
+    fn free(&self, plan: &Plan, limit: usize) -> Option<Stream> {
+        let mut list = self.list();
+        list.retain(|connection| connection.is_open() && connection.served.load(Relaxed) < plan.keepalive.requests);
+        let free = if limit == usize::MAX {
+            list.iter().min_by_key(|connection| connection.streams.load(Relaxed))
+        } else {
+            list.iter().find(|connection| connection.streams.load(Relaxed) < limit.min(*connection.allowed.borrow()))
+        };
+        free.map(Connection::take)
+    }
+
+    /// Drops connections that are over, that nobody has used for too long, or for which `keep` says no. Streams in use
+    /// keep theirs.
+    pub(crate) fn reap(&self, clock: &Clock, keep: impl Fn(SocketAddr) -> bool) {
+        let now = clock.ticks();
+        self.list().retain(|connection| {
+            let quiet = now.saturating_sub(connection.quiet_since.load(Relaxed));
+            let used = connection.streams.load(Relaxed) > 0;
+            connection.is_open() && (used || quiet <= connection.idle) && connection.address.is_none_or(&keep)
+        });
+    }
+
+    /// Connections without a stream.
+    pub(crate) fn idle_len(&self) -> usize {
+        let is_idle = |connection: &&Arc<Connection>| connection.is_open() && connection.streams.load(Relaxed) == 0;
+        self.list().iter().filter(is_idle).count()
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    fn take(self: &Arc<Self>) -> Stream {
+        self.streams.fetch_add(1, Relaxed);
+        self.served.fetch_add(1, Relaxed);
+        Stream(Arc::clone(self))
+    }
+}
+
+/// Opens a connection and waits until the peer has said how many streams it takes: from then on it is known to speak
+/// HTTP/2.
+async fn open(remote: &Remote, plan: &Plan) -> Result<Connection, Error> {
+    let limit = plan.timeouts.connect;
+    let io = remote.open(limit).await?;
+    let ready = async {
+        let failed = |error: hyper::Error| Error::Http2 { endpoint: Arc::clone(&remote.name), source: error.into() };
+        let tasks = Tasks::default();
+        let (sender, driver) = Builder::new(tasks.clone())
+            .timer(TokioTimer::new())
+            .initial_max_send_streams(0)
+            .max_header_list_size(MAX_HEADER_LIST)
+            .adaptive_window(true)
+            .keep_alive_interval(PING_AFTER)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .handshake(TokioIo::new(IoStream(Arc::clone(&io))))
+            .await
+            .map_err(failed)?;
+        let (allow, mut allowed) = watch::channel(0);
+        tasks.spawn(drive(driver, tasks.clone(), allow));
+        let connection = Connection {
+            sender,
+            allowed: allowed.clone(),
+            streams: AtomicUsize::new(0),
+            served: AtomicU32::new(0),
+            quiet_since: AtomicU32::new(io.clock().ticks()),
+            idle: u32::try_from(plan.keepalive.idle_timeout.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX),
+            address: Io::peer(&io),
+            tasks,
+            clock: io.clock().clone(),
+        };
+        match allowed.wait_for(|allowed| *allowed > 0).await {
+            Ok(_) => Ok(connection),
+            Err(_) => Err(Error::Http2 {
+                endpoint: Arc::clone(&remote.name),
+                source: "the connection ended before its settings came".into(),
+            }),
+        }
+    };
+    let late = |_| Error::ConnectTimeout { endpoint: Arc::clone(&remote.name) };
+    tokio::time::timeout(limit, ready).await.map_err(late)?
+}
+
+/// Runs a connection, and tells how many streams its peer allows.
+async fn drive(
+    connection: hyper::client::conn::http2::Connection<TokioIo<IoStream>, Body, Tasks>,
+    tasks: Tasks,
+    allow: watch::Sender<usize>,
+) {
+    let mut connection = pin!(connection);
+    loop {
+        let run = poll_fn(|cx| {
+            let ended = connection.as_mut().poll(cx);
+            let allowed = connection.current_max_send_streams();
+            allow.send_if_modified(|before| std::mem::replace(before, allowed) != allowed);
+            // An error here is an error of each stream as well, and is told there.
+            ended.map(drop)
+        });
+        let unsettled = *allow.borrow() == 0;
+        tokio::select! {
+            () = run => return,
+            () = tasks.moved(), if unsettled => {}
+        }
+    }
+}
