@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 /// Where variables are looked up.
 #[derive(Clone)]
-pub(super) struct Environment(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub(super) struct Environment(Arc<Lookup>);
+
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Environment {
     /// The process's own.

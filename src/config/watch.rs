@@ -34,9 +34,11 @@ pub(super) fn watch(source: FileSource) -> impl Stream<Item = Result<Snapshot, S
     Changes { next: Box::pin(watch.next()) }
 }
 
+type Next = dyn Future<Output = (Result<Snapshot, SourceError>, Watch)> + Send;
+
 /// Each item is a future that gives the watch back for the next.
 struct Changes {
-    next: Pin<Box<dyn Future<Output = (Result<Snapshot, SourceError>, Watch)> + Send>>,
+    next: Pin<Box<Next>>,
 }
 
 impl Stream for Changes {
