@@ -15,12 +15,15 @@ pub struct ConnectInfo {
     pub local: Option<SocketAddr>,
     /// Whether the client spoke TLS to us.
     pub tls: bool,
+    /// Whether our own HTTP/1 codec reads the connection: heads are judged and bodies clocked before a request comes
+    /// out of it (security.md §1.5).
+    pub(crate) own_codec: bool,
 }
 
 impl ConnectInfo {
     /// A plain connection from `peer`.
     pub const fn new(peer: SocketAddr) -> Self {
-        Self { peer, local: None, tls: false }
+        Self { peer, local: None, tls: false, own_codec: false }
     }
 
     /// Adds our own end.
@@ -34,6 +37,14 @@ impl ConnectInfo {
     #[must_use]
     pub const fn with_tls(mut self, tls: bool) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Marks the connection as read by our own HTTP/1 codec.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub(crate) const fn with_own_codec(mut self) -> Self {
+        self.own_codec = true;
         self
     }
 

@@ -21,7 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gateway", &["net", "model", "http1", "router", "upstream", "plugin", "plugins"]),
     ("config", &["net", "model", "http1", "router", "upstream", "plugin", "plugins", "gateway"]),
     ("admin", &["net", "model", "http1", "router", "upstream", "plugin", "plugins", "gateway"]),
-    ("server", &["net", "http1"]),
+    ("server", &["net", "model", "http1"]),
     (
         "testing",
         &["net", "model", "http1", "router", "upstream", "plugin", "plugins", "gateway", "config", "admin", "server"],

@@ -1,10 +1,54 @@
-//! The gateway: snapshot in, service out.
+//! The gateway: a snapshot goes in, a tower service comes out.
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use http::{Request, Response};
+//! use tollgate::Body;
+//! use tollgate::gateway::{Gateway, Route};
+//! use tower::ServiceExt as _;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tollgate::BoxError> {
+//! let hello = tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new("hello".to_owned())) });
+//! let gateway = Gateway::builder().route(Route::new("/hello").to_service(hello)).build()?;
+//!
+//! let request = Request::builder().uri("/hello").header("host", "api.test").body(Body::empty())?;
+//! let response = gateway.oneshot(request).await?;
+//! assert_eq!(response.into_body().buffer(100).await?, "hello");
+//! # Ok(())
+//! # }
+//! ```
 mod admit;
+mod apply;
 mod arrival;
+mod blocks;
 mod body_guard;
+mod builder;
 mod chain;
+mod error;
+mod explain;
+mod facts;
+mod follow;
+mod handle;
+mod live;
 mod panics;
+mod route;
+mod service;
+mod settings;
 mod source;
+mod status;
+#[cfg(feature = "hyper-server")]
+mod upgrade;
+mod upstreams;
+mod vars;
 
 pub use admit::{Admitted, Faulty, admit};
+pub use builder::{GatewayBuilder, Route};
+pub use error::ApplyError;
+pub use explain::Explained;
+pub use facts::RouteMatch;
+pub use follow::ConfigEvent;
+pub use handle::{Gateway, Revision};
+pub use service::{Connection, ResponseFuture};
 pub use source::{ConfigSource, SourceError};
+pub use status::Status;

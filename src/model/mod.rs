@@ -30,7 +30,7 @@ mod stream;
 mod timeouts;
 mod upstream;
 
-pub(crate) use check::Described;
+pub(crate) use check::{Described, GlobalPlugins, duplicate};
 pub use check::{check, check_item};
 pub use consumer::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec};
 pub use finding::{Finding, Severity};

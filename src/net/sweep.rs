@@ -141,7 +141,7 @@ impl Shared {
                 None => false,
             });
         }
-        if now % 4 == 0 {
+        if now.is_multiple_of(4) {
             let reapers: Vec<_> = {
                 let mut list = lock(&self.reapers);
                 list.retain(|reaper| reaper.strong_count() > 0);

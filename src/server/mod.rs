@@ -22,6 +22,7 @@ mod limits;
 mod listener;
 mod registry;
 mod running;
+mod settings;
 
 pub use acceptor::StrictAcceptor;
 pub use limits::{Limits, Rate};

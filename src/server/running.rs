@@ -58,7 +58,7 @@ impl ServerBuilder {
             let io = Io::new(Transport::Tcp(stream), &registry.sweep);
             // Without a peer the connection is gone already.
             let Some(peer) = io.peer() else { return };
-            let mut info = ConnectInfo::new(peer);
+            let mut info = ConnectInfo::new(peer).with_own_codec();
             if let Some(local) = io.local() {
                 info = info.with_local(local);
             }

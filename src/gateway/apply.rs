@@ -1,0 +1,744 @@
+//! From one snapshot to the next: what differs is compiled, everything else is taken over, and the result is one value
+//! to swap in.
+//!
+//! An item is the same when its `Arc` is, else when its content is. Whatever fails, the state before stays untouched.
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::blocks::{Blocks, Toolbox};
+use super::builder::{GatewayBuilder, Route as CodeRoute};
+use super::chain::{Block, Place, in_order};
+use super::live::Live;
+use super::route::{Chain, Forward, Route};
+use super::settings::Rules;
+use super::upstreams::{self, Owner};
+use super::vars::CustomVars;
+use super::{ApplyError, Gateway};
+use crate::PluginLayer;
+use crate::error::Error;
+use crate::model::{
+    Blocked, Described, Finding, Fold, GlobalPlugins, GlobalRuleSpec, Id, Items, Kind, MatchPart, PluginConfigSpec,
+    PluginMap, Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec, check_item, duplicate,
+};
+use crate::plugin::Registry;
+use crate::router::{Expr, Predicate, Router, RouterOptions, Rule, RuleError};
+use crate::upstream::{Endpoints, Upstream, Upstreams};
+
+/// Room between the order numbers of two neighbours, so that a route put between them needs no renumbering.
+const GAP: u64 = 1 << 24;
+/// Order number of the first configured route; routes in code stand before it.
+const FIRST: u64 = 1 << 40;
+
+/// What never changes in the life of a gateway.
+pub(crate) struct Kit {
+    registry: Registry,
+    predicates: HashMap<String, Predicate>,
+    pub(crate) custom_vars: Arc<CustomVars>,
+    endpoints: Endpoints,
+    upstreams: Upstreams,
+    code_routes: Vec<CodeRoute>,
+}
+
+/// The last configuration in full: what the next one is compared with.
+pub(crate) struct Master {
+    kit: Kit,
+    state: State,
+}
+
+/// Everything compiled so far. A clone of the maps is avoided: changes are gathered first and committed when all is well.
+struct State {
+    snapshot: Snapshot,
+    rules: Arc<Rules>,
+    globals: Arc<Vec<Global>>,
+    upstreams: HashMap<Id, Arc<Upstream>>,
+    services: HashMap<Id, Arc<Service>>,
+    plugin_configs: HashMap<Id, Arc<Blocks>>,
+    routes: HashMap<Id, Built>,
+    router: Router<Arc<Route>>,
+    revision: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            snapshot: Snapshot::default(),
+            rules: Arc::default(),
+            globals: Arc::default(),
+            upstreams: HashMap::new(),
+            services: HashMap::new(),
+            plugin_configs: HashMap::new(),
+            routes: HashMap::new(),
+            router: Router::new(RouterOptions::default()),
+            revision: 0,
+        }
+    }
+}
+
+struct Global {
+    id: Id,
+    blocks: Arc<Blocks>,
+}
+
+struct Service {
+    spec: Arc<ServiceSpec>,
+    blocks: Arc<Blocks>,
+    target: Option<Result<Arc<Upstream>, Error>>,
+}
+
+/// A compiled route with what it was made of.
+struct Built {
+    blocks: Arc<Blocks>,
+    order: u64,
+}
+
+/// Changes of the table of routes; `None` removes.
+type Applied = Vec<(Id, Option<Built>)>;
+
+/// What is to happen to one route of the router.
+struct Change {
+    id: Id,
+    built: Option<(Built, Rule<Arc<Route>>)>,
+}
+
+impl Master {
+    /// The first configuration: the routes in code.
+    pub(crate) fn start(builder: GatewayBuilder, first: Snapshot) -> Result<Gateway, ApplyError> {
+        let GatewayBuilder { registry, layers, routes, endpoints, predicates, custom_vars, settings: _ } = builder;
+        let upstreams = Upstreams::new();
+        let kit = Kit {
+            registry,
+            predicates,
+            custom_vars: Arc::new(custom_vars),
+            endpoints,
+            upstreams: upstreams.clone(),
+            code_routes: routes,
+        };
+        let custom_vars = Arc::clone(&kit.custom_vars);
+        let mut master = Self { kit, state: State::default() };
+        let (live, _) = master.apply(first)?;
+        Ok(Gateway::assemble(master, live, layers, custom_vars, upstreams))
+    }
+
+    /// The snapshot that is in force.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.state.snapshot
+    }
+
+    /// Compiles a snapshot and makes it the state to compare with. Gives the value to swap in, and the warnings.
+    pub(crate) fn apply(&mut self, snapshot: Snapshot) -> Result<(Arc<Live>, Vec<Finding>), ApplyError> {
+        let (state, warnings) = Compile::run(&self.kit, &mut self.state, snapshot)?;
+        Ok((state, warnings))
+    }
+
+    /// Every fault and warning of a snapshot, without making it the state.
+    pub(crate) fn check(&self, snapshot: Snapshot) -> Vec<Finding> {
+        let mut state = State::default();
+        match Compile::run(&self.kit, &mut state, snapshot) {
+            Ok((_, warnings)) => warnings,
+            Err(error) => error.into_findings(),
+        }
+    }
+}
+
+/// One run of the compiler.
+struct Compile<'a> {
+    kit: &'a Kit,
+    before: &'a State,
+    findings: Vec<Finding>,
+    rules: Arc<Rules>,
+    globals: Arc<Vec<Global>>,
+    upstreams: Tables<Arc<Upstream>>,
+    services: Tables<Arc<Service>>,
+    plugin_configs: Tables<Arc<Blocks>>,
+}
+
+/// A table before, and what changes in it: `None` removes.
+struct Tables<T> {
+    changes: HashMap<Id, Option<T>>,
+}
+
+impl<T> Default for Tables<T> {
+    fn default() -> Self {
+        Self { changes: HashMap::new() }
+    }
+}
+
+impl<T: Clone> Tables<T> {
+    fn get(&self, before: &HashMap<Id, T>, id: &Id) -> Option<T> {
+        match self.changes.get(id) {
+            Some(change) => change.clone(),
+            None => before.get(id).cloned(),
+        }
+    }
+
+    fn touches(&self, id: Option<&Id>) -> bool {
+        id.is_some_and(|id| self.changes.contains_key(id))
+    }
+
+    fn commit(self, table: &mut HashMap<Id, T>) {
+        for (id, change) in self.changes {
+            match change {
+                Some(value) => table.insert(id, value),
+                None => table.remove(&id),
+            };
+        }
+    }
+}
+
+impl<'a> Compile<'a> {
+    fn run(kit: &'a Kit, state: &'a mut State, snapshot: Snapshot) -> Result<(Arc<Live>, Vec<Finding>), ApplyError> {
+        let before = &*state;
+        let mut compile = Compile {
+            kit,
+            before,
+            findings: Vec::new(),
+            rules: Arc::clone(&before.rules),
+            globals: Arc::clone(&before.globals),
+            upstreams: Tables::default(),
+            services: Tables::default(),
+            plugin_configs: Tables::default(),
+        };
+        compile.structure(&snapshot);
+        let mut everything = before.revision == 0;
+        everything |= compile.settings(&snapshot.settings);
+        everything |= compile.globals(&snapshot.global_rules);
+        compile.upstreams(&snapshot.upstreams);
+        compile.plugin_configs(&snapshot.plugin_configs, everything);
+        compile.services(&snapshot.services, everything);
+        everything |= before.snapshot.blocked != snapshot.blocked;
+        let plan = if everything { None } else { compile.route_changes(&snapshot.routes) };
+        let (changes, router) = match plan {
+            Some(changes) => {
+                let mut router = before.router.clone();
+                let applied = compile.edit(&mut router, changes);
+                (applied, router)
+            }
+            None => {
+                everything = true;
+                compile.all_routes(&snapshot)
+            }
+        };
+        if compile.findings.iter().any(Finding::is_error) {
+            return Err(ApplyError::new(compile.findings));
+        }
+        let Compile { findings, rules, globals, upstreams, services, plugin_configs, .. } = compile;
+        let revision = before.revision + 1;
+        upstreams.commit(&mut state.upstreams);
+        services.commit(&mut state.services);
+        plugin_configs.commit(&mut state.plugin_configs);
+        if everything {
+            state.routes.clear();
+        }
+        for (id, built) in changes {
+            match built {
+                Some(built) => state.routes.insert(id, built),
+                None => state.routes.remove(&id),
+            };
+        }
+        state.snapshot = snapshot;
+        state.rules = rules;
+        state.globals = globals;
+        state.router = router;
+        state.revision = revision;
+        let live = Live::new(revision, state.router.clone(), Arc::clone(&state.rules), global_layers(&state.globals));
+        Ok((Arc::new(live), findings))
+    }
+
+    /// Rules that a snapshot must keep as a whole. Items that are as before were judged then.
+    fn structure(&mut self, snapshot: &Snapshot) {
+        for rejected in &snapshot.rejected {
+            self.findings.extend(rejected.findings.iter().cloned());
+        }
+        let mut judge = Judge { everything: self.before.revision == 0, findings: &mut self.findings };
+        let _ = snapshot.clone().fold(&self.before.snapshot, &mut judge);
+    }
+
+    fn settings(&mut self, settings: &Arc<Settings>) -> bool {
+        let same = self.before.revision > 0 && *self.before.snapshot.settings == **settings;
+        if !same {
+            self.rules = Arc::new(Rules::new(settings));
+        }
+        !same
+    }
+
+    fn toolbox(&self) -> Toolbox<'a> {
+        Toolbox {
+            registry: &self.kit.registry,
+            custom_vars: &self.kit.custom_vars,
+            ignore_unknown: self.rules.ignore_unknown_plugins,
+        }
+    }
+
+    fn blocks(&mut self, plugins: Option<&PluginMap>, owner: (Kind, &Id), before: Option<&Blocks>) -> Arc<Blocks> {
+        let toolbox = self.toolbox();
+        Blocks::build(plugins, owner, before, &toolbox, &mut self.findings)
+    }
+
+    fn globals(&mut self, rules: &[Arc<GlobalRuleSpec>]) -> bool {
+        let (old, new) = difference(&self.before.snapshot.global_rules, rules);
+        if old.is_empty() && new.is_empty() && self.before.revision > 0 {
+            return false;
+        }
+        let mut taken = GlobalPlugins::default();
+        for rule in rules {
+            self.findings.extend(taken.claim(rule));
+        }
+        let before = Arc::clone(&self.before.globals);
+        let globals = rules
+            .iter()
+            .map(|rule| {
+                let kept = before.iter().find(|global| global.id == rule.id).map(|global| &*global.blocks);
+                Global {
+                    id: rule.id.clone(),
+                    blocks: self.blocks(Some(&rule.plugins), (Kind::GlobalRule, &rule.id), kept),
+                }
+            })
+            .collect();
+        self.globals = Arc::new(globals);
+        true
+    }
+
+    fn upstreams(&mut self, specs: &[Arc<UpstreamSpec>]) {
+        let (removed, changed) = self.changed(&self.before.snapshot.upstreams, specs);
+        for id in removed {
+            self.upstreams.changes.insert(id, None);
+        }
+        for spec in changed {
+            match self.upstream(spec, Kind::Upstream, &spec.id) {
+                Ok(upstream) => {
+                    self.upstreams.changes.insert(spec.id.clone(), Some(upstream));
+                }
+                Err(finding) => self.findings.push(finding),
+            }
+        }
+    }
+
+    fn upstream(&self, spec: &UpstreamSpec, kind: Kind, id: &Id) -> Result<Arc<Upstream>, Finding> {
+        upstreams::compile(spec, Owner { kind, id }, &self.kit.upstreams, &self.kit.endpoints)
+    }
+
+    fn plugin_configs(&mut self, specs: &[Arc<PluginConfigSpec>], everything: bool) {
+        let (removed, changed) = self.changed(&self.before.snapshot.plugin_configs, specs);
+        let changed: Vec<_> = if everything { specs.iter().collect() } else { changed };
+        for id in removed {
+            self.plugin_configs.changes.insert(id, None);
+        }
+        for spec in changed {
+            let kept = self.before.plugin_configs.get(&spec.id).cloned();
+            let blocks = self.blocks(Some(&spec.plugins), (Kind::PluginConfig, &spec.id), kept.as_deref());
+            self.plugin_configs.changes.insert(spec.id.clone(), Some(blocks));
+        }
+    }
+
+    fn services(&mut self, specs: &[Arc<ServiceSpec>], everything: bool) {
+        let (removed, changed) = self.changed(&self.before.snapshot.services, specs);
+        let changed: HashSet<&Id> = changed.into_iter().map(|spec| &spec.id).collect();
+        for id in removed {
+            self.services.changes.insert(id, None);
+        }
+        for spec in specs {
+            if everything || changed.contains(&spec.id) || self.upstreams.touches(spec.upstream_id.as_ref()) {
+                let kept = self.before.services.get(&spec.id).map(|service| Arc::clone(&service.blocks));
+                let blocks = self.blocks(spec.plugins.as_ref(), (Kind::Service, &spec.id), kept.as_deref());
+                let target =
+                    self.target(spec.upstream_id.as_ref(), spec.upstream.as_deref(), (Kind::Service, &spec.id));
+                let service = Service { spec: Arc::clone(spec), blocks, target };
+                self.services.changes.insert(spec.id.clone(), Some(Arc::new(service)));
+            }
+        }
+    }
+
+    /// The upstream of a route or service: `upstream_id` beats `upstream` (model.md §7.1).
+    fn target(
+        &mut self,
+        id: Option<&Id>,
+        inline: Option<&UpstreamSpec>,
+        (kind, owner): (Kind, &Id),
+    ) -> Option<Result<Arc<Upstream>, Error>> {
+        if let Some(id) = id {
+            let found = self.upstreams.get(&self.before.upstreams, id);
+            return Some(found.ok_or_else(|| unavailable(502, "upstream_missing")));
+        }
+        match self.upstream(inline?, kind, owner) {
+            Ok(upstream) => Some(Ok(upstream)),
+            Err(finding) => {
+                self.findings.push(finding);
+                Some(Err(unavailable(503, "upstream_invalid")))
+            }
+        }
+    }
+
+    /// What changes among the routes, or `None` when everything is better built anew.
+    fn route_changes(&mut self, routes: &[Arc<RouteSpec>]) -> Option<Vec<Change>> {
+        let (old, new) = difference(&self.before.snapshot.routes, routes);
+        let mut changes = Vec::new();
+        let fresh: HashSet<&Id> = routes.get(new.clone())?.iter().map(|spec| &spec.id).collect();
+        for gone in self.before.snapshot.routes.get(old)? {
+            if !fresh.contains(&gone.id) {
+                changes.push(Change { id: gone.id.clone(), built: None });
+            }
+        }
+        let mut order = self.free_orders(routes, &new)?;
+        for spec in routes.get(new.clone())? {
+            let number = order.next()?;
+            let built = self.route(spec, number, &[]);
+            changes.push(Change { id: spec.id.clone(), built });
+        }
+        // Routes that are the same themselves but lean on something that is not.
+        let leaning = !self.upstreams.changes.is_empty()
+            || !self.services.changes.is_empty()
+            || !self.plugin_configs.changes.is_empty();
+        if leaning {
+            let outside = routes.iter().enumerate().filter(|(index, _)| !new.contains(index)).map(|(_, spec)| spec);
+            for spec in outside {
+                if self.upstreams.touches(spec.upstream_id.as_ref())
+                    || self.services.touches(spec.service_id.as_ref())
+                    || self.plugin_configs.touches(spec.plugin_config_id.as_ref())
+                {
+                    let number = self.before.routes.get(&spec.id).map(|built| built.order);
+                    if let Some(number) = number {
+                        let built = self.route(spec, number, &[]);
+                        changes.push(Change { id: spec.id.clone(), built });
+                    }
+                }
+            }
+            // Routes in code may name a resource of the configuration.
+            for (position, code) in self.kit.code_routes.iter().enumerate() {
+                if self.upstreams.touches(code.spec.upstream_id.as_ref())
+                    || self.services.touches(code.spec.service_id.as_ref())
+                    || self.plugin_configs.touches(code.spec.plugin_config_id.as_ref())
+                {
+                    let built = self.route(&code.spec, position as u64 + 1, &code.layers);
+                    changes.push(Change { id: code.spec.id.clone(), built });
+                }
+            }
+        }
+        Some(changes)
+    }
+
+    /// Order numbers for the new routes at `range`, between those of their neighbours; `None` when there is no room.
+    fn free_orders(
+        &self,
+        routes: &[Arc<RouteSpec>],
+        range: &Range<usize>,
+    ) -> Option<impl Iterator<Item = u64> + use<>> {
+        let number = |spec: &Arc<RouteSpec>| self.order_of(&spec.id);
+        // Disabled routes have no number: the next neighbour outwards that has one counts.
+        let low = routes.get(..range.start)?.iter().rev().find_map(number).unwrap_or(FIRST);
+        let count = range.len() as u64;
+        let high = match routes.get(range.end..)?.iter().find_map(number) {
+            Some(high) => high,
+            None => low.checked_add(GAP.checked_mul(count + 1)?)?,
+        };
+        let step = high.checked_sub(low)? / (count + 1);
+        (step > 0 || count == 0).then(|| (1..=count).map(move |index| low + step * index))
+    }
+
+    fn order_of(&self, id: &Id) -> Option<u64> {
+        self.before.routes.get(id).map(|built| built.order)
+    }
+
+    /// Applies changes to the clone of the router.
+    fn edit(&mut self, router: &mut Router<Arc<Route>>, changes: Vec<Change>) -> Applied {
+        let mut applied = Vec::with_capacity(changes.len());
+        for Change { id, built } in changes {
+            router.remove(id.as_str());
+            let built = match built {
+                None => None,
+                Some((built, rule)) => {
+                    if let Err(error) = router.insert(rule) {
+                        self.findings.extend(rule_faults(&error));
+                    }
+                    Some(built)
+                }
+            };
+            applied.push((id, built));
+        }
+        applied
+    }
+
+    /// Builds every route.
+    fn all_routes(&mut self, snapshot: &Snapshot) -> (Applied, Router<Arc<Route>>) {
+        let mut table = Vec::with_capacity(snapshot.routes.len());
+        let mut rules = Vec::with_capacity(snapshot.routes.len());
+        let mut keep = |id: &Id, made: Option<(Built, Rule<Arc<Route>>)>| {
+            if let Some((built, rule)) = made {
+                table.push((id.clone(), Some(built)));
+                rules.push(rule);
+            }
+        };
+        for (position, code) in self.kit.code_routes.iter().enumerate() {
+            let made = self.route(&code.spec, position as u64 + 1, &code.layers);
+            keep(&code.spec.id, made);
+        }
+        for (position, spec) in snapshot.routes.iter().enumerate() {
+            let made = self.route(spec, FIRST + GAP * (position as u64 + 1), &[]);
+            keep(&spec.id, made);
+        }
+        for blocked in &snapshot.blocked {
+            rules.push(self.blocked(blocked));
+        }
+        let (router, faults) = Router::from_rules(self.rules.router, rules);
+        self.findings.extend(faults.iter().flat_map(rule_faults));
+        (table, router)
+    }
+
+    /// Compiles one route; `None` when it is disabled or faulty (then there is a finding).
+    fn route(&mut self, spec: &RouteSpec, order: u64, layers: &[PluginLayer]) -> Option<(Built, Rule<Arc<Route>>)> {
+        if spec.status == Status::Disabled {
+            return None;
+        }
+        let service = match &spec.service_id {
+            None => None,
+            Some(id) => Some(self.services.get(&self.before.services, id)),
+        };
+        let plugin_config = match &spec.plugin_config_id {
+            None => None,
+            Some(id) => Some(self.plugin_configs.get(&self.before.plugin_configs, id)),
+        };
+        let kept = self.before.routes.get(&spec.id).map(|built| Arc::clone(&built.blocks));
+        let blocks = self.blocks(spec.plugins.as_ref(), (Kind::Route, &spec.id), kept.as_deref());
+        let own = self.target(spec.upstream_id.as_ref(), spec.upstream.as_deref(), (Kind::Route, &spec.id));
+        let known_service = service.as_ref().and_then(|service| service.as_ref());
+        let target = match (&service, &plugin_config) {
+            (Some(None), _) => Err(unavailable(404, "service_missing")),
+            (_, Some(None)) => Err(unavailable(503, "plugin_config_missing")),
+            _ => own
+                .or_else(|| known_service.and_then(|service| service.target.clone()))
+                .unwrap_or_else(|| Err(unavailable(503, "upstream_undefined"))),
+        };
+        // A route whose plugins are not all known must not run with the rest of them.
+        let broken = matches!(service, Some(None)) || matches!(plugin_config, Some(None));
+        let mut chain: Vec<Block> = self.globals.iter().flat_map(|global| Blocks::merge([&*global.blocks])).collect();
+        if !broken {
+            let levels = [
+                Some(&*blocks),
+                plugin_config.as_ref().and_then(|config| config.as_deref()),
+                known_service.map(|service| &*service.blocks),
+            ];
+            chain.extend(Blocks::merge(levels.into_iter().flatten()));
+        }
+        chain.extend(
+            layers
+                .iter()
+                .enumerate()
+                .map(|(written, layer)| Block { place: Place::code(written), layer: layer.clone() }),
+        );
+        let websocket = spec
+            .enable_websocket
+            .or_else(|| known_service.and_then(|service| service.spec.enable_websocket))
+            .unwrap_or(false);
+        let route = Route {
+            id: spec.id.to_shared(),
+            name: spec.name.as_deref().map(Arc::from),
+            service: known_service
+                .map(|service| (service.spec.id.to_shared(), service.spec.name.as_deref().map(Arc::from))),
+            chain: Chain::new(in_order(chain)),
+            forward: Arc::new(Forward { target, timeouts: spec.timeout.as_ref().map(upstreams::timeouts), websocket }),
+            encoded_slash: spec.encoded_slash,
+        };
+        let inherited = known_service.map_or(&[][..], |service| &service.spec.hosts);
+        let rule = self.rule(spec, inherited, order, Arc::new(route))?;
+        Some((Built { blocks, order }, rule))
+    }
+
+    /// The match part of a route.
+    fn rule(
+        &mut self,
+        spec: &RouteSpec,
+        inherited: &[crate::model::Host],
+        order: u64,
+        value: Arc<Route>,
+    ) -> Option<Rule<Arc<Route>>> {
+        let mut fault = |field: &str, message: String, mend: &str| {
+            self.findings.push(Finding::error(Kind::Route, Some(spec.id.clone()), field, message).with_mend(mend));
+        };
+        let vars = match spec.vars.as_ref().map(Expr::compile) {
+            None => None,
+            Some(Ok(expr)) => Some(expr),
+            Some(Err(error)) => {
+                fault("vars", error.to_string(), "write an array of [variable, operator, value]");
+                return None;
+            }
+        };
+        let predicate = match &spec.filter_func {
+            None => None,
+            Some(name) => match self.kit.predicates.get(name) {
+                Some(predicate) => Some(predicate.clone()),
+                None => {
+                    fault(
+                        "filter_func",
+                        format!("no predicate `{name}` is registered"),
+                        "register it in code with `GatewayBuilder::predicate`",
+                    );
+                    return None;
+                }
+            },
+        };
+        let mut hosts: Vec<String> = spec.own_hosts().map(|host| host.as_str().to_owned()).collect();
+        if hosts.is_empty() {
+            hosts = inherited.iter().map(|host| host.as_str().to_owned()).collect();
+        }
+        Some(Rule {
+            id: spec.id.to_shared(),
+            order,
+            uris: spec.patterns().map(str::to_owned).collect(),
+            hosts,
+            methods: spec.methods.iter().map(|method| token(*method)).collect(),
+            remote_addrs: spec.clients().map(|client| client.network()).collect(),
+            vars,
+            predicate,
+            priority: spec.priority,
+            value,
+        })
+    }
+
+    /// A left-out route keeps matching and answers 503, so that nothing falls through to a broader one (CFG-02).
+    fn blocked(&self, blocked: &Blocked) -> Rule<Arc<Route>> {
+        let MatchPart { hosts, uris, methods, service_id, remote_addrs, vars, filter_func, priority } =
+            &blocked.match_part;
+        let service = service_id.as_ref().and_then(|id| self.services.get(&self.before.services, id));
+        let hosts =
+            if hosts.is_empty() { service.as_ref().map_or(&[][..], |service| &service.spec.hosts) } else { hosts };
+        let position = blocked.index.unwrap_or(0) as u64;
+        let id: Arc<str> = match &blocked.id {
+            Some(id) => id.to_shared(),
+            None => format!("arr_{}", position + 1).into(),
+        };
+        let route = Route {
+            id: Arc::clone(&id),
+            name: None,
+            service: None,
+            chain: Chain::new(global_layers(&self.globals)),
+            forward: Arc::new(Forward {
+                target: Err(unavailable(503, "route_invalid")),
+                timeouts: None,
+                websocket: false,
+            }),
+            encoded_slash: None,
+        };
+        Rule {
+            id,
+            order: FIRST + GAP * (position + 1) - GAP / 2,
+            uris: uris.iter().map(|uri| uri.to_string()).collect(),
+            hosts: hosts.iter().map(|host| host.as_str().to_owned()).collect(),
+            methods: methods.iter().map(|method| token(*method)).collect(),
+            remote_addrs: remote_addrs.iter().map(|client| client.network()).collect(),
+            // What cannot be compiled does not narrow the match: it fails closed.
+            vars: vars.as_ref().and_then(|vars| Expr::compile(vars).ok()),
+            predicate: filter_func.as_ref().and_then(|name| self.kit.predicates.get(name).cloned()),
+            priority: *priority,
+            value: Arc::new(route),
+        }
+    }
+
+    /// Ids that are gone, and items that are new or differ.
+    fn changed<'s, T: Resource>(&self, old: &[Arc<T>], new: &'s [Arc<T>]) -> (Vec<Id>, Vec<&'s Arc<T>>) {
+        if self.before.revision == 0 {
+            return (Vec::new(), new.iter().collect());
+        }
+        let (old_range, new_range) = difference(old, new);
+        let (old, new) = (old.get(old_range).unwrap_or(&[]), new.get(new_range).unwrap_or(&[]));
+        let was: HashMap<&Id, &Arc<T>> = old.iter().map(|item| (item.id(), item)).collect();
+        let ids: HashSet<&Id> = new.iter().map(|item| item.id()).collect();
+        let removed = old.iter().map(|item| item.id()).filter(|id| !ids.contains(id)).cloned().collect();
+        let changed = new.iter().filter(|item| was.get(item.id()).is_none_or(|was| !same(was, item))).collect();
+        (removed, changed)
+    }
+}
+
+/// Judges what is new or differs, each item by its own rules, and ids that stand twice.
+struct Judge<'a> {
+    everything: bool,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Fold for Judge<'_> {
+    fn items<T: Described>(&mut self, items: Items<T>, before: &Items<T>) -> Items<T> {
+        if !self.everything && items.is_same(before) {
+            return items;
+        }
+        let (old, new) = if self.everything { (0..0, 0..items.len()) } else { difference(before, &items) };
+        let fresh = items.get(new.clone()).unwrap_or(&[]);
+        for item in fresh {
+            self.findings.extend(check_item(&**item));
+        }
+        // Ids outside of the part that differs are known to be unique among themselves.
+        let known: HashSet<&Id> = before.get(old).unwrap_or(&[]).iter().map(|item| item.id()).collect();
+        let others: HashSet<&Id> = if fresh.iter().all(|item| known.contains(item.id())) {
+            HashSet::new()
+        } else {
+            items.iter().enumerate().filter(|(index, _)| !new.contains(index)).map(|(_, item)| item.id()).collect()
+        };
+        let mut seen = HashSet::new();
+        for (index, item) in items.iter().enumerate().skip(new.start).take(new.len()) {
+            if !seen.insert(item.id()) || others.contains(item.id()) {
+                self.findings.push(duplicate(T::KIND, item.id().clone(), index));
+            }
+        }
+        items
+    }
+}
+
+/// The layers that every answer passes.
+fn global_layers(globals: &[Global]) -> Vec<PluginLayer> {
+    in_order(globals.iter().flat_map(|global| Blocks::merge([&*global.blocks])).collect())
+}
+
+fn unavailable(status: u16, reason: &'static str) -> Error {
+    Error::Configuration {
+        status: http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE),
+        reason,
+    }
+}
+
+/// The findings of a match part that the router refused.
+fn rule_faults(error: &RuleError) -> impl Iterator<Item = Finding> {
+    let id = Id::from(&*error.id);
+    error.faults.iter().map(move |fault| {
+        let text = fault.to_string();
+        let (field, message) = text.split_once(": ").unwrap_or(("", &text));
+        Finding::error(Kind::Route, Some(id.clone()), field, message)
+    })
+}
+
+/// The method as requests carry it.
+fn token(method: crate::model::Method) -> http::Method {
+    http::Method::from_bytes(method.as_str().as_bytes()).unwrap_or_default()
+}
+
+fn same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
+/// The parts of two lists between their common beginning and their common end.
+fn difference<T: PartialEq>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Range<usize>) {
+    let begin = old.iter().zip(new).take_while(|(old, new)| same(old, new)).count();
+    let rest = old.len().min(new.len()) - begin;
+    let end = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(old, new)| same(old, new)).count();
+    (begin..old.len() - end, begin..new.len() - end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(items: &[u32]) -> Vec<Arc<u32>> {
+        items.iter().copied().map(Arc::new).collect()
+    }
+
+    #[test]
+    fn differences_are_found_between_common_ends() {
+        for (old, new, left, right) in [
+            (&[1, 2, 3][..], &[1, 2, 3][..], 3..3, 3..3),
+            (&[1, 2, 3], &[1, 9, 3], 1..2, 1..2),
+            (&[1, 3], &[1, 2, 3], 1..1, 1..2),
+            (&[1, 2, 3], &[1, 3], 1..2, 1..1),
+            (&[1, 1], &[1], 1..2, 1..1),
+            (&[], &[1], 0..0, 0..1),
+        ] {
+            assert_eq!(difference(&list(old), &list(new)), (left, right), "{old:?} {new:?}");
+        }
+    }
+}

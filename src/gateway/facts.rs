@@ -1,0 +1,52 @@
+//! What is known of a request beside the request itself.
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Uri;
+
+use super::arrival::Arrival;
+use super::route::Route;
+use crate::ConnectInfo;
+use crate::router::PathParams;
+
+/// Which route a request belongs to: a request extension on routes with layers and for in-process endpoints.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RouteMatch {
+    /// The route's id.
+    pub route: Arc<str>,
+    /// The pattern that matched, as written.
+    pub pattern: Arc<str>,
+    /// The captures of the path, percent-decoded when read.
+    pub params: PathParams,
+}
+
+/// Everything that the end of a chain and the variables need to know.
+pub(crate) struct Facts {
+    pub(crate) connection: Option<ConnectInfo>,
+    pub(crate) arrival: Arrival,
+    /// The target as sent, where the canonical one differs.
+    pub(crate) raw_target: Option<Uri>,
+    /// The path as plugins see it, where it differs from the path that is forwarded (compatible mode).
+    pub(crate) path: Option<Box<[u8]>>,
+    /// The route; `None` when none matched.
+    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) matched: Option<RouteMatch>,
+}
+
+impl Facts {
+    /// The route's id, for logs.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn route_id(&self) -> &str {
+        self.matched.as_ref().map_or("", |matched| &matched.route)
+    }
+
+    /// The client's address.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.arrival.client
+    }
+}
+
+/// [`Facts`] as a request extension.
+#[derive(Clone)]
+pub(crate) struct SharedFacts(pub(crate) Arc<Facts>);

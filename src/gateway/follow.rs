@@ -1,0 +1,105 @@
+//! Following a source: every configuration that it brings is admitted and applied.
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_core::Stream;
+
+use super::admit::admit;
+use super::{ApplyError, ConfigSource, Gateway, Revision, SourceError, Status};
+use crate::model::Snapshot;
+
+/// What happened to a configuration, for logs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfigEvent {
+    /// A configuration is in force, perhaps without some of its items: see `kept` and `left_out`.
+    Applied(Arc<Status>),
+    /// A configuration was refused as a whole; the one before serves on.
+    Refused(ApplyError),
+    /// The source could not be read; the last configuration serves on.
+    SourceFailed(String),
+}
+
+impl Gateway {
+    /// Applies what can be applied of a snapshot: an item with a fault keeps its predecessor, or is left out, and a
+    /// left-out route answers 503 (config-sources.md §1, security.md CFG-02).
+    ///
+    /// # Errors
+    /// When even so nothing can be applied.
+    pub fn adopt(&self, candidate: Snapshot) -> Result<Revision, ApplyError> {
+        let mut master = self.lock();
+        let mut error = match candidate.rejected.is_empty() {
+            true => match self.apply_locked(&mut master, candidate.clone()) {
+                Ok(revision) => return Ok(revision),
+                Err(error) => error,
+            },
+            false => ApplyError::new(master.check(candidate.clone())),
+        };
+        let before = master.snapshot().clone();
+        let mut findings = Vec::new();
+        // A predecessor that is kept may itself not go with the new items, so more than one
+        // round can be needed, at last without any predecessor.
+        for round in 0..4 {
+            findings.extend(error.into_findings());
+            let admitted = admit(candidate.clone(), &findings, (round < 2).then_some(&before));
+            match self.apply_locked(&mut master, admitted.snapshot) {
+                Ok(revision) => {
+                    let (kept, left_out) = (Arc::new(admitted.kept), Arc::new(admitted.left_out));
+                    self.update_status(|status| {
+                        let mut all = findings.clone();
+                        all.extend(status.findings.iter().cloned());
+                        status.findings = Arc::new(all);
+                        status.kept = Arc::clone(&kept);
+                        status.left_out = Arc::clone(&left_out);
+                        status.rejected_total += 1;
+                    });
+                    return Ok(revision);
+                }
+                Err(next) => error = next,
+            }
+        }
+        self.update_status(|status| status.rejected_total += 1);
+        Err(error)
+    }
+
+    /// Applies every configuration that a source brings, until the source ends. What cannot be applied is reported to
+    /// `report` and in [`Gateway::status`]; the last good configuration serves on.
+    ///
+    /// Compiling runs on tokio's blocking threads. Dropping the future stops the source.
+    ///
+    /// # Errors
+    /// None that ends it early: the last word of a source that ended with an error.
+    pub async fn follow(
+        &self,
+        source: impl ConfigSource,
+        mut report: impl FnMut(ConfigEvent) + Send,
+    ) -> Result<(), SourceError> {
+        let mut stream = pin!(source.watch());
+        let mut last = Ok(());
+        while let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+            match item {
+                Ok(snapshot) => {
+                    last = Ok(());
+                    let gateway = self.clone();
+                    let applied = tokio::task::spawn_blocking(move || gateway.adopt(snapshot)).await;
+                    match applied {
+                        Ok(Ok(_)) => report(ConfigEvent::Applied(self.status())),
+                        Ok(Err(error)) => report(ConfigEvent::Refused(error)),
+                        Err(panic) => report(ConfigEvent::SourceFailed(format!("compiling panicked: {panic}"))),
+                    }
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    self.update_status(|status| {
+                        status.source_error = Some(text.clone());
+                        status.rejected_total += 1;
+                    });
+                    report(ConfigEvent::SourceFailed(text));
+                    last = Err(error);
+                }
+            }
+        }
+        last
+    }
+}

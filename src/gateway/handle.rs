@@ -1,0 +1,165 @@
+//! The handle that a host holds.
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::SystemTime;
+
+use super::apply::Master;
+use super::live::Live;
+use super::service::Connection;
+use super::status::Status;
+use super::vars::CustomVars;
+use super::{ApplyError, GatewayBuilder};
+use crate::model::{Finding, Snapshot};
+use crate::router::Lint;
+use crate::upstream::Upstreams;
+use crate::{ConnectInfo, Next, PluginLayer, wire};
+use arc_swap::ArcSwap;
+
+/// An API gateway: a tower `Service` of any request to a response, that never fails.
+///
+/// A clone is the same gateway. It can be mounted in an axum or hyper server as it is, served by [`Server`], or called
+/// with tower's `oneshot`. Dropping the last clone ends its background task and closes its idle connections.
+///
+/// [`Server`]: https://docs.rs/tollgate
+#[derive(Clone)]
+pub struct Gateway(pub(super) Arc<Inner>);
+
+/// Which configuration serves: counts up from 1 with every one that was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
+
+pub(crate) struct Inner {
+    pub(super) live: ArcSwap<Live>,
+    master: Mutex<Master>,
+    status: ArcSwap<Status>,
+    pub(super) custom_vars: Arc<CustomVars>,
+    /// This gateway's name in `Via`.
+    pub(super) via_token: String,
+    /// What is written into `Via` of a request.
+    pub(super) via: Arc<str>,
+    /// The layers around everything; unset when there are none.
+    pub(super) outer: OnceLock<Next>,
+    /// Keeps pools and balancers between two snapshots.
+    _upstreams: Upstreams,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("revision", &self.0.live.load().revision).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Starts composing one.
+    pub fn builder() -> GatewayBuilder {
+        GatewayBuilder::default()
+    }
+
+    pub(super) fn assemble(
+        master: Master,
+        live: Arc<Live>,
+        layers: Vec<PluginLayer>,
+        custom_vars: Arc<CustomVars>,
+        upstreams: Upstreams,
+    ) -> Self {
+        let via_token = format!("tollgate-{:08x}", RandomState::new().build_hasher().finish() as u32);
+        let via = format!("1.1 {via_token}").into();
+        let status = Status { revision: live.revision, applied_at: Some(SystemTime::now()), ..Status::default() };
+        let inner = Arc::new(Inner {
+            live: ArcSwap::new(live),
+            master: Mutex::new(master),
+            status: ArcSwap::from_pointee(status),
+            custom_vars,
+            via_token,
+            via,
+            outer: OnceLock::new(),
+            _upstreams: upstreams,
+        });
+        if !layers.is_empty() {
+            let _ = inner.outer.set(wire(layers.iter(), inner.behind_layers()));
+        }
+        Self(inner)
+    }
+
+    /// Compiles a snapshot and swaps it in. Requests in flight keep the configuration that they began with.
+    ///
+    /// Only what differs from the snapshot before is compiled: an item is the same when its `Arc` is, else when its
+    /// content is. Compiling takes time in proportion to what differs and runs on the calling thread; requests never
+    /// wait for it.
+    ///
+    /// # Errors
+    /// Every fault of the snapshot; the configuration before serves on. To go on with the valid items, see
+    /// [`Gateway::adopt`].
+    pub fn apply(&self, snapshot: Snapshot) -> Result<Revision, ApplyError> {
+        let mut master = self.lock();
+        self.apply_locked(&mut master, snapshot)
+            .inspect_err(|_| self.update_status(|status| status.rejected_total += 1))
+    }
+
+    pub(super) fn apply_locked(&self, master: &mut Master, snapshot: Snapshot) -> Result<Revision, ApplyError> {
+        let routes = snapshot.routes.len();
+        let mut findings = snapshot.warnings.clone();
+        let (live, warnings) = master.apply(snapshot)?;
+        findings.extend(warnings);
+        let revision = live.revision;
+        self.0.live.store(live);
+        let findings = Arc::new(findings);
+        self.update_status(|status| {
+            *status = Status {
+                revision,
+                applied_at: Some(SystemTime::now()),
+                routes,
+                findings: Arc::clone(&findings),
+                rejected_total: status.rejected_total,
+                ..Status::default()
+            };
+        });
+        Ok(Revision(revision))
+    }
+
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Master> {
+        // A panic of a plugin's constructor leaves the state as it was: it is changed only after everything is built.
+        self.0.master.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(super) fn update_status(&self, change: impl Fn(&mut Status)) {
+        self.0.status.rcu(|status| {
+            let mut status = Status::clone(status);
+            change(&mut status);
+            status
+        });
+    }
+
+    /// Every fault and warning of a snapshot, as [`Gateway::apply`] would find them, without applying it.
+    pub fn check(&self, snapshot: &Snapshot) -> Vec<Finding> {
+        let mut findings = crate::model::check(snapshot);
+        for finding in self.lock().check(snapshot.clone()) {
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+        findings
+    }
+
+    /// The configuration in force.
+    pub fn snapshot(&self) -> Snapshot {
+        self.lock().snapshot().clone()
+    }
+
+    /// What an operator wants to know of the configuration.
+    pub fn status(&self) -> Arc<Status> {
+        self.0.status.load_full()
+    }
+
+    /// Routes that can never win, and patterns that seldom mean what they say.
+    pub fn lint(&self) -> Vec<Lint> {
+        self.0.live.load_full().router.lint()
+    }
+
+    /// The gateway for the requests of one connection. Own listeners and hosts that know the client make one for each.
+    pub fn connection(&self, info: ConnectInfo) -> Connection {
+        Connection::new(Arc::clone(&self.0), info)
+    }
+}

@@ -1,0 +1,23 @@
+//! What requests are served with: one value behind one pointer.
+use std::sync::Arc;
+
+use super::route::{Chain, Route};
+use super::settings::Rules;
+use crate::PluginLayer;
+use crate::router::Router;
+
+/// A compiled configuration. A request looks at it once and keeps its route.
+pub(crate) struct Live {
+    /// Counts the configurations, from 1.
+    pub(crate) revision: u64,
+    pub(crate) router: Router<Arc<Route>>,
+    pub(crate) rules: Arc<Rules>,
+    /// The chain of requests without a route: the global rules.
+    pub(crate) unrouted: Arc<Chain>,
+}
+
+impl Live {
+    pub(crate) fn new(revision: u64, router: Router<Arc<Route>>, rules: Arc<Rules>, globals: Vec<PluginLayer>) -> Self {
+        Self { revision, router, rules, unrouted: Arc::new(Chain::new(globals)) }
+    }
+}

@@ -1,0 +1,28 @@
+//! What an operator can ask a running gateway.
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::Faulty;
+use crate::model::Finding;
+
+/// The state of the configuration.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// Which configuration serves: counts up from 1 with every one that was applied.
+    pub revision: u64,
+    /// When it was applied.
+    pub applied_at: Option<SystemTime>,
+    /// Configured routes in force.
+    pub routes: usize,
+    /// Warnings of the configuration in force, and the faults of items that were kept back or left out of it.
+    pub findings: Arc<Vec<Finding>>,
+    /// Faulty items whose predecessor serves on.
+    pub kept: Arc<Vec<Faulty>>,
+    /// Faulty items that were left out; a left-out route answers 503.
+    pub left_out: Arc<Vec<Faulty>>,
+    /// What the source last said, when it could not be read at all; the configuration in force is then the last good one.
+    pub source_error: Option<String>,
+    /// Configurations, or parts of them, that were refused since the start.
+    pub rejected_total: u64,
+}

@@ -1,0 +1,112 @@
+//! From an upstream as written to the upstream side's own configuration.
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::model::{Finding, Id, Kind, NodeSpec, PassHost, Scheme, Timeouts, UpstreamSpec};
+use crate::upstream::{
+    self, AdmissionConfig, Endpoints, Keepalive, NodeConfig, RetryConfig, Target, Upstream, UpstreamConfig,
+    UpstreamKey, Upstreams,
+};
+
+/// The resource that an upstream stands in.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) id: &'a Id,
+}
+
+impl Owner<'_> {
+    fn fault(self, field: &str, message: impl Into<String>) -> Finding {
+        let path = if self.kind == Kind::Upstream { field.to_owned() } else { format!("upstream.{field}") };
+        Finding::error(self.kind, Some(self.id.clone()), path, message)
+    }
+}
+
+/// Compiles an upstream, or says what is wrong with it. The same owner and content give the same `Arc`.
+pub(crate) fn compile(
+    spec: &UpstreamSpec,
+    owner: Owner<'_>,
+    upstreams: &Upstreams,
+    endpoints: &Endpoints,
+) -> Result<Arc<Upstream>, Finding> {
+    let config = config(spec, owner)?;
+    upstreams.compile(config, endpoints).map_err(|error| owner.fault("nodes", error.to_string()))
+}
+
+/// Brings wire values to the upstream side's types.
+fn config(spec: &UpstreamSpec, owner: Owner<'_>) -> Result<UpstreamConfig, Finding> {
+    if let Some(discovery) = &spec.discovery_type {
+        return Err(owner
+            .fault("discovery_type", format!("no discovery `{discovery}` is configured"))
+            .with_mend("write the endpoints as `nodes`"));
+    }
+    let nodes = spec.nodes.iter().flatten().map(|node| node_config(node, owner)).collect::<Result<_, _>>()?;
+    let mut config = UpstreamConfig::new(UpstreamKey::new(owner.kind.as_str(), owner.id.as_str()), nodes);
+    config.scheme = match spec.scheme {
+        Scheme::Http => upstream::Scheme::Http,
+        Scheme::Grpc => upstream::Scheme::Grpc,
+        Scheme::Https => upstream::Scheme::Https,
+        Scheme::Grpcs => upstream::Scheme::Grpcs,
+        Scheme::Tcp | Scheme::Tls | Scheme::Udp => {
+            return Err(owner.fault("scheme", "is for stream routes only").with_mend("write http, or grpc for HTTP/2"));
+        }
+    };
+    config.balancer = spec.balancer.to_string();
+    config.pass_host = match spec.pass_host {
+        PassHost::Pass => upstream::PassHost::Pass,
+        PassHost::Node => upstream::PassHost::Node,
+        PassHost::Rewrite => {
+            let host = spec.upstream_host.as_ref().map_or("", |host| host.as_str());
+            let value = HeaderValue::from_str(host).ok().filter(|value| !value.is_empty());
+            upstream::PassHost::Rewrite(value.ok_or_else(|| {
+                owner.fault("upstream_host", "is needed with `pass_host: rewrite`").with_mend("write the host to send")
+            })?)
+        }
+    };
+    config.timeouts = timeouts(&spec.timeout);
+    config.keepalive = Keepalive {
+        size: usize::try_from(spec.keepalive_pool.size).unwrap_or(usize::MAX),
+        idle_timeout: spec.keepalive_pool.idle_timeout.duration(),
+        requests: u32::try_from(spec.keepalive_pool.requests).unwrap_or(u32::MAX),
+    };
+    config.retry = RetryConfig {
+        retries: spec.retries,
+        timeout: spec.retry_timeout.duration(),
+        budget_ratio: spec.retry_budget.ratio as f32,
+        budget_min_per_second: spec.retry_budget.min_per_second,
+        backoff_base: Duration::from_millis(spec.retry_backoff.base_ms),
+        backoff_max: Duration::from_millis(spec.retry_backoff.max_ms),
+        statuses: spec.retry_on.iter().filter_map(|code| StatusCode::from_u16(*code).ok()).collect(),
+        methods: spec
+            .retry_methods
+            .iter()
+            .flatten()
+            .filter_map(|method| Method::from_bytes(method.as_str().as_bytes()).ok())
+            .collect(),
+        per_try: None,
+    };
+    config.admission = AdmissionConfig {
+        max_requests: usize::try_from(spec.max_requests).unwrap_or(usize::MAX),
+        max_pending: usize::try_from(spec.max_pending).unwrap_or(usize::MAX),
+        queue_timeout: Duration::from_millis(spec.queue_timeout_ms),
+    };
+    Ok(config)
+}
+
+fn node_config(node: &NodeSpec, owner: Owner<'_>) -> Result<NodeConfig, Finding> {
+    let target = match (&node.host, &node.service) {
+        (Some(host), None) => Target::Host { host: host.as_str().to_owned(), port: node.port },
+        (None, Some(service)) => Target::Service(service.to_string()),
+        _ => return Err(owner.fault("nodes", "a node has exactly one of `host` and `service`")),
+    };
+    let priority = i32::try_from(node.priority)
+        .map_err(|_| owner.fault("nodes", "`priority` lies outside of -2147483648 to 2147483647"))?;
+    Ok(NodeConfig { target, weight: node.weight, priority })
+}
+
+/// Time-outs as durations.
+pub(crate) fn timeouts(spec: &Timeouts) -> upstream::Timeouts {
+    upstream::Timeouts { connect: spec.connect.duration(), send: spec.send.duration(), read: spec.read.duration() }
+}

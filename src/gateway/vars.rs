@@ -1,0 +1,244 @@
+//! The variables of a request (model.md §8.1).
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{COOKIE, HOST, HeaderMap, HeaderName};
+use http::{Method, Uri, Version};
+
+use super::facts::{RouteMatch, SharedFacts};
+use super::route::Route;
+use crate::ConnectInfo;
+use crate::error::Request;
+use crate::router::{Value, VarName, Variables};
+
+/// A variable of the host program: computed from the others.
+pub(crate) type Getter = Arc<dyn Fn(&dyn Variables) -> Option<String> + Send + Sync>;
+
+/// The host program's variables by name.
+#[derive(Default)]
+pub(crate) struct CustomVars(pub(crate) HashMap<String, Getter>);
+
+/// A request, asked by variable name. Nothing is computed before it is asked for.
+pub(crate) struct RequestVars<'a> {
+    pub(crate) method: &'a Method,
+    /// The path as plugins see it; in compatible mode it is decoded and need not be UTF-8.
+    pub(crate) path: &'a [u8],
+    /// The target as it is forwarded.
+    pub(crate) uri: &'a Uri,
+    /// The target as sent.
+    pub(crate) raw_target: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) version: Version,
+    pub(crate) connection: Option<&'a ConnectInfo>,
+    pub(crate) client: Option<IpAddr>,
+    /// Forwarding fields as received.
+    pub(crate) original: Option<&'a HeaderMap>,
+    pub(crate) route: Option<&'a Route>,
+    pub(crate) matched: Option<&'a RouteMatch>,
+    pub(crate) custom: &'a CustomVars,
+}
+
+impl<'a> RequestVars<'a> {
+    /// The variables of a request on its way through a chain.
+    pub(crate) fn of(request: &'a Request, custom: &'a CustomVars) -> Self {
+        let facts = request.extensions().get::<SharedFacts>().map(|shared| &*shared.0);
+        Self {
+            method: request.method(),
+            path: facts.and_then(|facts| facts.path.as_deref()).unwrap_or(request.uri().path().as_bytes()),
+            uri: request.uri(),
+            raw_target: facts.and_then(|facts| facts.raw_target.as_ref()).unwrap_or(request.uri()),
+            headers: request.headers(),
+            version: request.version(),
+            connection: facts.and_then(|facts| facts.connection.as_ref()),
+            client: facts.and_then(|facts| facts.client()),
+            original: facts.and_then(|facts| facts.arrival.original.as_deref()),
+            route: facts.and_then(|facts| facts.route.as_deref()),
+            matched: facts.and_then(|facts| facts.matched.as_ref()),
+            custom,
+        }
+    }
+
+    fn query(&self) -> &'a str {
+        self.uri.query().unwrap_or("")
+    }
+
+    fn host(&self) -> Option<&'a str> {
+        self.headers.get(HOST).and_then(|host| host.to_str().ok())
+    }
+
+    fn custom(&self, name: &str) -> Option<Value<'_>> {
+        if let Some(getter) = self.custom.0.get(name) {
+            return getter(self).map(Value::from);
+        }
+        // `original_x_forwarded_for` and its like: what arrived before it was replaced.
+        let field = name.strip_prefix("original_")?.replace('_', "-");
+        header(self.original?, &HeaderName::from_bytes(field.as_bytes()).ok()?)
+    }
+}
+
+impl Variables for RequestVars<'_> {
+    fn get<'a>(&'a self, name: &VarName) -> Option<Value<'a>> {
+        let text = |text: &'a str| Some(Value::from(text));
+        match name {
+            VarName::Uri => Some(Value::from(self.path)),
+            VarName::RequestUri => Some(match self.uri.query() {
+                None => Value::from(self.path),
+                Some(query) => Value::Text(Cow::Owned([self.path, b"?", query.as_bytes()].concat())),
+            }),
+            VarName::RealRequestUri => Some(Value::from(target(self.raw_target))),
+            VarName::Args => text(self.query()),
+            VarName::IsArgs => text(if self.uri.query().is_some() { "?" } else { "" }),
+            VarName::Method => text(self.method.as_str()),
+            VarName::Scheme => {
+                text(if self.connection.is_some_and(|connection| connection.tls) { "https" } else { "http" })
+            }
+            VarName::Host | VarName::ServerName => self.host().map(|host| Value::from(bare_host(host))),
+            VarName::HttpHost => self.host().map(Value::from),
+            VarName::ServerPort => Some(Value::Number(self.connection?.local?.port().into())),
+            VarName::ServerAddr => Some(Value::from(self.connection?.local?.ip().to_canonical().to_string())),
+            VarName::RemoteAddr => Some(Value::from(self.client?.to_string())),
+            VarName::RemotePort => Some(Value::Number(self.connection?.peer.port().into())),
+            VarName::Protocol => text(protocol(self.version)),
+            VarName::HttpVersion => protocol(self.version).strip_prefix("HTTP/").map(Value::from),
+            VarName::RequestId => header(self.headers, &HeaderName::from_static("x-request-id")),
+            VarName::Arg(name) => argument(self.query(), name),
+            VarName::Header(name) => header(self.headers, name),
+            VarName::Cookie(name) => cookie(self.headers, name),
+            VarName::UriParam(name) => self.matched?.params.get(name).map(Value::Text),
+            VarName::RouteId => Some(Value::from(&*self.route?.id)),
+            VarName::RouteName => Some(Value::from(self.route?.name.as_deref()?)),
+            VarName::ServiceId => Some(Value::from(&*self.route?.service.as_ref()?.0)),
+            VarName::ServiceName => Some(Value::from(self.route?.service.as_ref()?.1.as_deref()?)),
+            VarName::Custom(name) => self.custom(name),
+            _ => None,
+        }
+    }
+}
+
+/// The target without scheme and authority.
+fn target(uri: &Uri) -> &str {
+    uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str())
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// Lower case, without port and trailing dot.
+fn bare_host(authority: &str) -> String {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+/// All lines of a field, joined with `, `.
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Value<'a>> {
+    let mut lines = headers.get_all(name).iter();
+    let first = lines.next()?.as_bytes();
+    let Some(second) = lines.next() else { return Some(Value::from(first)) };
+    let mut all = first.to_vec();
+    for line in std::iter::once(second).chain(lines) {
+        all.extend_from_slice(b", ");
+        all.extend_from_slice(line.as_bytes());
+    }
+    Some(Value::Text(Cow::Owned(all)))
+}
+
+/// A cookie's value as sent (RFC 6265 §5.4); names are case-sensitive.
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<Value<'a>> {
+    headers.get_all(COOKIE).iter().find_map(|line| {
+        line.as_bytes().split(|byte| *byte == b';').find_map(|pair| {
+            let pair = pair.trim_ascii();
+            let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            Some(Value::from(value))
+        })
+    })
+}
+
+/// The first argument of that name, decoded; `true` when it stands without `=` (router.md §6).
+fn argument<'a>(query: &'a str, name: &str) -> Option<Value<'a>> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = match pair.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (pair, None),
+        };
+        if *decoded(key) != *name.as_bytes() {
+            return None;
+        }
+        Some(value.map_or(Value::Bool(true), |value| Value::Text(decoded(value))))
+    })
+}
+
+/// Percent-decodes; `+` is a blank. An incomplete escape stays as it is.
+fn decoded(text: &str) -> Cow<'_, [u8]> {
+    if !text.bytes().any(|byte| byte == b'%' || byte == b'+') {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        match (first, tail) {
+            (b'+', _) => out.push(b' '),
+            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    out.push(high << 4 | low);
+                    rest = after;
+                }
+                _ => out.push(b'%'),
+            },
+            (byte, _) => out.push(byte),
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_decoded_and_the_first_one_counts() {
+        let query = "a=1&a=2&b&c=&d%20e=x+y%2Fz&f=%zz";
+        assert_eq!(argument(query, "a"), Some(Value::from("1")));
+        assert_eq!(argument(query, "b"), Some(Value::Bool(true)));
+        assert_eq!(argument(query, "c"), Some(Value::from("")));
+        assert_eq!(argument(query, "d e"), Some(Value::from("x y/z".to_owned())));
+        assert_eq!(argument(query, "f"), Some(Value::from("%zz".to_owned())));
+        assert_eq!(argument(query, "A"), None);
+    }
+
+    #[test]
+    fn cookies_and_repeated_headers() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, http::HeaderValue::from_static("a=1; b=2=3;c="));
+        headers.append("x-two", http::HeaderValue::from_static("1"));
+        headers.append("x-two", http::HeaderValue::from_static("2"));
+        assert_eq!(cookie(&headers, "b"), Some(Value::from("2=3")));
+        assert_eq!(cookie(&headers, "c"), Some(Value::from("")));
+        assert_eq!(cookie(&headers, "B"), None);
+        assert_eq!(header(&headers, &HeaderName::from_static("x-two")), Some(Value::from("1, 2".to_owned())));
+    }
+
+    #[test]
+    fn hosts_lose_port_dot_and_case() {
+        for (authority, host) in
+            [("A.Test:80", "a.test"), ("a.test.", "a.test"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")]
+        {
+            assert_eq!(bare_host(authority), host);
+        }
+    }
+}
