@@ -1,0 +1,70 @@
+//! The command line.
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The bundled gateway: serves a declarative file live, or a built-in demo when no file is named.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print every fault and warning of a file. Exit code 1 when there is a fault.
+    Validate {
+        /// The declarative file, YAML or JSON.
+        file: PathBuf,
+    },
+    /// Print how a request would be routed: the candidates in order, each with the first condition that fails.
+    Explain {
+        /// The declarative file, YAML or JSON.
+        file: PathBuf,
+        /// The method, such as GET.
+        method: String,
+        /// A path, or a whole URL whose host counts.
+        url: String,
+        /// A header, `Name: value`; may stand several times.
+        #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+        headers: Vec<String>,
+        /// The client's address.
+        #[arg(long, default_value = "127.0.0.1")]
+        client: IpAddr,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// The declarative file, YAML or JSON by its ending; watched and applied live.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// An address to listen on with HTTP/1 and h2c; may stand several times and replaces the file's listeners.
+    /// Without any: the file's, else 127.0.0.1:9080.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Worker threads. Without it: the file's, else one a core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: Option<u16>,
+    /// Write an access log to a file, or to the terminal with `-`. The file is opened anew on SIGHUP.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
+    /// The form of the access log.
+    #[arg(long, value_enum, default_value_t = LogForm::Combined)]
+    pub(crate) access_log_format: LogForm,
+    /// After SIGTERM or SIGINT, how long running requests may take to finish.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) drain_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogForm {
+    /// The combined format that log tools know.
+    Combined,
+    /// One JSON object a line.
+    Json,
+}

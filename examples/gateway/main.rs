@@ -1,0 +1,30 @@
+//! The bundled gateway: a declarative file served live, or a built-in demo.
+//!
+//! `cargo run --release --example gateway --features full`
+mod access;
+mod args;
+mod demo;
+mod serve;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let outcome = match cli.command {
+        None => serve::run(&cli.serve),
+        Some(args::Command::Validate { file }) => tools::validate(&file),
+        Some(args::Command::Explain { file, method, url, headers, client }) => {
+            tools::explain(&file, &method, &url, &headers, client)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("gateway: {error}");
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,153 @@
+//! Serving: settings from flags and file, listeners, live configuration, drain.
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tollgate::BoxError;
+use tollgate::config::FileSource;
+use tollgate::gateway::{ConfigEvent, Gateway};
+use tollgate::model::{ReadOptions, Settings, StartPolicy, read};
+use tollgate::server::{Limits, Listener, Protocols, Server};
+
+use crate::{access, args, demo};
+
+/// Serves until a signal ends it.
+pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, BoxError> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).compact().init();
+    let log = args.access_log.as_deref().map(|path| access::open(path, args.access_log_format)).transpose()?;
+    let mut builder = Gateway::builder();
+    if let Some(log) = &log {
+        builder = builder.layer(log.layer());
+    }
+    if args.config.is_none() {
+        builder = demo::endpoints(builder);
+    }
+    let gateway = builder.build()?;
+    let settings = match &args.config {
+        Some(path) => load(&gateway, path)?,
+        None => {
+            let demo = read(&demo::document(), &ReadOptions::default());
+            gateway.apply(demo.snapshot)?;
+            Settings::default()
+        }
+    };
+    let workers = args.workers.or(settings.workers).map(usize::from);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        runtime.worker_threads(workers);
+    }
+    runtime.enable_all().build()?.block_on(serve(args, gateway, &settings, log))
+}
+
+/// Loads the file for the first time: any fault is the end, unless `start_policy` says otherwise (CFG-02).
+fn load(gateway: &Gateway, path: &Path) -> Result<Settings, BoxError> {
+    let loaded = FileSource::new(path).load()?;
+    let settings = (*loaded.snapshot.settings).clone();
+    let mut findings = loaded.findings;
+    for finding in gateway.check(&loaded.snapshot) {
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+    for finding in &findings {
+        eprintln!("{}: {}: {finding}", path.display(), if finding.is_error() { "error" } else { "warning" });
+    }
+    let errors = findings.iter().filter(|finding| finding.is_error()).count();
+    match settings.start_policy {
+        _ if errors == 0 => {
+            gateway.apply(loaded.snapshot)?;
+        }
+        StartPolicy::ServeValid => {
+            gateway.adopt(loaded.snapshot)?;
+        }
+        StartPolicy::ServeEmpty => {}
+        _ => return Err(format!("{}: {errors} faults, not started", path.display()).into()),
+    }
+    Ok(settings)
+}
+
+async fn serve(
+    args: &args::Serve,
+    gateway: Gateway,
+    settings: &Settings,
+    log: Option<access::Log>,
+) -> Result<ExitCode, BoxError> {
+    let listeners: Vec<Listener> = if args.listen.is_empty() {
+        settings.listeners.iter().map(Listener::from).collect()
+    } else {
+        args.listen.iter().map(|address| Listener::new(*address).with_protocols(Protocols::Both)).collect()
+    };
+    let connections = gateway.clone();
+    let server = Server::builder()
+        .limits(Limits::from(&settings.limits))
+        .problem_details(settings.errors == tollgate::model::ErrorBodies::Problem)
+        .serve(move |client| connections.connection(client));
+    let mut addresses = Vec::new();
+    for listener in listeners {
+        addresses.push(server.listen(listener)?);
+    }
+    for address in &addresses {
+        eprintln!("listening on http://{address}");
+    }
+    if let (None, Some(address)) = (&args.config, addresses.first()) {
+        eprint!("\n{}", demo::HINTS.replace("ADDRESS", &address.to_string()));
+    }
+
+    let follow = async {
+        match &args.config {
+            Some(path) => drop(gateway.follow(FileSource::new(path), |event| report(path, &event)).await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        signal = stop(log.as_ref()) => eprintln!("{}: finishing what runs", signal?),
+        () = follow => eprintln!("the file is no longer watched"),
+    }
+    server.drain(Duration::from_secs(args.drain_seconds)).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says once what became of a new configuration.
+fn report(path: &Path, event: &ConfigEvent) {
+    let path = path.display();
+    match event {
+        ConfigEvent::Applied(status) => {
+            for finding in status.findings.iter() {
+                eprintln!("{path}: {}: {finding}", if finding.is_error() { "error" } else { "warning" });
+            }
+            for faulty in status.kept.iter() {
+                eprintln!("{path}: {} {}: the version before serves on", faulty.kind, name(&faulty.id));
+            }
+            for faulty in status.left_out.iter() {
+                eprintln!("{path}: {} {}: left out", faulty.kind, name(&faulty.id));
+            }
+            eprintln!("{path}: revision {} in force, {} routes", status.revision, status.routes);
+        }
+        ConfigEvent::Refused(error) => eprintln!("{path}: {error}; the configuration before serves on"),
+        ConfigEvent::SourceFailed(error) => eprintln!("{error}; the configuration before serves on"),
+        other => eprintln!("{path}: {other:?}"),
+    }
+}
+
+fn name(id: &Option<tollgate::model::Id>) -> &str {
+    id.as_ref().map_or("without id", |id| id.as_str())
+}
+
+/// Waits for SIGTERM or SIGINT; SIGHUP opens the access log anew.
+async fn stop(log: Option<&access::Log>) -> std::io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok("SIGTERM"),
+            _ = interrupt.recv() => return Ok("SIGINT"),
+            _ = hangup.recv() => {
+                if let Some(log) = log {
+                    log.reopen();
+                }
+            }
+        }
+    }
+}
