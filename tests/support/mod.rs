@@ -29,6 +29,10 @@ impl Record {
         self.0.lock().unwrap().push(line);
     }
 
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
     pub fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
