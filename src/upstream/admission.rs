@@ -42,7 +42,7 @@ impl Admission {
     pub(crate) async fn enter(self: &Arc<Self>) -> Result<Permit<'_>, Refused> {
         // Whoever comes while others wait goes behind them.
         if self.waiting.load(SeqCst) > 0 || !self.try_enter() {
-            self.queue().await?;
+            Box::pin(self.queue()).await?;
         }
         Ok(Permit(self))
     }

@@ -73,7 +73,7 @@ impl Upstream {
             };
             match attempts.again(&ended, &request) {
                 Again::After(pause) => {
-                    attempts.last = Some(ended.map_err(|failure| failure.error));
+                    attempts.last = Some(Box::new(ended.map_err(|failure| failure.error)));
                     tokio::time::sleep(pause).await;
                 }
                 Again::No => return ended.map(|reply| respond(reply, permit)).map_err(|failure| failure.error),
@@ -114,22 +114,31 @@ impl Upstream {
         request: &mut Outgoing,
         forward: &ForwardContext<'_>,
     ) -> Result<Reply, Failure> {
-        let attempt = async {
-            match endpoint {
-                #[cfg(feature = "client")]
-                Endpoint::Remote(remote) => {
-                    let plan = self.plan(forward, &request.parts.method);
-                    super::client::send(remote, request, forward, &plan).await
-                }
-                Endpoint::Service(service) => self.call(service, request, forward).await,
-            }
-        };
         match self.retry.per_try() {
-            None => attempt.await,
-            Some(limit) => tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
-                let error = Error::ReadTimeout { endpoint: Arc::clone(endpoint.name()) };
-                Err(Failure { error, delivery: Delivery::Possible, address: None })
-            }),
+            None => self.attempt_at(endpoint, request, forward).await,
+            Some(limit) => {
+                let attempt = Box::pin(self.attempt_at(endpoint, request, forward));
+                tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+                    let error = Error::ReadTimeout { endpoint: Arc::clone(endpoint.name()) };
+                    Err(Failure { error, delivery: Delivery::Possible, address: None })
+                })
+            }
+        }
+    }
+
+    async fn attempt_at(
+        &self,
+        endpoint: &Endpoint,
+        request: &mut Outgoing,
+        forward: &ForwardContext<'_>,
+    ) -> Result<Reply, Failure> {
+        match endpoint {
+            #[cfg(feature = "client")]
+            Endpoint::Remote(remote) => {
+                let plan = self.plan(forward, &request.parts.method);
+                super::client::send(remote, request, forward, &plan).await
+            }
+            Endpoint::Service(service) => Box::pin(self.call(service, request, forward)).await,
         }
     }
 
@@ -190,7 +199,7 @@ struct Attempts<'a> {
     /// Set when there is a limit on when another one may begin.
     until: Option<Instant>,
     /// How the last one ended.
-    last: Option<Result<Reply, Error>>,
+    last: Option<Box<Result<Reply, Error>>>,
 }
 
 enum Again {
@@ -233,7 +242,7 @@ impl<'a> Attempts<'a> {
 
     /// There is no endpoint (left).
     fn exhausted(self, permit: Permit<'_>) -> Result<Response, Error> {
-        match self.last {
+        match self.last.map(|last| *last) {
             None => Err(Error::NoEndpoint { upstream: self.upstream.config.key.clone() }),
             Some(Ok(reply)) => Ok(respond(reply, permit)),
             // Names that do not resolve are left out; when none is left there is no endpoint (upstream.md §2).

@@ -77,6 +77,47 @@ async fn an_upstream_without_nodes_is_a_503() {
     assert_eq!((error.reason(), error.status().as_u16()), ("no_endpoint", 503));
 }
 
+/// Says what it is told to.
+#[derive(Clone)]
+struct Told(std::sync::Arc<std::sync::Mutex<std::net::IpAddr>>);
+
+impl Resolve for Told {
+    fn resolve<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> std::pin::Pin<Box<dyn Future<Output = std::io::Result<Resolved>> + Send + 'a>> {
+        let addresses = vec![*self.0.lock().unwrap()];
+        Box::pin(async { Ok(Resolved { addresses, ttl: Duration::ZERO }) })
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_moves_takes_its_requests_with_it() {
+    let here = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = here.local_addr().unwrap().port();
+    let there = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+    let answer = |name: &'static str| {
+        move |mut conn: Conn| async move {
+            while conn.request().await.is_some() {
+                conn.send(ok(name)).await;
+            }
+        }
+    };
+    let _origins = (Origin::on(here, answer("here")), Origin::on(there, answer("there")));
+    let told = Told(std::sync::Arc::new(std::sync::Mutex::new([127, 0, 0, 1].into())));
+    let mut config = config(&[]);
+    config.nodes = vec![NodeConfig::new(Target::host("moving.test", port))];
+    let upstreams = Upstreams::builder().resolver(told.clone()).build();
+    let upstream = upstreams.compile(config, &tollgate::upstream::Endpoints::new()).unwrap();
+    let client = Client { upstreams, upstream };
+    assert_eq!(client.get("/").await.unwrap().1, "here");
+    *told.0.lock().unwrap() = [127, 0, 0, 2].into();
+    // The connection that waits to the old address does not keep the requests there.
+    let moved = async { while client.get("/").await.unwrap().1 == "here" {} };
+    tokio::time::timeout(PATIENCE, moved).await.unwrap();
+    client.idle(1).await;
+}
+
 /// Knows one name.
 struct OneName(std::net::IpAddr);
 

@@ -253,6 +253,37 @@ async fn shares_are_exact() {
     assert_eq!(counts, [30, 20, 10]);
 }
 
+/// Picks the member that the request names.
+struct Named(Vec<std::sync::Arc<str>>);
+
+impl tollgate::upstream::balance::Balancer for Named {
+    fn pick(&self, pick: &tollgate::upstream::balance::Pick<'_>) -> Option<usize> {
+        let wanted = pick.request.headers.get("x-node")?;
+        self.0.iter().position(|name| name.as_bytes() == wanted).filter(|index| pick.is_usable(*index))
+    }
+}
+
+#[tokio::test]
+async fn a_balancer_of_the_hosts_own_decides() {
+    use tollgate::upstream::balance::{Balancer, Member};
+    let (one, two) = (Origin::naming().await, Origin::naming().await);
+    let mut config = config(&[one.address, two.address]);
+    config.balancer = "named".into();
+    let factory = |members: &[Member]| -> std::sync::Arc<dyn Balancer> {
+        std::sync::Arc::new(Named(members.iter().map(|member| member.name.clone()).collect()))
+    };
+    let upstreams = tollgate::upstream::Upstreams::builder().balancer("named", factory).build();
+    let upstream = upstreams.compile(config, &tollgate::upstream::Endpoints::new()).unwrap();
+    let client = Client { upstreams, upstream };
+    for _ in 0..5 {
+        let mut request = request("GET", "/", Body::empty());
+        request.headers_mut().insert("x-node", two.address.to_string().parse().unwrap());
+        client.send(request).await.unwrap();
+    }
+    assert_eq!((one.seen().len(), two.seen().len()), (0, 5));
+    assert_eq!(client.get("/").await.unwrap_err().reason(), "no_endpoint");
+}
+
 /// Random faults, many clients, every exchange with an id of its own (security.md UP-06).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sec_up_06_no_answer_reaches_another_request() {

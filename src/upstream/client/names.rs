@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -27,7 +28,12 @@ impl Names {
     pub(super) fn new(host: &str, resolver: &Arc<dyn Resolve>) -> Self {
         match host.parse() {
             Ok(address) => Self::Literal([address]),
-            Err(_) => Self::Name(Lookup { host: host.into(), resolver: Arc::clone(resolver), task: Mutex::new(None) }),
+            Err(_) => Self::Name(Lookup {
+                host: host.into(),
+                resolver: Arc::clone(resolver),
+                current: Arc::default(),
+                task: Mutex::new(None),
+            }),
         }
     }
 
@@ -61,8 +67,12 @@ impl fmt::Debug for Names {
 pub(super) struct Lookup {
     host: Arc<str>,
     resolver: Arc<dyn Resolve>,
+    /// The last good answer, for requests that only want to know whether a connection is still right.
+    current: Arc<Current>,
     task: Mutex<Option<Running>>,
 }
+
+type Current = ArcSwapOption<Arc<[IpAddr]>>;
 
 struct Running {
     known: watch::Receiver<Known>,
@@ -107,28 +117,26 @@ impl Lookup {
         }
         let last = running.take().map_or(Known::Nothing, |old| old.known.borrow().clone());
         let (sender, known) = watch::channel(last);
-        let task = tokio::spawn(refresh(Arc::clone(&self.host), Arc::clone(&self.resolver), sender)).abort_handle();
+        let refresh = refresh(Arc::clone(&self.host), Arc::clone(&self.resolver), Arc::clone(&self.current), sender);
+        let task = tokio::spawn(refresh).abort_handle();
         *running = Some(Running { known: known.clone(), task });
         known
     }
 
     fn is_current(&self, address: IpAddr) -> bool {
-        let running = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        running.as_ref().is_none_or(|running| match &*running.known.borrow() {
-            Known::Addresses(addresses) => addresses.contains(&address),
-            _ => true,
-        })
+        self.current.load().as_ref().is_none_or(|addresses| addresses.contains(&address))
     }
 }
 
 /// Looks the name up again whenever the answer has run out, for ever.
-async fn refresh(host: Arc<str>, resolver: Arc<dyn Resolve>, known: watch::Sender<Known>) {
+async fn refresh(host: Arc<str>, resolver: Arc<dyn Resolve>, current: Arc<Current>, known: watch::Sender<Known>) {
     let mut retry = FIRST_RETRY;
     loop {
         let pause = match resolver.resolve(&host).await {
             Ok(answer) if !answer.addresses.is_empty() => {
                 retry = FIRST_RETRY;
                 let addresses: Arc<[IpAddr]> = answer.addresses.into();
+                current.store(Some(Arc::new(Arc::clone(&addresses))));
                 known.send_if_modified(|known| {
                     let same = matches!(known, Known::Addresses(before) if *before == addresses);
                     *known = Known::Addresses(addresses);

@@ -26,18 +26,24 @@ pub(crate) async fn send(
     forward: &ForwardContext<'_>,
     plan: &Plan,
 ) -> Result<Reply, Failure> {
+    // What is rare is boxed: it would make the future of every request larger by kilobytes.
     #[cfg(feature = "http2")]
     if let Some(streams) = remote.streams() {
-        return super::super::http2::send(streams, remote, request, forward, plan).await;
+        return Box::pin(super::super::http2::send(streams, remote, request, forward, plan)).await;
     }
-    if let Some(lease) = remote.idle(plan.keepalive).await {
+    let connect = || Box::pin(remote.connect(plan.timeouts.connect, plan.keepalive));
+    let mut lease = match remote.idle(plan.keepalive).await {
+        Some(lease) => lease,
+        None => connect().await.map_err(Failure::before)?,
+    };
+    loop {
         match attempt(lease, request, forward, plan).await {
-            Err(Attempted { failure, stale: true }) if is_safe(&failure, request, plan) => {}
+            Err(Attempted { failure, stale: true }) if is_safe(&failure, request, plan) => {
+                lease = connect().await.map_err(Failure::before)?;
+            }
             ended => return ended.map_err(|attempted| attempted.failure),
         }
     }
-    let lease = remote.connect(plan.timeouts.connect, plan.keepalive).await.map_err(Failure::before)?;
-    attempt(lease, request, forward, plan).await.map_err(|attempted| attempted.failure)
 }
 
 /// Whether sending once more cannot do harm.
