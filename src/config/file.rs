@@ -1,5 +1,8 @@
 //! [`FileSource`]: a declarative document in a file.
+use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -38,6 +41,9 @@ pub struct FileSource {
 impl FileSource {
     /// How far apart two looks must find the same, for the file to count as complete.
     pub(super) const SETTLE: Duration = Duration::from_millis(50);
+
+    /// Stack for parsing; 64 levels of the YAML parser take some 2 MiB without optimisation.
+    const STACK: usize = 16 << 20;
 
     /// The document at `path`. JSON for names that end in `.json`, else YAML.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -136,7 +142,18 @@ impl FileSource {
             options: &self.options,
             end_marker: self.end_marker || end_marker,
         };
-        reader.read(bytes)
+        // Parsers recurse: the deepest document that is let through must fit whatever stack the caller has left.
+        thread::scope(|scope| {
+            let parsing = thread::Builder::new().stack_size(Self::STACK).spawn_scoped(scope, || reader.read(bytes));
+            let outcome = parsing.map(thread::ScopedJoinHandle::join);
+            outcome
+                .unwrap_or_else(|source| Ok(Err(self.unreadable(source))))
+                .unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    fn unreadable(&self, source: io::Error) -> SourceError {
+        SourceError::Read { place: self.path.display().to_string(), source: Arc::new(source) }
     }
 }
 
