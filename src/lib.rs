@@ -5,6 +5,7 @@
 mod body;
 mod connect;
 mod error;
+mod exchange;
 mod service;
 mod upgrade;
 
@@ -25,5 +26,6 @@ pub mod upstream;
 pub use body::{Body, BodyError, BoxError};
 pub use connect::ConnectInfo;
 pub use error::{Error, Fault, IntoResponse, Request, Response, into_problem, reject};
+pub use exchange::Exchange;
 pub use service::{BoxFuture, Next, NextFuture, PluginLayer, RejectOr, wire};
 pub use upgrade::{Duplex, UpgradeWish, UpgradedIo};

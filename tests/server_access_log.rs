@@ -12,13 +12,14 @@ use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use support::{Raw, wait_until};
-use tollgate::server::access_log::{AccessLogLayer, AccessLogSink, AccessLogWriter, FileSink, Format, LogFields};
+use tollgate::server::access_log::{AccessLogLayer, AccessLogSink, AccessLogWriter, FileSink, Format};
 use tollgate::server::{Listener, Server};
-use tollgate::{Body, BodyError, Next, Response};
+use tollgate::{Body, BodyError, Exchange, Next, Response};
 use tower::Layer as _;
 
 fn service() -> Next {
     Next::from_fn(|request: Request<Body>| async move {
+        request.extensions().get::<Exchange>().unwrap().set_route("r1".into());
         let mut response = Response::new(Body::from("hello"));
         match request.uri().path() {
             "/stream" => {
@@ -29,7 +30,6 @@ fn service() -> Next {
             "/never" => std::future::pending().await,
             _ => {}
         }
-        response.extensions_mut().insert(LogFields { route: Some("r1".into()), upstream: None });
         response
     })
 }
@@ -74,6 +74,7 @@ async fn sec_secr_02_lines_tell_what_happened_and_no_secret() {
     assert_eq!(told(1), ("/stream", &200.into(), &4.into()));
     assert_eq!(told(2), ("/never", &499.into(), &0.into()));
     assert_eq!((&values[0]["client"], &values[0]["route"]), (&"127.0.0.1".into(), &"r1".into()));
+    assert_eq!(values[2]["route"], "r1", "also without an answer");
     assert_eq!(values[0]["user_agent"], "a\tb");
 }
 

@@ -2,8 +2,7 @@
 use std::io;
 use std::path::Path;
 
-use tollgate::gateway::RouteMatch;
-use tollgate::server::access_log::{AccessLogLayer, AccessLogWriter, FileSink, Format, LogFields};
+use tollgate::server::access_log::{AccessLogLayer, AccessLogWriter, FileSink, Format};
 
 use crate::args::LogForm;
 
@@ -33,10 +32,7 @@ pub(crate) fn open(path: &Path, form: LogForm) -> io::Result<Log> {
 impl Log {
     /// The layer that writes it.
     pub(crate) fn layer(&self) -> AccessLogLayer {
-        AccessLogLayer::new(self.format, self.writer.clone()).fields(|head| LogFields {
-            route: head.extensions.get::<RouteMatch>().map(|matched| matched.route.clone()),
-            ..LogFields::default()
-        })
+        AccessLogLayer::new(self.format, self.writer.clone())
     }
 
     /// Opens the file anew.

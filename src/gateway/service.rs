@@ -28,8 +28,8 @@ use crate::error::{Error, IntoResponse, Request, Response, into_problem};
 use crate::model::EncodedSlash;
 use crate::router::{Explanation, HostName, NoMatch, Query, Router, canonicalise};
 use crate::service::BoxFuture;
-use crate::upstream::{ForwardContext, Forwarded};
-use crate::{Body, BodyError, ConnectInfo, Next, UpgradeWish};
+use crate::upstream::{Attempt, ForwardContext, Forwarded};
+use crate::{Body, BodyError, ConnectInfo, Exchange, Next, UpgradeWish};
 
 /// How often a request may pass the same gateway (security.md HOP-10).
 const MOST_PASSES: u32 = 5;
@@ -133,6 +133,9 @@ impl Inner {
             None => Box::pin(CatchPanic::new(self.serve(request, info, origin))),
             Some(outer) => {
                 request.extensions_mut().insert(Entry { info, origin });
+                if let Some(info) = info {
+                    request.extensions_mut().insert(info);
+                }
                 Box::pin(CatchPanic::new(outer.run(request)))
             }
         }
@@ -229,6 +232,9 @@ impl Inner {
                 }
                 self.guard_body(request, rules, origin)?;
                 let chain = route.chain.wired(|| end(&route.forward, &self.via)).cloned();
+                if let Some(exchange) = request.extensions().get::<Exchange>() {
+                    exchange.set_route(Arc::clone(&route.id));
+                }
                 facts.matched = Some(matched);
                 match chain {
                     None => Ok(Found::Direct(route, facts)),
@@ -389,6 +395,9 @@ async fn forward(target: &Forward, mut request: Request, facts: &Facts, via: &st
                 .map_or_else(|| port.as_ref().map(Digits::as_bytes).unwrap_or_default(), HeaderValue::as_bytes),
         }
     });
+    // Attempts are written down only for a layer that asked.
+    let exchange = request.extensions().get::<Exchange>().cloned();
+    let mut attempts = exchange.as_ref().map(|_| Vec::new());
     let context = ForwardContext {
         client: facts.arrival.client,
         forwarded,
@@ -396,9 +405,14 @@ async fn forward(target: &Forward, mut request: Request, facts: &Facts, via: &st
         upgrade: wish.as_ref().map(|wish| &wish.0),
         trailers,
         timeouts: target.timeouts,
+        attempts: attempts.as_mut(),
         ..ForwardContext::default()
     };
-    match upstream.send(request, context).await {
+    let answer = upstream.send(request, context).await;
+    if let (Some(exchange), Some(attempts)) = (exchange, attempts) {
+        exchange.set_upstream(addresses(&attempts));
+    }
+    match answer {
         Ok(response) => response,
         Err(error) => {
             #[cfg(feature = "tracing")]
@@ -411,6 +425,15 @@ async fn forward(target: &Forward, mut request: Request, facts: &Facts, via: &st
             Error::from(error).into_response()
         }
     }
+}
+
+/// The endpoints that were tried, as [`Exchange::upstream`] has them.
+fn addresses(attempts: &[Attempt]) -> String {
+    let address = |attempt: &Attempt| match attempt.address {
+        Some(address) => address.to_string(),
+        None => attempt.endpoint.to_string(),
+    };
+    attempts.iter().map(address).collect::<Vec<_>>().join(", ")
 }
 
 /// A port in decimal, without an allocation.

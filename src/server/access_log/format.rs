@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Method, Uri, Version};
 
-use super::{LogFields, Redact};
-use crate::ConnectInfo;
+use super::Redact;
 use crate::http1::civil;
+use crate::{ConnectInfo, Exchange};
 
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,8 @@ pub enum Format {
     #[default]
     Combined,
     /// One JSON object: `time` (RFC 3339), `client`, `method`, `uri`, `protocol`, `host`, `status`, `bytes`,
-    /// `duration_ms`, `referer`, `user_agent`, and where known `route`, `upstream`.
+    /// `duration_ms`, `referer`, `user_agent`, and where known `route` (its id) and `upstream` (the address of the
+    /// endpoint; of several that were tried all, in order).
     Json,
 }
 
@@ -35,7 +36,7 @@ pub(super) struct Event {
     pub(super) status: u16,
     pub(super) bytes: u64,
     pub(super) duration: Duration,
-    pub(super) fields: LogFields,
+    pub(super) exchange: Exchange,
 }
 
 impl Event {
@@ -92,8 +93,8 @@ impl Event {
             ("host", self.host.as_ref().map(text)),
             ("referer", referer(self.referer.as_ref(), redact)),
             ("user_agent", self.user_agent.as_ref().map(text)),
-            ("route", self.fields.route.as_deref().map(str::to_owned)),
-            ("upstream", self.fields.upstream.as_deref().map(str::to_owned)),
+            ("route", self.exchange.route().map(|id| id.to_string())),
+            ("upstream", self.exchange.upstream().map(|addresses| addresses.to_string())),
         ] {
             if let Some(value) = value {
                 let _ = write!(out, ",\"{name}\":\"");
@@ -148,6 +149,9 @@ mod tests {
     use super::*;
 
     fn event() -> Event {
+        let exchange = Exchange::new();
+        exchange.set_route("r1".into());
+        exchange.set_upstream("10.0.0.1:80");
         Event {
             client: Some(ConnectInfo::new(([192, 0, 2, 7], 4711).into())),
             time: UNIX_EPOCH + Duration::from_millis(971_186_136_042),
@@ -160,7 +164,7 @@ mod tests {
             status: 200,
             bytes: 12,
             duration: Duration::from_micros(1_500),
-            fields: LogFields { route: Some("r1".into()), upstream: Some("10.0.0.1:80".into()) },
+            exchange,
         }
     }
 

@@ -7,28 +7,18 @@ use std::task::{Context, Poll, ready};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{HOST, REFERER, USER_AGENT};
-use http::{StatusCode, response};
 use http_body::{Frame, SizeHint};
 use tower::{Layer, Service};
 
 use super::format::Event;
 use super::{AccessLogWriter, Format, Redact};
 use crate::error::{Request, Response};
-use crate::{Body, BodyError, ConnectInfo};
+use crate::{Body, BodyError, ConnectInfo, Exchange};
 
 /// Status of an event whose client went away before there was an answer.
 const CLIENT_WENT_AWAY: u16 = 499;
-
-/// What only the gateway knows of an exchange. The layer takes it from the response's extensions, or by the function
-/// given to [`AccessLogLayer::fields`].
-#[derive(Clone, Debug, Default)]
-pub struct LogFields {
-    /// Id of the route that matched.
-    pub route: Option<Arc<str>>,
-    /// Address of the endpoint that answered.
-    pub upstream: Option<Arc<str>>,
-}
 
 /// Applies [`AccessLog`].
 #[derive(Clone)]
@@ -42,29 +32,18 @@ struct Shared {
     writer: AccessLogWriter,
     format: Format,
     redact: Redact,
-    fields: FieldsOf,
 }
-
-type FieldsOf = Arc<dyn Fn(&response::Parts) -> LogFields + Send + Sync>;
 
 impl AccessLogLayer {
     /// Lines of this format to this writer.
     pub fn new(format: Format, writer: AccessLogWriter) -> Self {
-        let fields: FieldsOf = Arc::new(|head| head.extensions.get().cloned().unwrap_or_default());
-        Self { shared: Arc::new(Shared { writer, format, redact: Redact::default(), fields }), client: None }
+        Self { shared: Arc::new(Shared { writer, format, redact: Redact::default() }), client: None }
     }
 
     /// Sets which query parameters have their values replaced. Default: [`Redact::default`].
     #[must_use]
     pub fn redact(mut self, redact: Redact) -> Self {
         Arc::make_mut(&mut self.shared).redact = redact;
-        self
-    }
-
-    /// Sets how the gateway's own knowledge is found in a response.
-    #[must_use]
-    pub fn fields(mut self, fields: impl Fn(&response::Parts) -> LogFields + Send + Sync + 'static) -> Self {
-        Arc::make_mut(&mut self.shared).fields = Arc::new(fields);
         self
     }
 
@@ -108,7 +87,8 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let exchange = request.extensions_mut().get_or_insert_default::<Exchange>().clone();
         let field = |name| request.headers().get(name).cloned();
         let event = Event {
             client: self.layer.client.or_else(|| request.extensions().get().copied()),
@@ -122,7 +102,7 @@ where
             status: CLIENT_WENT_AWAY,
             bytes: 0,
             duration: std::time::Duration::ZERO,
-            fields: LogFields::default(),
+            exchange,
         };
         let pending = Pending { event, started: Instant::now(), shared: Arc::clone(&self.layer.shared) };
         AccessLogFuture { inner: self.inner.call(request), pending: Some(Box::new(pending)) }
@@ -177,7 +157,6 @@ where
         };
         let (head, body) = response.into_parts();
         pending.event.status = head.status.as_u16();
-        pending.event.fields = (pending.shared.fields)(&head);
         let body = match body.as_bytes() {
             Some(bytes) => {
                 // It is whole: the event can be written now and the body stays what it is.
