@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::query::Query;
 use super::rule::{Condition, Entry};
-use super::{Index, Router};
+use super::table::{Index, Router};
 
 /// How a router decides about one request.
 #[derive(Clone, Debug, Serialize)]

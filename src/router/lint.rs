@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::pattern::Step;
 use super::rule::Entry;
-use super::{Index, Router};
+use super::table::{Index, Router};
 
 /// Something suspicious about one path of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

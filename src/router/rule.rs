@@ -7,11 +7,11 @@ use std::sync::Arc;
 use http::Method;
 use ipnet::IpNet;
 
-use super::RouterOptions;
 use super::host::{HostPattern, HostPatternFault};
 use super::pattern::{Pattern, PatternFault};
 use super::predicate::Predicate;
 use super::query::Query;
+use super::table::RouterOptions;
 use super::vars::Expr;
 
 /// What a route asks of a request, and what it stands for.

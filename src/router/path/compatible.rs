@@ -1,7 +1,9 @@
 //! Compatible mode: everything is decoded once, as nginx does before APISIX matches; what was sent is forwarded.
 use std::borrow::Cow;
 
-use super::{Canonical, PathFault, PathOptions, resolve, unescape};
+use super::canonical::{Canonical, PathFault, PathOptions};
+use super::dots::resolve;
+use super::escape::unescape;
 
 pub(super) fn canonicalise<'a>(target: &'a str, options: &PathOptions) -> Result<Canonical<'a>, PathFault> {
     let sent = target.split('#').next().unwrap_or_default();

@@ -2,7 +2,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::{Canonical, EncodedSlash, PathFault, PathMode, PathOptions, resolve, unescape};
+use super::canonical::{Canonical, EncodedSlash, PathFault, PathMode, PathOptions};
+use super::dots::resolve;
+use super::escape::unescape;
 
 /// Classes of bytes. Everything else is a URI character that means nothing to a path.
 const PLAIN: u8 = 0;

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::dots::resolve;
 use super::*;
 
 fn strict(target: &str) -> Result<String, PathFault> {
