@@ -20,6 +20,9 @@ pub(crate) enum Command {
     Validate {
         /// The declarative file, YAML or JSON.
         file: PathBuf,
+        /// Warn about each field that Apache APISIX does not have, and would refuse.
+        #[arg(long)]
+        strict_apisix: bool,
     },
     /// Print how a request would be routed: the candidates in order, each with the first condition that fails.
     Explain {
@@ -56,9 +59,9 @@ pub(crate) struct Serve {
     /// The form of the access log.
     #[arg(long, value_enum, default_value_t = LogForm::Combined)]
     pub(crate) access_log_format: LogForm,
-    /// After SIGTERM or SIGINT, how long running requests may take to finish.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub(crate) drain_seconds: u64,
+    /// After SIGTERM or SIGINT, how long running requests may take to finish. Without it: the file's, else 30.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) drain_seconds: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let cli = args::Cli::parse();
     let outcome = match cli.command {
         None => serve::run(&cli.serve),
-        Some(args::Command::Validate { file }) => tools::validate(&file),
+        Some(args::Command::Validate { file, strict_apisix }) => tools::validate(&file, strict_apisix),
         Some(args::Command::Explain { file, method, url, headers, client }) => {
             tools::explain(&file, &method, &url, &headers, client)
         }

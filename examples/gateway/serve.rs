@@ -44,12 +44,7 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, BoxError> {
 fn load(gateway: &Gateway, path: &Path) -> Result<Settings, BoxError> {
     let loaded = FileSource::new(path).load()?;
     let settings = (*loaded.snapshot.settings).clone();
-    let mut findings = loaded.findings;
-    for finding in gateway.check(&loaded.snapshot) {
-        if !findings.contains(&finding) {
-            findings.push(finding);
-        }
-    }
+    let findings = gateway.check(&loaded.snapshot);
     for finding in &findings {
         eprintln!("{}: {}: {finding}", path.display(), if finding.is_error() { "error" } else { "warning" });
     }
@@ -104,7 +99,7 @@ async fn serve(
         signal = stop(log.as_ref()) => eprintln!("{}: finishing what runs", signal?),
         () = follow => eprintln!("the file is no longer watched"),
     }
-    server.drain(Duration::from_secs(args.drain_seconds)).await;
+    server.drain(args.drain_seconds.map_or_else(|| settings.limits.drain_timeout(), Duration::from_secs)).await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,17 +7,14 @@ use http::{HeaderName, HeaderValue, Request};
 use tollgate::BoxError;
 use tollgate::config::FileSource;
 use tollgate::gateway::Gateway;
+use tollgate::model::ReadOptions;
 
 /// Prints every fault and warning of a file.
-pub(crate) fn validate(file: &Path) -> Result<ExitCode, BoxError> {
-    let loaded = FileSource::new(file).load()?;
+pub(crate) fn validate(file: &Path, strict_apisix: bool) -> Result<ExitCode, BoxError> {
+    let options = if strict_apisix { ReadOptions::default().naming_extensions() } else { ReadOptions::default() };
+    let loaded = FileSource::new(file).with_options(options).load()?;
     let gateway = Gateway::builder().build()?;
-    let mut findings = loaded.findings;
-    for finding in gateway.check(&loaded.snapshot) {
-        if !findings.contains(&finding) {
-            findings.push(finding);
-        }
-    }
+    let findings = gateway.check(&loaded.snapshot);
     for finding in &findings {
         println!("{}: {finding}", if finding.is_error() { "error" } else { "warning" });
     }

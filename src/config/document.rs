@@ -1,5 +1,4 @@
 //! From the bytes of a file to a snapshot.
-use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::Value;
@@ -8,6 +7,8 @@ use super::bounds::Bounds;
 use super::environment::{Environment, Undefined};
 use super::json;
 use super::lines::Tree;
+use super::places::places;
+use super::stack::on_deep_stack;
 #[cfg(feature = "yaml")]
 use super::yaml;
 use crate::gateway::SourceError;
@@ -64,18 +65,20 @@ impl Reader<'_> {
             self.syntax(Syntax { line: u32::try_from(line).ok(), message: "is not UTF-8 text".to_owned() })
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let (text, document) = self.parse(text)?;
+        let source = self.source(text)?;
+        let document = source.parse().map_err(|fault| self.fault(fault))?;
         self.count(&document)?;
         let mut read = read(&document, self.options);
         drop(document);
         self.demand_marker(read.snapshot.settings.require_end_marker, marked)?;
         if !read.findings.is_empty() {
-            self.lines(&text).iter().for_each(|tree| number(&mut read, tree));
+            source.tree().iter().for_each(|tree| number(&mut read, tree));
         }
         if read.is_unusable() {
             let findings = read.errors().filter(|finding| finding.kind == Kind::Document).cloned().collect();
             return Err(SourceError::Document { place: self.place.to_owned(), findings });
         }
+        read.snapshot.places = places(source);
         Ok(read)
     }
 
@@ -86,42 +89,18 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn parse<'t>(&self, text: &'t str) -> Result<(Cow<'t, str>, Value), SourceError> {
-        match self.format {
-            Format::Json => {
-                let mut document = json::parse(text, self.bounds.depth()).map_err(|fault| self.syntax(fault))?;
-                self.environment.expand_value(&mut document).map_err(|fault| self.undefined(fault))?;
-                Ok((Cow::Borrowed(text), document))
-            }
-            Format::Yaml => {
-                let expanded = self.environment.expand(text).map_err(|fault| self.undefined(fault))?;
-                let text = expanded.map_or_else(|| Cow::Borrowed(text), Cow::Owned);
-                let document = self.yaml(&text)?;
-                Ok((text, document))
-            }
-        }
-    }
-
-    #[cfg(feature = "yaml")]
-    fn yaml(&self, text: &str) -> Result<Value, SourceError> {
-        yaml::parse(text, self.bounds).map_err(|fault| self.syntax(fault))
-    }
-
-    #[cfg(not(feature = "yaml"))]
-    fn yaml(&self, _: &str) -> Result<Value, SourceError> {
-        let message =
-            "YAML cannot be read by this build: turn on the feature `yaml`, or name a `.json` file".to_owned();
-        Err(self.syntax(Syntax { line: None, message }))
-    }
-
-    fn lines(&self, text: &str) -> Option<Tree> {
-        match self.format {
-            Format::Json => Some(json::lines(text)),
-            #[cfg(feature = "yaml")]
-            Format::Yaml => yaml::lines(text, self.bounds),
-            #[cfg(not(feature = "yaml"))]
-            Format::Yaml => None,
-        }
+    /// The text as it is parsed.
+    fn source(&self, text: &str) -> Result<Source, SourceError> {
+        let expanded = match self.format {
+            Format::Json => None,
+            Format::Yaml => self.environment.expand(text).map_err(|fault| self.fault(Fault::Undefined(fault)))?,
+        };
+        Ok(Source {
+            text: expanded.unwrap_or_else(|| text.to_owned()),
+            format: self.format,
+            bounds: self.bounds.clone(),
+            environment: self.environment.clone(),
+        })
     }
 
     fn count(&self, document: &Value) -> Result<(), SourceError> {
@@ -141,8 +120,67 @@ impl Reader<'_> {
         SourceError::Syntax { place: self.place.to_owned(), line: fault.line, message: fault.message }
     }
 
-    fn undefined(&self, fault: Undefined) -> SourceError {
-        SourceError::Variable { place: self.place.to_owned(), line: fault.line, name: fault.name }
+    fn fault(&self, fault: Fault) -> SourceError {
+        match fault {
+            Fault::Syntax(fault) => self.syntax(fault),
+            Fault::Undefined(Undefined { line, name }) => {
+                SourceError::Variable { place: self.place.to_owned(), line, name }
+            }
+        }
+    }
+}
+
+/// Why a text is no document.
+enum Fault {
+    Syntax(Syntax),
+    Undefined(Undefined),
+}
+
+/// A text to parse: YAML with its environment variables replaced, JSON as it was.
+pub(super) struct Source {
+    text: String,
+    format: Format,
+    bounds: Bounds,
+    environment: Environment,
+}
+
+impl Source {
+    /// The document and the lines in it, on a stack of their own; `None` for a text that is none.
+    pub(super) fn with_lines(&self) -> Option<(Value, Tree)> {
+        on_deep_stack(|| self.parse().ok().zip(self.tree())).ok().flatten()
+    }
+
+    fn parse(&self) -> Result<Value, Fault> {
+        match self.format {
+            Format::Json => {
+                let mut document = json::parse(&self.text, self.bounds.depth()).map_err(Fault::Syntax)?;
+                self.environment.expand_value(&mut document).map_err(Fault::Undefined)?;
+                Ok(document)
+            }
+            Format::Yaml => self.yaml().map_err(Fault::Syntax),
+        }
+    }
+
+    #[cfg(feature = "yaml")]
+    fn yaml(&self) -> Result<Value, Syntax> {
+        yaml::parse(&self.text, &self.bounds)
+    }
+
+    #[cfg(not(feature = "yaml"))]
+    fn yaml(&self) -> Result<Value, Syntax> {
+        let message =
+            "YAML cannot be read by this build: turn on the feature `yaml`, or name a `.json` file".to_owned();
+        Err(Syntax { line: None, message })
+    }
+
+    fn tree(&self) -> Option<Tree> {
+        match self.format {
+            Format::Json => Some(json::lines(&self.text)),
+            #[cfg(feature = "yaml")]
+            Format::Yaml => yaml::lines(&self.text, &self.bounds),
+            #[cfg(not(feature = "yaml"))]
+            Format::Yaml => None,
+        }
     }
 }
 
@@ -151,6 +189,6 @@ fn number(read: &mut Read, tree: &Tree) {
     let Snapshot { rejected, warnings, .. } = &mut read.snapshot;
     let rejected = rejected.iter_mut().flat_map(|item| &mut item.findings);
     for finding in read.findings.iter_mut().chain(warnings).chain(rejected) {
-        finding.line = tree.line_of(finding);
+        finding.line = tree.line_of(finding, finding.index);
     }
 }

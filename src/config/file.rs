@@ -1,6 +1,5 @@
 //! [`FileSource`]: a declarative document in a file.
 use std::io;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -12,6 +11,7 @@ use super::bounds::Bounds;
 use super::document::{Format, Reader};
 use super::environment::Environment;
 use super::look::{Look, look};
+use super::stack::on_deep_stack;
 use super::watch;
 use crate::gateway::{ConfigSource, SourceError};
 use crate::model::{Read, ReadOptions, Snapshot};
@@ -41,9 +41,6 @@ pub struct FileSource {
 impl FileSource {
     /// How far apart two looks must find the same, for the file to count as complete.
     pub(super) const SETTLE: Duration = Duration::from_millis(50);
-
-    /// Stack for parsing; 64 levels of the YAML parser take some 2 MiB without optimisation.
-    const STACK: usize = 16 << 20;
 
     /// The document at `path`. JSON for names that end in `.json`, else YAML.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -142,14 +139,7 @@ impl FileSource {
             options: &self.options,
             end_marker: self.end_marker || end_marker,
         };
-        // Parsers recurse: the deepest document that is let through must fit whatever stack the caller has left.
-        thread::scope(|scope| {
-            let parsing = thread::Builder::new().stack_size(Self::STACK).spawn_scoped(scope, || reader.read(bytes));
-            let outcome = parsing.map(thread::ScopedJoinHandle::join);
-            outcome
-                .unwrap_or_else(|source| Ok(Err(self.unreadable(source))))
-                .unwrap_or_else(|panic| resume_unwind(panic))
-        })
+        on_deep_stack(|| reader.read(bytes)).unwrap_or_else(|source| Err(self.unreadable(source)))
     }
 
     fn unreadable(&self, source: io::Error) -> SourceError {

@@ -30,13 +30,13 @@ impl Tree {
         }
     }
 
-    /// The line of the field that `finding` names, or of the nearest value around it that is there.
-    pub(super) fn line_of(&self, finding: &Finding) -> Option<u32> {
+    /// The line of the field that `finding` names in the item at `index` of its list, or of the nearest value around it that is there.
+    pub(super) fn line_of(&self, finding: &Finding, index: Option<usize>) -> Option<u32> {
         let list = match finding.kind {
             Kind::Document => Some(self),
             kind => self.entry(kind.root_key()),
         };
-        let mut place = match finding.index {
+        let mut place = match index {
             Some(index) => list?.element(index)?,
             None => list?,
         };

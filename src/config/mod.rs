@@ -19,7 +19,9 @@ mod file;
 mod json;
 mod lines;
 mod look;
+mod places;
 mod share;
+mod stack;
 mod strict;
 mod watch;
 #[cfg(feature = "yaml")]

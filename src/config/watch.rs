@@ -18,7 +18,7 @@ use super::file::FileSource;
 use super::look::{Look, Seen};
 use super::share::share;
 use crate::gateway::SourceError;
-use crate::model::Snapshot;
+use crate::model::{Places, Snapshot};
 
 /// Follows `source`.
 pub(super) fn watch(source: FileSource) -> impl Stream<Item = Result<Snapshot, SourceError>> + Send {
@@ -75,7 +75,8 @@ impl Watch {
                 Ok(Some(snapshot)) => {
                     // After a fault even the old content is news.
                     if self.fault.take().is_some() || self.last.as_ref() != Some(&snapshot) {
-                        self.last = Some(snapshot.clone());
+                        // What it is compared with later needs no text.
+                        self.last = Some(Snapshot { places: Places::default(), ..snapshot.clone() });
                         return (Ok(snapshot), self);
                     }
                 }

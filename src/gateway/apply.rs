@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::blocks::{Blocks, Toolbox};
 use super::builder::{GatewayBuilder, Route as CodeRoute};
 use super::chain::{Block, Place, in_order};
+use super::idle;
 use super::live::Live;
 use super::route::{Chain, Forward, Route};
 use super::settings::Rules;
@@ -18,8 +19,9 @@ use super::{ApplyError, Gateway};
 use crate::PluginLayer;
 use crate::error::Error;
 use crate::model::{
-    Blocked, Described, Finding, Fold, GlobalPlugins, GlobalRuleSpec, Id, Items, Kind, MatchPart, PluginConfigSpec,
-    PluginMap, Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec, check_item, duplicate,
+    Blocked, Described, Finding, Fold, GlobalPlugins, GlobalRuleSpec, Id, Items, Kind, MatchPart, Places,
+    PluginConfigSpec, PluginMap, Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec,
+    check_item, duplicate,
 };
 use crate::plugin::Registry;
 use crate::router::{Expr, Predicate, Router, RouterOptions, Rule, RuleError};
@@ -236,7 +238,8 @@ impl<'a> Compile<'a> {
                 None => state.routes.remove(&id),
             };
         }
-        state.snapshot = snapshot;
+        // What the next one is compared with needs no text.
+        state.snapshot = Snapshot { places: Places::default(), ..snapshot };
         state.rules = rules;
         state.globals = globals;
         state.router = router;
@@ -258,6 +261,7 @@ impl<'a> Compile<'a> {
         let same = self.before.revision > 0 && *self.before.snapshot.settings == **settings;
         if !same {
             self.rules = Arc::new(Rules::new(settings));
+            self.findings.extend(idle::settings(settings));
         }
         !same
     }
@@ -314,8 +318,10 @@ impl<'a> Compile<'a> {
         }
     }
 
-    fn upstream(&self, spec: &UpstreamSpec, kind: Kind, id: &Id) -> Result<Arc<Upstream>, Finding> {
-        upstreams::compile(spec, Owner { kind, id }, &self.kit.upstreams, &self.kit.endpoints)
+    fn upstream(&mut self, spec: &UpstreamSpec, kind: Kind, id: &Id) -> Result<Arc<Upstream>, Finding> {
+        let owner = Owner { kind, id };
+        self.findings.extend(idle::upstream(spec, owner));
+        upstreams::compile(spec, owner, &self.kit.upstreams, &self.kit.endpoints)
     }
 
     fn plugin_configs(&mut self, specs: &[Arc<PluginConfigSpec>], everything: bool) {
@@ -663,6 +669,7 @@ impl Fold for Judge<'_> {
         let fresh = items.get(new.clone()).unwrap_or(&[]);
         for item in fresh {
             self.findings.extend(check_item(&**item));
+            self.findings.extend(idle::item(&**item));
         }
         // Ids outside of the part that differs are known to be unique among themselves.
         let known: HashSet<&Id> = before.get(old).unwrap_or(&[]).iter().map(|item| item.id()).collect();

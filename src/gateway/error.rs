@@ -19,6 +19,10 @@ impl ApplyError {
         &self.findings
     }
 
+    pub(crate) fn findings_mut(&mut self) -> &mut [Finding] {
+        &mut self.findings
+    }
+
     /// Every fault, and the warnings that came with them.
     pub fn into_findings(self) -> Vec<Finding> {
         self.findings

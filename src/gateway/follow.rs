@@ -34,7 +34,11 @@ impl Gateway {
                 Ok(revision) => return Ok(revision),
                 Err(error) => error,
             },
-            false => ApplyError::new(master.check(candidate.clone())),
+            false => {
+                let mut findings = master.check(candidate.clone());
+                candidate.places.locate(&mut findings);
+                ApplyError::new(findings)
+            }
         };
         let before = master.snapshot().clone();
         let mut findings = Vec::new();

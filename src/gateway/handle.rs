@@ -1,4 +1,5 @@
 //! The handle that a host holds.
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -101,8 +102,13 @@ impl Gateway {
     pub(super) fn apply_locked(&self, master: &mut Master, snapshot: Snapshot) -> Result<Revision, ApplyError> {
         let routes = snapshot.routes.len();
         let mut findings = snapshot.warnings.clone();
-        let (live, warnings) = master.apply(snapshot)?;
-        findings.extend(warnings);
+        let places = snapshot.places.clone();
+        let (live, mut warnings) = master.apply(snapshot).map_err(|mut error| {
+            places.locate(error.findings_mut());
+            error
+        })?;
+        places.locate(&mut warnings);
+        add_new(&mut findings, warnings);
         let revision = live.revision;
         self.0.live.store(live);
         let findings = Arc::new(findings);
@@ -132,14 +138,14 @@ impl Gateway {
         });
     }
 
-    /// Every fault and warning of a snapshot, as [`Gateway::apply`] would find them, without applying it.
+    /// Every fault and warning of a snapshot, without applying it: what its reader found, and what [`Gateway::apply`]
+    /// would find.
     pub fn check(&self, snapshot: &Snapshot) -> Vec<Finding> {
-        let mut findings = crate::model::check(snapshot);
-        for finding in self.lock().check(snapshot.clone()) {
-            if !findings.contains(&finding) {
-                findings.push(finding);
-            }
-        }
+        let mut findings = snapshot.warnings.clone();
+        findings.extend(snapshot.rejected.iter().flat_map(|item| &item.findings).cloned());
+        add_new(&mut findings, crate::model::check(snapshot));
+        add_new(&mut findings, self.lock().check(snapshot.clone()));
+        snapshot.places.locate(&mut findings);
         findings
     }
 
@@ -162,4 +168,14 @@ impl Gateway {
     pub fn connection(&self, info: ConnectInfo) -> Connection {
         Connection::new(Arc::clone(&self.0), info)
     }
+}
+
+/// Adds what `findings` do not say yet.
+fn add_new(findings: &mut Vec<Finding>, more: Vec<Finding>) {
+    if findings.is_empty() {
+        *findings = more;
+        return;
+    }
+    let mut known: HashSet<_> = findings.iter().map(Finding::key).collect();
+    findings.extend(more.into_iter().filter(|finding| known.insert(finding.key())));
 }

@@ -30,6 +30,7 @@ mod explain;
 mod facts;
 mod follow;
 mod handle;
+mod idle;
 mod live;
 mod panics;
 mod route;

@@ -6,8 +6,8 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::model::{Finding, Id, Kind, NodeSpec, PassHost, Scheme, Timeouts, UpstreamSpec};
 use crate::upstream::{
-    self, AdmissionConfig, Endpoints, Keepalive, NodeConfig, RetryConfig, Target, Upstream, UpstreamConfig,
-    UpstreamKey, Upstreams,
+    self, AdmissionConfig, Endpoints, Keepalive, NodeConfig, RetryConfig, Target, Upstream, UpstreamBuildError,
+    UpstreamConfig, UpstreamKey, Upstreams,
 };
 
 /// The resource that an upstream stands in.
@@ -18,7 +18,7 @@ pub(crate) struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    fn fault(self, field: &str, message: impl Into<String>) -> Finding {
+    pub(crate) fn fault(self, field: &str, message: impl Into<String>) -> Finding {
         let path = if self.kind == Kind::Upstream { field.to_owned() } else { format!("upstream.{field}") };
         Finding::error(self.kind, Some(self.id.clone()), path, message)
     }
@@ -32,7 +32,32 @@ pub(crate) fn compile(
     endpoints: &Endpoints,
 ) -> Result<Arc<Upstream>, Finding> {
     let config = config(spec, owner)?;
-    upstreams.compile(config, endpoints).map_err(|error| owner.fault("nodes", error.to_string()))
+    upstreams.compile(config, endpoints).map_err(|error| unbuildable(&error, owner))
+}
+
+/// Says which field is at fault. The item is named by the finding, so it is left out of the message.
+fn unbuildable(error: &UpstreamBuildError, owner: Owner<'_>) -> Finding {
+    let (field, message, mend) = match error {
+        UpstreamBuildError::SchemeUnsupported { needs, .. } => {
+            ("scheme", format!("needs {needs}"), "write http, or grpc for HTTP/2")
+        }
+        UpstreamBuildError::UnknownBalancer { name, .. } => {
+            ("type", format!("there is no balancer `{name}`"), "write roundrobin")
+        }
+        UpstreamBuildError::UnknownService { name, .. } => (
+            "nodes",
+            format!("there is no in-process service `{name}`"),
+            "register it in code with `GatewayBuilder::endpoint`",
+        ),
+        UpstreamBuildError::DuplicateNode { node, .. } => {
+            ("nodes", format!("has {node} twice"), "leave one of them out, or give it another `priority`")
+        }
+        UpstreamBuildError::BadHost { host, .. } => {
+            ("nodes", format!("`{host}` is no host"), "write a name, an IPv4 address, or an IPv6 address in brackets")
+        }
+        UpstreamBuildError::NotPositive { field, .. } => (*field, "is not above 0".to_owned(), "write more than 0"),
+    };
+    owner.fault(field, message).with_mend(mend)
 }
 
 /// Brings wire values to the upstream side's types.

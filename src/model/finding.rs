@@ -78,6 +78,11 @@ impl Finding {
         self
     }
 
+    /// What it says of which field. Who finds it again later may know its place better or worse.
+    pub(crate) fn key(&self) -> (Severity, Kind, Option<Id>, String, String) {
+        (self.severity, self.kind, self.id.clone(), self.path.clone(), self.message.clone())
+    }
+
     /// Whether the item must not be used.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

@@ -14,6 +14,7 @@ mod health;
 mod id;
 mod limits;
 mod node;
+mod places;
 mod plugin;
 mod proto;
 mod read;
@@ -41,8 +42,10 @@ pub use health::{
 pub use id::{Id, Kind, Resource};
 pub use limits::Limits;
 pub use node::NodeSpec;
+pub use places::Places;
 pub use plugin::{EnabledPlugin, GlobalRuleSpec, PluginConfigSpec, PluginMap, PluginMetadataSpec};
 pub use proto::ProtoSpec;
+pub(crate) use read::id_of;
 pub use read::{Read, ReadOptions, read};
 pub use route::RouteSpec;
 pub use scalar::{Host, IpOrCidr, Labels, Method, NotAnAddress, Seconds, Sensitive, Status};

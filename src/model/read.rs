@@ -200,7 +200,7 @@ impl Reader {
     }
 
     fn item<T: Described>(&mut self, index: usize, value: &Value, seen: &mut HashSet<Id>) -> Option<T> {
-        let id = id_of::<T>(value, index);
+        let id = id_of(T::NAMED_BY, value, index);
         let before = self.findings.len();
         let (mut faultless, cleaned) = judge::<T>(value, Some(&id), Some(index), self.rules, &mut self.findings);
         if !seen.insert(id.clone()) {
@@ -264,13 +264,13 @@ impl Reader {
 }
 
 /// What an item is called: `id`, else `username`, else `arr_` and its 1-based place.
-fn id_of<T: Described>(value: &Value, index: usize) -> Id {
+pub(crate) fn id_of(named_by: &[&str], value: &Value, index: usize) -> Id {
     let named = |field: &str| match value.get(field)? {
         Value::String(text) if !text.is_empty() => Some(Id::from(text.as_str())),
         Value::Number(number) => number.as_u64().map(Id::from),
         _ => None,
     };
-    T::NAMED_BY.iter().copied().find_map(named).unwrap_or_else(|| Id::from(format!("arr_{}", index + 1)))
+    named_by.iter().copied().find_map(named).unwrap_or_else(|| Id::from(format!("arr_{}", index + 1)))
 }
 
 /// Which requests a broken route is for. `None` if paths, hosts or methods cannot be read, or it is not in use.

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::{
     ConsumerGroupSpec, ConsumerSpec, CredentialSpec, EnabledPlugin, Finding, GlobalRuleSpec, Host, Id, IpOrCidr, Kind,
-    Method, PluginConfigSpec, PluginMetadataSpec, ProtoSpec, Resource, RouteSpec, SecretSpec, ServiceSpec, Settings,
-    SslSpec, Status, StreamRouteSpec, UpstreamSpec,
+    Method, Places, PluginConfigSpec, PluginMetadataSpec, ProtoSpec, Resource, RouteSpec, SecretSpec, ServiceSpec,
+    Settings, SslSpec, Status, StreamRouteSpec, UpstreamSpec,
 };
 
 /// One whole configuration. Cheap to clone: every list, and every item in it, is shared until it is changed, and
@@ -61,6 +61,8 @@ pub struct Snapshot {
     pub warnings: Vec<Finding>,
     /// Routes that were left out, and answer 503 in their place (security.md CFG-02).
     pub blocked: Vec<Blocked>,
+    /// Where the items stand in their document, if they came from one.
+    pub places: Places,
 }
 
 /// An item of a document that could not be made.
@@ -262,6 +264,7 @@ impl Snapshot {
             rejected: self.rejected,
             warnings: self.warnings,
             blocked: self.blocked,
+            places: self.places,
         }
     }
 

@@ -1,0 +1,51 @@
+//! What is read and checked, but not acted on: nobody should believe himself guarded by it, so each use is a warning.
+use super::upstreams::Owner;
+use crate::model::{Described, Finding, Kind, Limits, Settings, Severity, UpstreamSpec};
+
+const MEND: &str = "remove it, or don't rely on it";
+
+/// A warning if nothing acts on items of this kind.
+pub(crate) fn item<T: Described>(item: &T) -> Option<Finding> {
+    let message = match T::KIND {
+        Kind::Consumer | Kind::Credential | Kind::ConsumerGroup => "is not used: nothing identifies consumers yet",
+        Kind::PluginMetadata => "is not used: no plugin is told metadata yet",
+        Kind::Plugin => "is not used: every plugin that this program has is enabled",
+        Kind::Secret => "is not used: references to secrets are not resolved yet",
+        Kind::Ssl => "is not used: there is no TLS yet",
+        Kind::Proto => "is not used: nothing transcodes yet",
+        Kind::StreamRoute => "is not used: there are no L4 listeners yet",
+        _ => return None,
+    };
+    let id = (!item.id().is_empty()).then(|| item.id().clone());
+    Some(Finding::warning(T::KIND, id, "", message).with_mend(MEND))
+}
+
+/// A warning if nothing acts on a part of the upstream.
+pub(crate) fn upstream(spec: &UpstreamSpec, owner: Owner<'_>) -> Option<Finding> {
+    spec.checks.as_ref()?;
+    let mut finding = owner.fault("checks", "is not used: there are no health checks yet").with_mend(MEND);
+    finding.severity = Severity::Warning;
+    Some(finding)
+}
+
+/// Warnings for the limits that were changed and bound nothing.
+pub(crate) fn settings(settings: &Settings) -> impl Iterator<Item = Finding> {
+    let (set, default) = (&settings.limits, Limits::default());
+    let changed = [
+        ("buffer_bytes", set.buffer_bytes != default.buffer_bytes),
+        ("buffer_total_bytes", set.buffer_total_bytes != default.buffer_total_bytes),
+        ("tls_handshake_timeout_ms", set.tls_handshake_timeout_ms != default.tls_handshake_timeout_ms),
+        ("decompressed_bytes", set.decompressed_bytes != default.decompressed_bytes),
+        ("max_decompression_ratio", set.max_decompression_ratio != default.max_decompression_ratio),
+        ("max_parse_depth", set.max_parse_depth != default.max_parse_depth),
+        ("max_parse_nodes", set.max_parse_nodes != default.max_parse_nodes),
+        ("response_header_bytes", set.response_header_bytes != default.response_header_bytes),
+        ("response_header_count", set.response_header_count != default.response_header_count),
+        ("max_interim_responses", set.max_interim_responses != default.max_interim_responses),
+        ("replay_bytes", set.replay_bytes != default.replay_bytes),
+    ];
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| {
+        let path = format!("limits.{name}");
+        Finding::warning(Kind::Settings, None, path, "is not used yet: the default holds").with_mend(MEND)
+    })
+}

@@ -1,0 +1,110 @@
+//! What a gateway has to say about a file: each fault and doubt once, with its line, and nothing passed over in silence.
+#![cfg(test)]
+#![cfg(all(feature = "config-file", feature = "yaml"))]
+use std::fs;
+
+use tollgate::config::FileSource;
+use tollgate::gateway::Gateway;
+use tollgate::model::Finding;
+
+/// Every finding as one line, from the top of the file to its end.
+fn findings(text: &str) -> Vec<String> {
+    let read = FileSource::new("a.yaml").read(text.as_bytes()).unwrap();
+    let gateway = Gateway::builder().build().unwrap();
+    let mut findings = gateway.check(&read.snapshot);
+    findings.sort_by_key(|finding| finding.line);
+    findings.iter().map(Finding::to_string).collect()
+}
+
+#[test]
+fn faults_that_only_the_gateway_knows_have_their_lines() {
+    let text = "\
+upstreams:
+  - id: u
+    nodes: {\"127.0.0.1:1\": 1}
+    type: ewma
+  - {id: s, nodes: [{service: nobody, weight: 1}]}
+routes:
+  - uri: /a
+    upstream_id: 5
+    plugins:
+      no-such-plugin: {}
+  - id: b
+    uri: /b
+    # of the items above one may be refused, and places shift
+    upstream_id: u
+    vars:
+      - [arg_a, '=?', 1]
+  - id: c
+    upstream_id: u
+  - id: d
+    filter_func: nobody
+    uri: '/d'
+    upstream_id: u
+";
+    assert_eq!(
+        findings(text),
+        [
+            "line 4: upstream `u`, field type: there is no balancer `ewma`; write roundrobin",
+            "line 5: upstream `s`, field nodes: there is no in-process service `nobody`; register it in code with \
+             `GatewayBuilder::endpoint`",
+            "line 8: route `arr_1`, field upstream_id: refers to `5`, which is not there; add it to `upstreams`",
+            "line 10: route `arr_1`, field plugins.no-such-plugin: unknown plugin `no-such-plugin`; remove it, register it in \
+             code, or set `tollgate.unknown_plugin: ignore`",
+            "line 16: route `b`, field vars: vars[0]: unknown operator \"=?\": use one of == ~= > >= < <= ~~ ~* in has ipmatch; \
+             write an array of [variable, operator, value]",
+            "line 17: route `c`: has neither uri nor uris; write `uri` for one path, or `uris` for several",
+            "line 20: route `d`, field filter_func: no predicate `nobody` is registered; register it in code with \
+             `GatewayBuilder::predicate`",
+        ]
+    );
+}
+
+#[test]
+fn what_nothing_acts_on_is_named() {
+    let text = "\
+upstreams: [{id: u, nodes: {\"127.0.0.1:1\": 1}, checks: {passive: {}}}]
+ssls: [{id: s, cert: $env://C, key: $env://K, sni: a.test}]
+consumers:
+  - {username: jack, plugins: {key-auth: {key: a}}}
+  - {id: jack/credentials/one}
+consumer_groups: [{id: g, plugins: {cors: {}}}]
+stream_routes: [{id: l4, server_port: 1, upstream_id: u}]
+secrets: [{id: vault/1, prefix: kv, token: a, uri: \"http://127.0.0.1\"}]
+protos: [{id: p, content: x}]
+plugin_metadata: [{id: x, a: 1}]
+plugins: [{name: cors}]
+tollgate: {limits: {replay_bytes: 5}}
+";
+    let found = findings(text);
+    let lines: Vec<_> = found.iter().filter_map(|finding| finding.split_once(": ")).map(|(line, _)| line).collect();
+    assert_eq!(lines, (1..=12).filter(|line| *line != 3).map(|line| format!("line {line}")).collect::<Vec<_>>());
+    assert!(found.iter().all(|finding| finding.contains("is not used")), "{found:#?}");
+}
+
+#[test]
+fn faults_of_json_have_lines_too() {
+    let text = "{\"routes\": [\n{\"id\": \"a\",\n\"uri\": \"/\",\n\"plugins\": {\n\"nothing\": {}}}]}";
+    let read = FileSource::new("a.json").read(text.as_bytes()).unwrap();
+    let lines: Vec<_> =
+        Gateway::builder().build().unwrap().check(&read.snapshot).iter().map(|finding| finding.line).collect();
+    assert_eq!(lines, [Some(5)]);
+}
+
+#[test]
+fn a_configuration_that_was_taken_in_part_says_where_it_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.yaml");
+    fs::write(
+        &path,
+        "routes:\n  - {id: a, uri: /a, plugins: {}}\n  - id: b\n    uri: /b\n    plugins: {none: {}}\n#END\n",
+    )
+    .unwrap();
+    let gateway = Gateway::builder().build().unwrap();
+    gateway.adopt(FileSource::new(&path).load().unwrap().snapshot).unwrap();
+    let status = gateway.status();
+    assert_eq!(status.findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [Some(5)]);
+    assert_eq!(status.left_out[0].findings[0].line, Some(5));
+    let error = gateway.apply(FileSource::new(&path).load().unwrap().snapshot).unwrap_err();
+    assert_eq!(error.findings()[0].line, Some(5));
+}
