@@ -80,8 +80,8 @@ pub struct UpstreamSpec {
     /// **Extension.** Statuses (200–599) of the upstream that are retried like a failed connection. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retry_on: Vec<u16>,
-    /// **Extension.** Methods that may be sent again once they were begun to be sent. Unset: GET, HEAD, OPTIONS, PUT,
-    /// DELETE, TRACE (security.md RET-01).
+    /// **Extension.** Methods that may be sent again once they were begun to be sent, beside GET, HEAD, OPTIONS, PUT,
+    /// DELETE and TRACE (security.md RET-01). Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_methods: Option<Vec<Method>>,
     /// **Extension.** How many retries there may be beside first attempts (security.md RET-05).
