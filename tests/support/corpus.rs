@@ -1,7 +1,7 @@
 //! Streams of requests, honest and smuggling, that different servers may read in different ways.
 
 /// Name and bytes of each stream. What a stream means is not said here: servers are compared.
-pub fn streams() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn streams() -> Vec<(&'static str, Vec<u8>)> {
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
     let post = |fields: &str, body: &str| format!("POST /post HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n{body}");
     let hidden = get("/hidden");

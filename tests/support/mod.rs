@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "helpers of tests, each used by some"
@@ -18,28 +19,28 @@ use tollgate::server::{Limits, Listener, Protocols, Server};
 use tollgate::{Body, Next, Response};
 
 /// Longer than anything here takes; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What reached the service: `METHOD target body`, or `METHOD target !` when the body broke.
 #[derive(Clone, Default)]
-pub struct Record(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Record(Arc<Mutex<Vec<String>>>);
 
 impl Record {
-    pub fn push(&self, line: String) {
+    pub(crate) fn push(&self, line: String) {
         self.0.lock().unwrap().push(line);
     }
 
-    pub fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }
 
 /// Answers with `METHOD target body`.
-pub fn echo(record: &Record) -> Next {
+pub(crate) fn echo(record: &Record) -> Next {
     let record = record.clone();
     Next::from_fn(move |request: Request<Body>| {
         let record = record.clone();
@@ -64,11 +65,11 @@ pub fn echo(record: &Record) -> Next {
 }
 
 /// A server on a free port.
-pub fn start(limits: Limits, service: Next) -> (Server, SocketAddr) {
+pub(crate) fn start(limits: Limits, service: Next) -> (Server, SocketAddr) {
     start_with(limits, service, Protocols::H1)
 }
 
-pub fn start_with(limits: Limits, service: Next, protocols: Protocols) -> (Server, SocketAddr) {
+pub(crate) fn start_with(limits: Limits, service: Next, protocols: Protocols) -> (Server, SocketAddr) {
     let server = Server::builder().limits(limits).serve(move |_| service.clone());
     let address = server.listen(Listener::new(([127, 0, 0, 1], 0).into()).with_protocols(protocols)).unwrap();
     (server, address)
@@ -76,34 +77,34 @@ pub fn start_with(limits: Limits, service: Next, protocols: Protocols) -> (Serve
 
 /// One response as read by [`Raw`].
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn closes(&self) -> bool {
+    pub(crate) fn closes(&self) -> bool {
         self.head.contains("\r\nconnection: close\r\n")
     }
 }
 
 /// A client that sends raw bytes.
-pub struct Raw {
-    pub stream: TcpStream,
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
     seen: Vec<u8>,
 }
 
 impl Raw {
-    pub async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self { stream: TcpStream::connect(address).await.unwrap(), seen: Vec::new() }
     }
 
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
@@ -116,22 +117,22 @@ impl Raw {
     }
 
     /// All bytes up to the end of the connection.
-    pub async fn rest(&mut self) -> Vec<u8> {
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.more().await {}
         std::mem::take(&mut self.seen)
     }
 
-    pub async fn rest_text(&mut self) -> String {
+    pub(crate) async fn rest_text(&mut self) -> String {
         String::from_utf8(self.rest().await).unwrap()
     }
 
     /// Whether the server ends the connection without another byte.
-    pub async fn ends(&mut self) -> bool {
+    pub(crate) async fn ends(&mut self) -> bool {
         self.rest().await.is_empty()
     }
 
     /// Reads until `end` is there, and returns all up to its end.
-    pub async fn until(&mut self, end: &str) -> String {
+    pub(crate) async fn until(&mut self, end: &str) -> String {
         loop {
             if let Some(at) = self.seen.windows(end.len()).position(|window| window == end.as_bytes()) {
                 let text = self.seen.drain(..at + end.len()).collect();
@@ -146,7 +147,7 @@ impl Raw {
     }
 
     /// The next answer, interim ones included; its body by length or chunks.
-    pub async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> Answer {
         let head = self.until("\r\n\r\n").await;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let mut body = Vec::new();
@@ -167,7 +168,7 @@ impl Raw {
         Answer { status, head, body: body.into() }
     }
 
-    pub async fn take(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<u8> {
         while self.seen.len() < count {
             assert!(self.more().await, "the connection ended early");
         }
@@ -176,7 +177,7 @@ impl Raw {
 }
 
 /// Waits for a condition without a clock of its own.
-pub async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let waited = tokio::time::timeout(PATIENCE, async {
         while !holds() {
             tokio::task::yield_now().await;
