@@ -6,6 +6,8 @@ mod body;
 mod connect;
 mod error;
 mod exchange;
+mod hop;
+mod host;
 mod service;
 mod upgrade;
 

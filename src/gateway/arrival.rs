@@ -3,7 +3,7 @@
 //!
 //! The hop-by-hop fields have come off before: in our codec, or by [`strip_hop_by_hop`] for requests of a host's server.
 //!
-//! [`strip_hop_by_hop`]: crate::http1::strip_hop_by_hop
+//! [`strip_hop_by_hop`]: crate::hop::strip_hop_by_hop
 use std::net::IpAddr;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, VIA};

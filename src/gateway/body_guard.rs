@@ -1,7 +1,7 @@
-//! The limit and the clock of request bodies (security.md LIM-03, LIM-07).
+//! The limit, the clock and the trailers of request bodies (security.md LIM-03, LIM-07, H1-17).
 //!
-//! Our own listeners keep the clock themselves, by the connection's deadline. Bodies of a host's server have none, so
-//! they get a timer here.
+//! Our own codec keeps the clock itself, by the connection's deadline, and drops trailers. Bodies that hyper reads have
+//! neither clock nor filter, so they get both here.
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -17,8 +17,17 @@ const LEAST_RATE: u64 = 1024;
 /// From when on the average counts.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Puts the limit, and with `idle` the clock, around a body. `Err` when it announces too much.
-pub(crate) fn guard(body: Body, limit: u64, idle: Option<Duration>) -> Result<Body, BodyError> {
+/// What a body needs that hyper reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Foreign {
+    /// Longest time without a byte.
+    pub(crate) idle: Duration,
+    /// Whether trailers pass, apart from those that may never trail: they do over HTTP/2.
+    pub(crate) trailers: bool,
+}
+
+/// Puts the limit, and what a foreign body needs, around a body. `Err` when it announces too much.
+pub(crate) fn guard(body: Body, limit: u64, foreign: Option<Foreign>) -> Result<Body, BodyError> {
     if body.is_empty() {
         return Ok(body);
     }
@@ -27,16 +36,19 @@ pub(crate) fn guard(body: Body, limit: u64, idle: Option<Duration>) -> Result<Bo
         return Err(BodyError::TooLarge { limit });
     }
     // A body of known length cannot bring more: its framing ends it.
-    if idle.is_none() && hint.upper().is_some_and(|most| most <= limit) {
+    if foreign.is_none() && hint.upper().is_some_and(|most| most <= limit) {
         return Ok(body);
     }
-    Ok(Body::stream(Guarded { inner: body, seen: 0, limit, clock: idle.map(BodyClock::new) }))
+    let trailers = foreign.is_none_or(|foreign| foreign.trailers);
+    let clock = foreign.map(|foreign| BodyClock::new(foreign.idle));
+    Ok(Body::stream(Guarded { inner: body, seen: 0, limit, trailers, clock }))
 }
 
 struct Guarded {
     inner: Body,
     seen: u64,
     limit: u64,
+    trailers: bool,
     clock: Option<BodyClock>,
 }
 
@@ -46,7 +58,7 @@ impl HttpBody for Guarded {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let me = self.get_mut();
-        let frame = match Pin::new(&mut me.inner).poll_frame(cx) {
+        let mut frame = match Pin::new(&mut me.inner).poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
                 if let Some(clock) = &mut me.clock {
@@ -56,6 +68,14 @@ impl HttpBody for Guarded {
                 return Poll::Pending;
             }
         };
+        if let Some(Ok(some)) = &mut frame
+            && let Some(trailers) = some.trailers_mut()
+        {
+            if !me.trailers {
+                return Poll::Ready(None);
+            }
+            crate::hop::strip_trailers(trailers);
+        }
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
@@ -109,7 +129,7 @@ impl BodyClock {
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt as _;
-    use http_body_util::StreamBody;
+    use http_body_util::{BodyExt as _, StreamBody};
 
     use super::*;
 
@@ -130,9 +150,28 @@ mod tests {
         assert_eq!(body.buffer(100).await.unwrap().len(), 6);
     }
 
+    #[tokio::test]
+    async fn sec_h1_17_trailers_pass_over_http_2_without_what_may_never_trail() {
+        let body = || {
+            let mut trailers = http::HeaderMap::new();
+            for name in ["x-sum", "host", "authorization", "content-length", "connection"] {
+                trailers.insert(name, http::HeaderValue::from_static("1"));
+            }
+            let frames = [Ok::<_, BodyError>(Frame::data(Bytes::from("abc"))), Ok(Frame::trailers(trailers))];
+            Body::new(StreamBody::new(futures_util::stream::iter(frames)))
+        };
+        for (trailers, names) in [(true, vec!["x-sum"]), (false, Vec::new())] {
+            let foreign = Foreign { idle: Duration::from_secs(15), trailers };
+            let whole = guard(body(), 10, Some(foreign)).unwrap().collect().await.unwrap();
+            let kept: Vec<_> = whole.trailers().into_iter().flat_map(http::HeaderMap::keys).cloned().collect();
+            assert_eq!(kept, names);
+            assert_eq!(whole.to_bytes(), "abc");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn sec_lim_07_silence_and_drips_end_a_body() {
-        let idle = Some(Duration::from_secs(15));
+        let idle = Some(Foreign { idle: Duration::from_secs(15), trailers: true });
         let body = guard(drip(Duration::from_secs(16), 9000, 2), u64::MAX, idle).unwrap();
         assert!(matches!(body.buffer(usize::MAX).await, Err(BodyError::Timeout)));
         let begun = Instant::now();

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TE};
 use http::uri::PathAndQuery;
@@ -15,7 +14,7 @@ use tower::Service;
 
 use super::Gateway;
 use super::arrival::{Arrival, arrive};
-use super::body_guard::guard;
+use super::body_guard::{Foreign, guard};
 use super::facts::{Facts, RouteMatch, SharedFacts};
 use super::handle::Inner;
 use super::live::Live;
@@ -25,6 +24,7 @@ use super::settings::Rules;
 use super::vars::RequestVars;
 use crate::body::BoxError;
 use crate::error::{Error, IntoResponse, Request, Response, into_problem};
+use crate::host::is_host;
 use crate::model::EncodedSlash;
 use crate::router::{Explanation, HostName, NoMatch, Query, Router, canonicalise};
 use crate::service::BoxFuture;
@@ -324,9 +324,10 @@ impl Inner {
         if request.body().is_empty() {
             return Ok(());
         }
-        let idle: Option<Duration> = (origin == Origin::Host).then_some(rules.body_timeout);
+        let foreign = (origin == Origin::Host)
+            .then(|| Foreign { idle: rules.body_timeout, trailers: request.version() >= Version::HTTP_2 });
         let body = std::mem::take(request.body_mut());
-        *request.body_mut() = guard(body, rules.body_bytes, idle).map_err(|error| match error {
+        *request.body_mut() = guard(body, rules.body_bytes, foreign).map_err(|error| match error {
             BodyError::TooLarge { .. } => Error::BodyTooLarge,
             _ => Error::BadRequest("body"),
         })?;
@@ -485,6 +486,7 @@ fn judge_foreign(request: &mut Request) -> Result<(), Error> {
     }
     match (host, request.uri().authority()) {
         (None, None) if version >= Version::HTTP_11 => return Err(Error::BadRequest("host_missing")),
+        (Some(host), _) if !is_host(host.as_bytes()) => return Err(Error::BadRequest("host")),
         (Some(host), Some(authority))
             if version >= Version::HTTP_2 && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
         {
@@ -498,11 +500,9 @@ fn judge_foreign(request: &mut Request) -> Result<(), Error> {
         }
         request.headers_mut().remove(EXPECT);
     }
-    if request.uri().scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
-        return Err(Error::BadRequest("target_scheme"));
-    }
+    judge_target(request)?;
     let wish = upgrade_wish(request);
-    crate::http1::strip_hop_by_hop(request.headers_mut());
+    crate::hop::strip_hop_by_hop(request.headers_mut());
     if request.body().is_empty() && version < Version::HTTP_2 {
         // A length of zero says nothing that the body does not say.
         request.headers_mut().remove(CONTENT_LENGTH);
@@ -511,6 +511,20 @@ fn judge_foreign(request: &mut Request) -> Result<(), Error> {
         request.extensions_mut().insert(wish);
     }
     Ok(())
+}
+
+/// The target's form (security.md H1-12, H1-13); `CONNECT` is refused before.
+fn judge_target(request: &Request) -> Result<(), Error> {
+    let uri = request.uri();
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http" | "https"), Some(host)) if is_host(host.as_str().as_bytes()) => Ok(()),
+        (Some(_), _) => Err(Error::BadRequest("target_uri")),
+        (None, Some(_)) => Err(Error::BadRequest("target_form")),
+        (None, None) if uri.path() == "*" && *request.method() != Method::OPTIONS => {
+            Err(Error::BadRequest("target_form"))
+        }
+        (None, None) => Ok(()),
+    }
 }
 
 /// The wish to upgrade of an HTTP/1.1 request without a body (security.md UPG-03).

@@ -2,9 +2,9 @@
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 
-use super::hop::is_hop;
 use super::scan::with_slots;
 use super::{BodyFault, DecoderLimits, Framing, fields};
+use crate::hop::may_trail;
 
 /// Takes one body apart, piece by piece.
 ///
@@ -225,36 +225,6 @@ fn parse_trailers(section: &Bytes, limits: &DecoderLimits) -> Result<HeaderMap, 
         }
         Ok(map)
     })
-}
-
-/// Whether a field can stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes, authenticates, controls
-/// or belongs to one hop.
-fn may_trail(name: &str) -> bool {
-    const NEVER: [&str; 22] = [
-        "age",
-        "authorization",
-        "cache-control",
-        "content-encoding",
-        "content-length",
-        "content-range",
-        "content-type",
-        "cookie",
-        "date",
-        "expect",
-        "expires",
-        "host",
-        "location",
-        "max-forwards",
-        "pragma",
-        "proxy-authenticate",
-        "range",
-        "retry-after",
-        "set-cookie",
-        "vary",
-        "warning",
-        "www-authenticate",
-    ];
-    !is_hop(name.as_bytes()) && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

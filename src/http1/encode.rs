@@ -6,7 +6,7 @@ use http::{Method, StatusCode, response};
 
 use super::Framing;
 use super::date::write_date;
-use super::hop::is_hop;
+use crate::hop::{is_hop, may_trail};
 
 /// The end of a chunked body that has no trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -154,10 +154,12 @@ pub fn write_chunk_head(out: &mut Vec<u8>, bytes: usize) {
     let _ = write!(out, "{bytes:x}\r\n");
 }
 
-/// Writes the last chunk with trailers. Fields that frame or that belong to a hop are left out.
+/// Writes the last chunk with trailers. Fields that may not stand in a trailer section are left out (H1-17).
 pub fn write_trailers(out: &mut Vec<u8>, trailers: &HeaderMap) {
     out.extend_from_slice(b"0\r\n");
-    write_map(out, trailers, false);
+    for (name, value) in trailers.iter().filter(|(name, _)| may_trail(name.as_str())) {
+        write_line(out, name.as_str().as_bytes(), value.as_bytes());
+    }
     out.extend_from_slice(b"\r\n");
 }
 

@@ -2,7 +2,7 @@
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::hop::{is_hop, remove_named, tokens};
+use crate::hop::{is_hop, remove_named, tokens};
 
 /// What the fields that are not handed on, or that decide on framing, said.
 #[derive(Default)]

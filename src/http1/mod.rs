@@ -16,13 +16,14 @@ mod fault;
 mod fields;
 mod framing;
 mod gather;
-mod hop;
 mod limits;
 mod request;
 mod response;
 mod scan;
 mod target;
 
+pub use crate::hop::strip_hop_by_hop;
+pub use crate::host::is_host;
 #[cfg(feature = "server")]
 pub(crate) use date::civil;
 pub use decoder::{Decoded, Decoder};
@@ -33,9 +34,7 @@ pub use encode::{
 pub use fault::{BodyFault, RequestFault, ResponseFault};
 pub use framing::Framing;
 pub use gather::gather;
-pub use hop::strip_hop_by_hop;
 pub use limits::{DecoderLimits, HeadLimits};
 pub use request::{ParsedRequest, parse_request};
 pub use response::{ParsedResponse, parse_response};
 pub use scan::head_end;
-pub use target::is_host;

@@ -49,7 +49,7 @@ impl Service<Request> for UpstreamService {
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         #[cfg(feature = "client")]
-        crate::http1::strip_hop_by_hop(request.headers_mut());
+        crate::hop::strip_hop_by_hop(request.headers_mut());
         request.headers_mut().remove(EXPECT);
         let wish = request.extensions_mut().remove::<UpgradeWish>().filter(|_| self.upgrades);
         let client: Option<IpAddr> = request.extensions().get::<ConnectInfo>().map(ConnectInfo::ip);

@@ -176,7 +176,7 @@ impl Wire {
             }
             match ready!(self.io().poll_read(cx, Room::Head)) {
                 Ok(piece) if !piece.is_empty() => self.take(piece),
-                Ok(_) if self.partial && self.io().is_late() => self.refuse(Error::RequestTimeout, cx),
+                Ok(_) if self.partial && self.io().is_late() => self.refuse_head(Error::RequestTimeout, cx),
                 Ok(_) | Err(_) => return Poll::Ready(Next::End),
             }
         }
@@ -233,7 +233,7 @@ impl Wire {
                 None
             }
             Err(fault) => {
-                self.refuse(refusal(fault), cx);
+                self.refuse_head(refusal(fault), cx);
                 None
             }
         }
@@ -402,8 +402,16 @@ impl Wire {
     /// Answers in place of the service, and ends the connection.
     pub(super) fn refuse(&mut self, error: Error, cx: &mut Context<'_>) {
         let response = self.own(error);
-        (self.then, self.is_head, self.version_10) = (Then::Linger, false, false);
+        self.then = Then::Linger;
         self.write_answer(response, cx);
+    }
+
+    /// The same for a head that is faulty or never came to its end.
+    fn refuse_head(&mut self, error: Error, cx: &mut Context<'_>) {
+        let line = self.carry.strip_prefix(b"\r\n").unwrap_or(&self.carry);
+        // Whatever else is wrong: a client that asked so takes no body (RFC 9110 §9.3.2).
+        (self.is_head, self.version_10) = (line.starts_with(b"HEAD "), false);
+        self.refuse(error, cx);
     }
 
     /// Answers that the service panicked; the connection is unharmed (PAN-01).

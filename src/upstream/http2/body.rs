@@ -66,6 +66,14 @@ impl HttpBody for Watched {
     }
 }
 
+/// Takes out of trailers what may not stand there (security.md H1-17).
+fn without_strays(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        crate::hop::strip_trailers(trailers);
+    }
+    frame
+}
+
 /// A response body on its stream, with a limit on each gap.
 #[derive(Debug)]
 pub(crate) struct Streamed {
@@ -115,6 +123,7 @@ impl HttpBody for Streamed {
             }
         };
         me.waiting = false;
+        let frame = frame.map(|frame| frame.map(without_strays));
         if !matches!(frame, Some(Ok(_))) {
             me.stream = None;
             me.permit = None;

@@ -17,7 +17,7 @@ use super::super::forward::ForwardContext;
 use super::super::retry::Delivery;
 use super::body::{Progress, Streamed, Watched};
 use super::connections::{Connections, Stream};
-use crate::http1::strip_hop_by_hop;
+use crate::hop::strip_hop_by_hop;
 use crate::{Body, Request};
 
 /// Field lines of a response (security.md UP-02).

@@ -1,9 +1,9 @@
-//! Which fields belong to one hop (RFC 9110 §7.6.1; security.md HOP-01, HOP-02).
+//! Which fields belong to one hop (RFC 9110 §7.6.1; security.md HOP-01, HOP-02), and which may stand in trailers (H1-17).
 use http::HeaderMap;
 use http::header::{CONNECTION, HeaderName};
 
 /// Whether a field is for one hop only, whatever `Connection` says. `name` in any case.
-pub(super) fn is_hop(name: &[u8]) -> bool {
+pub(crate) fn is_hop(name: &[u8]) -> bool {
     let known: &[&[u8]] = match name.len() {
         2 => &[b"te"],
         7 => &[b"upgrade", b"trailer"],
@@ -87,12 +87,12 @@ fn is_end_to_end(name: &str) -> bool {
 }
 
 /// The comma-separated tokens of a field value.
-pub(super) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
 /// Removes the fields that a `Connection` value names, unless they go from end to end.
-pub(super) fn remove_named(headers: &mut HeaderMap, connection: &[u8]) {
+pub(crate) fn remove_named(headers: &mut HeaderMap, connection: &[u8]) {
     for token in tokens(connection) {
         if let Ok(name) = HeaderName::from_bytes(token)
             && !is_end_to_end(name.as_str())
@@ -107,6 +107,7 @@ pub(super) fn remove_named(headers: &mut HeaderMap, connection: &[u8]) {
 /// For messages of a host's own server; the parsers of this module never put such fields into a map. A `te` field stays
 /// when it is exactly `trailers`. Fields that go from end to end, such as `Host`, `Authorization` or `X-Forwarded-For`,
 /// stay even when `Connection` names them.
+#[cfg_attr(not(feature = "client"), expect(unreachable_pub, reason = "made public by the codec"))]
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
     for value in &named {
@@ -121,6 +122,44 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove(http::header::PROXY_AUTHORIZATION);
     if !trailers {
         headers.remove(http::header::TE);
+    }
+}
+
+/// Whether a field can stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes, authenticates, controls
+/// or belongs to one hop.
+pub(crate) fn may_trail(name: &str) -> bool {
+    const NEVER: [&str; 22] = [
+        "age",
+        "authorization",
+        "cache-control",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "expires",
+        "host",
+        "location",
+        "max-forwards",
+        "pragma",
+        "proxy-authenticate",
+        "range",
+        "retry-after",
+        "set-cookie",
+        "vary",
+        "warning",
+        "www-authenticate",
+    ];
+    !is_hop(name.as_bytes()) && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
+}
+
+/// Takes out of a trailer section what may not stand in one.
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
+    let doomed: Vec<_> = trailers.keys().filter(|name| !may_trail(name.as_str())).cloned().collect();
+    for name in doomed {
+        trailers.remove(name);
     }
 }
 

@@ -1,0 +1,11 @@
+//! The rules for bad input (requests, paths, fields between hops, upgrades, answers of origins, limits), each through the whole
+//! gateway: raw bytes in over a socket, and the bytes that an origin recorded as the judge. `docs/security.md` has the table of
+//! rules and tests.
+#![cfg(test)]
+#![cfg(all(feature = "server", feature = "hyper-server"))]
+
+mod peers;
+#[path = "security/requests.rs"]
+mod requests;
+#[path = "security/rig.rs"]
+mod rig;
