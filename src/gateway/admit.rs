@@ -48,6 +48,8 @@ pub fn admit(candidate: Snapshot, findings: &[Finding], previous: Option<&Snapsh
     let settings = sieve.settings(&candidate, previous);
     let mut snapshot = candidate.fold(previous.unwrap_or(&nothing), &mut sieve);
     snapshot.settings = settings;
+    // Each of them has its place in `kept` or `left_out` now.
+    snapshot.rejected = Vec::new();
     snapshot.blocked.append(&mut sieve.blocked);
     Admitted { snapshot, kept: sieve.kept, left_out: sieve.left_out }
 }
@@ -343,7 +345,8 @@ mod tests {
         let admitted = admit(candidate, &[], Some(&previous()));
         let errors: Vec<_> = check(&admitted.snapshot).into_iter().filter(Finding::is_error).collect();
         assert_eq!(errors, []);
-        let again = admit(Snapshot { rejected: Vec::new(), ..admitted.snapshot.clone() }, &[], None);
+        assert!(admitted.snapshot.rejected.is_empty());
+        let again = admit(admitted.snapshot.clone(), &[], None);
         assert_eq!(routes(&again.snapshot), routes(&admitted.snapshot));
     }
 }

@@ -482,11 +482,14 @@ impl<'a> Compile<'a> {
             let made = self.route(spec, FIRST + GAP * (position as u64 + 1), &[]);
             keep(&spec.id, made);
         }
-        for blocked in &snapshot.blocked {
-            rules.push(self.blocked(blocked));
-        }
-        let (router, faults) = Router::from_rules(self.rules.router, rules);
+        let (mut router, faults) = Router::from_rules(self.rules.router, rules);
         self.findings.extend(faults.iter().flat_map(rule_faults));
+        for (number, blocked) in snapshot.blocked.iter().enumerate() {
+            for rule in self.blocked(number, blocked) {
+                // A pattern that is itself the fault matches nothing.
+                let _ = router.insert(rule);
+            }
+        }
         (table, router)
     }
 
@@ -600,8 +603,10 @@ impl<'a> Compile<'a> {
         })
     }
 
-    /// A left-out route keeps matching and answers 503, so that nothing falls through to a broader one (CFG-02).
-    fn blocked(&self, blocked: &Blocked) -> Rule<Arc<Route>> {
+    /// A left-out route keeps matching and answers 503, so that nothing falls through to a broader one (CFG-02). One
+    /// rule for each pair of path and host, as any of them may be at fault. `number` tells left-out routes apart, whose
+    /// ids may be those of others.
+    fn blocked(&self, number: usize, blocked: &Blocked) -> Vec<Rule<Arc<Route>>> {
         let MatchPart { hosts, uris, methods, service_id, remote_addrs, vars, filter_func, priority } =
             &blocked.match_part;
         let service = service_id.as_ref().and_then(|id| self.services.get(&self.before.services, id));
@@ -612,7 +617,7 @@ impl<'a> Compile<'a> {
             Some(id) => id.to_shared(),
             None => format!("arr_{}", position + 1).into(),
         };
-        let route = Route {
+        let route = Arc::new(Route {
             id: Arc::clone(&id),
             name: None,
             service: None,
@@ -623,20 +628,28 @@ impl<'a> Compile<'a> {
                 websocket: false,
             }),
             encoded_slash: None,
+        });
+        let hosts: Vec<_> = match hosts {
+            [] => vec![None],
+            hosts => hosts.iter().map(Some).collect(),
         };
-        Rule {
-            id,
-            order: FIRST + GAP * (position + 1) - GAP / 2,
-            uris: uris.iter().map(|uri| uri.to_string()).collect(),
-            hosts: hosts.iter().map(|host| host.as_str().to_owned()).collect(),
-            methods: methods.iter().map(|method| token(*method)).collect(),
-            remote_addrs: remote_addrs.iter().map(|client| client.network()).collect(),
-            // What cannot be compiled does not narrow the match: it fails closed.
-            vars: vars.as_ref().and_then(|vars| Expr::compile(vars).ok()),
-            predicate: filter_func.as_ref().and_then(|name| self.kit.predicates.get(name).cloned()),
-            priority: *priority,
-            value: Arc::new(route),
-        }
+        let pairs = uris.iter().flat_map(|uri| hosts.iter().map(move |host| (uri, *host)));
+        pairs
+            .enumerate()
+            .map(|(pair, (uri, host))| Rule {
+                id: format!("{id} (left out {number}.{pair})").into(),
+                order: FIRST + GAP * (position + 1) - GAP / 2,
+                uris: vec![uri.to_string()],
+                hosts: host.iter().map(|host| host.as_str().to_owned()).collect(),
+                methods: methods.iter().map(|method| token(*method)).collect(),
+                remote_addrs: remote_addrs.iter().map(|client| client.network()).collect(),
+                // What cannot be compiled does not narrow the match: it fails closed.
+                vars: vars.as_ref().and_then(|vars| Expr::compile(vars).ok()),
+                predicate: filter_func.as_ref().and_then(|name| self.kit.predicates.get(name).cloned()),
+                priority: *priority,
+                value: Arc::clone(&route),
+            })
+            .collect()
     }
 
     /// Ids that are gone, and items that are new or differ.
