@@ -209,6 +209,8 @@ impl<'a> Compile<'a> {
         compile.plugin_configs(&snapshot.plugin_configs, everything);
         compile.services(&snapshot.services, everything);
         everything |= before.snapshot.blocked != snapshot.blocked;
+        // Left-out routes are in no table: they may take their hosts from a service.
+        everything |= !snapshot.blocked.is_empty() && !compile.services.changes.is_empty();
         let plan = if everything { None } else { compile.route_changes(&snapshot.routes) };
         let (changes, router) = match plan {
             Some(changes) => {
@@ -253,7 +255,14 @@ impl<'a> Compile<'a> {
         for rejected in &snapshot.rejected {
             self.findings.extend(rejected.findings.iter().cloned());
         }
-        let mut judge = Judge { everything: self.before.revision == 0, findings: &mut self.findings };
+        let first = self.before.revision == 0;
+        let mut in_code = HashSet::new();
+        for (position, code) in self.kit.code_routes.iter().enumerate() {
+            if !in_code.insert(&code.spec.id) && first {
+                self.findings.push(duplicate(Kind::Route, code.spec.id.clone(), position));
+            }
+        }
+        let mut judge = Judge { everything: first, in_code: &in_code, findings: &mut self.findings };
         let _ = snapshot.clone().fold(&self.before.snapshot, &mut judge);
     }
 
@@ -670,6 +679,8 @@ impl<'a> Compile<'a> {
 /// Judges what is new or differs, each item by its own rules, and ids that stand twice.
 struct Judge<'a> {
     everything: bool,
+    /// Ids of the routes in code.
+    in_code: &'a HashSet<&'a Id>,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -693,7 +704,8 @@ impl Fold for Judge<'_> {
         };
         let mut seen = HashSet::new();
         for (index, item) in items.iter().enumerate().skip(new.start).take(new.len()) {
-            if !seen.insert(item.id()) || others.contains(item.id()) {
+            let taken = T::KIND == Kind::Route && self.in_code.contains(item.id());
+            if !seen.insert(item.id()) || others.contains(item.id()) || taken {
                 self.findings.push(duplicate(T::KIND, item.id().clone(), index));
             }
         }

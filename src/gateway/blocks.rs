@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::chain::{Block, Filter, Place, filtered, with_error_response};
 use super::vars::{CustomVars, RequestVars};
-use crate::model::{Finding, Id, Kind, PluginMap};
+use crate::model::{Finding, Id, Kind, PluginMap, Severity};
 use crate::plugin::{BuildContext, Meta, Registry, Scope};
 use crate::router::Expr;
 
@@ -43,7 +43,7 @@ impl Blocks {
             let kept = before.and_then(|before| before.0.get(name)).filter(|built| built.config == *config);
             let block = match kept {
                 Some(built) => built.block.clone(),
-                None => match build(name, config, owner, tools) {
+                None => match build(name, config, owner, tools, findings) {
                     Ok(block) => block,
                     Err(finding) => {
                         findings.push(finding);
@@ -73,6 +73,7 @@ fn build(
     config: &Map<String, Value>,
     (kind, id): (Kind, &Id),
     tools: &Toolbox<'_>,
+    findings: &mut Vec<Finding>,
 ) -> Result<Option<Block>, Finding> {
     let path = format!("plugins.{name}");
     let fault = |message: String| Finding::error(kind, Some(id.clone()), path.as_str(), message);
@@ -87,7 +88,7 @@ fn build(
         };
         let mut finding = fault(format!("unknown plugin `{name}`")).with_mend(mend);
         if tools.ignore_unknown {
-            finding.severity = crate::model::Severity::Warning;
+            finding.severity = Severity::Warning;
         }
         return Err(finding);
     };
@@ -97,9 +98,6 @@ fn build(
             fault(format!("property \"_meta\" validation failed: failed to validate the 'vars' expression: {error}"))
         })?),
     };
-    if meta.disable {
-        return Ok(None);
-    }
     let id = id.to_shared();
     let scope = match kind {
         Kind::Service => Scope::Service(id),
@@ -107,7 +105,13 @@ fn build(
         Kind::GlobalRule => Scope::GlobalRule(id),
         _ => Scope::Route(id),
     };
-    let mut layer = entry.build(config, &BuildContext::new(&scope)).map_err(|error| fault(error.to_string()))?;
+    let built = entry.build(config, &BuildContext::new(&scope)).map_err(|error| fault(error.to_string()));
+    if meta.disable {
+        // What is off may be faulty (model.md §7.1).
+        findings.extend(built.err().map(|finding| Finding { severity: Severity::Warning, ..finding }));
+        return Ok(None);
+    }
+    let mut layer = built?;
     if let Some(body) = &meta.error_response {
         layer = with_error_response(layer, body);
     }

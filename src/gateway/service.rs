@@ -375,6 +375,11 @@ async fn forward(target: &Forward, mut request: Request, facts: &Facts, via: &st
         Ok(upstream) => upstream,
         Err(error) => return error.clone().into_response(),
     };
+    if upstream.calls_services()
+        && let Some(matched) = &facts.matched
+    {
+        request.extensions_mut().get_or_insert_with(|| matched.clone());
+    }
     let wish = if target.websocket { request.extensions_mut().remove::<UpgradeWish>() } else { None };
     let trailers = request.headers_mut().remove(TE).is_some();
     let host = request.headers().get(HOST).cloned();

@@ -29,6 +29,7 @@ use crate::{Body, Request, Response, UpgradeWish};
 pub struct Upstream {
     pub(super) config: UpstreamConfig,
     pub(super) endpoints: Box<[Endpoint]>,
+    pub(super) calls_services: bool,
     /// Name, weight and priority of each endpoint.
     pub(super) members: Box<[(Member, i32)]>,
     pub(super) groups: Arc<Groups>,
@@ -41,6 +42,11 @@ impl Upstream {
     /// What it was built from.
     pub fn config(&self) -> &UpstreamConfig {
         &self.config
+    }
+
+    /// Whether one of the endpoints is a service of this process.
+    pub(crate) fn calls_services(&self) -> bool {
+        self.calls_services
     }
 
     /// Sends a request to one of the endpoints, to another one if that fails and the request may be sent again, and

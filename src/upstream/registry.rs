@@ -97,6 +97,7 @@ impl Upstreams {
                 .map_or_else(|| Arc::new(Budget::new(ratio, least)), |old| Arc::clone(&old.budget));
         let upstream = Arc::new(Upstream {
             retry: RetryPolicy::new(config.retry.clone(), endpoints.len()),
+            calls_services: endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Service(_))),
             endpoints: endpoints.into(),
             members: members.into(),
             groups,

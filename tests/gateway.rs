@@ -1,0 +1,22 @@
+//! What a gateway does with configurations and with requests, by behaviour. No listener: requests go into the service.
+#![cfg(test)]
+mod peers;
+
+#[path = "gateway/apply.rs"]
+mod apply;
+#[path = "gateway/chain.rs"]
+mod chain;
+#[path = "gateway/endpoints.rs"]
+mod endpoints;
+#[path = "gateway/identity.rs"]
+mod identity;
+#[path = "gateway/incremental.rs"]
+mod incremental;
+#[path = "gateway/left_out.rs"]
+mod left_out;
+#[path = "gateway/references.rs"]
+mod references;
+#[path = "gateway/requests.rs"]
+mod requests;
+#[path = "gateway/support.rs"]
+mod support;
