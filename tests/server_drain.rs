@@ -55,6 +55,20 @@ async fn sec_drn_01_a_drain_finishes_what_runs_and_takes_nothing_new() {
     assert_eq!(server.connections(), 0);
 }
 
+#[tokio::test]
+async fn sec_drn_01_a_request_that_has_arrived_is_served_as_the_last() {
+    let record = Record::default();
+    let (server, address) = start(Limits::default(), echo(&record));
+    let mut client = Raw::connect(address).await;
+    client.send(GET).await;
+    assert!(!client.answer().await.closes());
+    // One task at a time runs here: the drain begins before the connection sees the request.
+    assert_eq!(client.stream.try_write(GET.as_bytes()).unwrap(), GET.len());
+    let (answer, ()) = tokio::join!(client.answer(), server.drain(Duration::from_secs(30)));
+    assert_eq!((answer.status, answer.closes()), (200, true));
+    assert_eq!(record.take().len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn sec_drn_01_what_is_left_at_the_deadline_is_cut() {
     let (server, address) = start(Limits::default(), Next::from_fn(|_| std::future::pending()));

@@ -13,6 +13,7 @@ use support::{Raw, Record, echo, start, wait_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, interval};
 use tollgate::server::Limits;
+use tollgate::upstream::{Endpoints, ForwardContext, NodeConfig, Target, UpstreamConfig, UpstreamKey, Upstreams};
 use tollgate::{Body, BodyError, Next, Response};
 
 /// Deadlines are met within two looks of the sweep, and a little more for the turns of the test itself.
@@ -151,6 +152,38 @@ async fn sec_lim_08_a_client_that_sips_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sec_up_09_a_client_that_pauses_does_not_make_the_origin_late() {
+    const PIECES: usize = 8192;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _request = stream.read(&mut [0; 1024]).await.unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", PIECES * 4000);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..PIECES {
+            stream.write_all(&[b'x'; 4000]).await.unwrap();
+            // Piece by piece, so that the gateway often has none.
+            tokio::task::yield_now().await;
+        }
+    });
+    let node = NodeConfig::new(Target::host("127.0.0.1", origin.port()));
+    let mut config = UpstreamConfig::new(UpstreamKey::new("upstream", "1"), vec![node]);
+    config.timeouts.read = Duration::from_secs(5);
+    let upstream = Upstreams::new().compile(config, &Endpoints::new()).unwrap();
+    let service = Next::from_fn(move |request| {
+        let upstream = upstream.clone();
+        async move { upstream.send(request, ForwardContext::default()).await.unwrap() }
+    });
+    let (_server, address) = start(Limits::default(), service);
+    let mut client = Raw::connect(address).await;
+    client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    client.until("\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(client.rest().await.len(), PIECES * 4000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn sec_lim_09_an_idle_connection_has_a_minute() {
     let (_server, address) = start(Limits::default(), echo(&Record::default()));
     let mut fresh = Raw::connect(address).await;
@@ -244,6 +277,26 @@ async fn sec_lim_13_a_request_has_five_minutes_until_its_answer() {
         }
         let said = drip(&mut client, b"").await;
         assert!(said.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"), "{said}");
+        within(started, 300);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec_lim_13_a_request_is_late_though_nobody_reads_from_its_client() {
+    let service = Next::from_fn(|request: Request<Body>| async move {
+        let _unread = request;
+        std::future::pending::<Response>().await
+    });
+    let unread = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n{}", "body");
+    let pipelined = GET.repeat(2000);
+    for bytes in [unread, pipelined] {
+        let (_server, address) = start(Limits::default(), service.clone());
+        let mut client = Raw::connect(address).await;
+        let started = Instant::now();
+        client.send(bytes).await;
+        let mut said = [0; 12];
+        client.stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"HTTP/1.1 504");
         within(started, 300);
     }
 }

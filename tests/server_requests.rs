@@ -147,6 +147,23 @@ async fn http_10_clients() {
 }
 
 #[tokio::test]
+async fn an_http_10_client_sees_the_end_of_an_answer_of_unknown_length() {
+    let service = tollgate::Next::from_fn(|_unread| async {
+        let pieces =
+            ["a", "b"].map(|piece| Ok::<_, tollgate::BodyError>(http_body::Frame::data(bytes::Bytes::from(piece))));
+        let body = http_body_util::StreamBody::new(futures_util::stream::iter(pieces));
+        tollgate::Response::new(tollgate::Body::new(body))
+    });
+    for body in ["", "Content-Length: 3\r\n"] {
+        let (_server, address) = start(Limits::default(), service.clone());
+        let mut client = Raw::connect(address).await;
+        client.send(format!("POST / HTTP/1.0\r\nConnection: keep-alive\r\n{body}\r\n")).await;
+        let said = client.rest_text().await;
+        assert!(said.contains("\r\nconnection: close\r\n") && said.ends_with("\r\n\r\nab"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn answers_of_the_server_itself_can_be_problems() {
     let record = Record::default();
     let service = echo(&record);

@@ -269,6 +269,37 @@ async fn sec_up_09_an_origin_that_stops_reading_is_a_504() {
 }
 
 #[tokio::test]
+async fn sec_up_09_an_origin_that_stops_amid_answer_and_request_is_cut() {
+    let origin = Origin::start(|mut conn| async move {
+        conn.head().await.unwrap();
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab").await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let client = impatient(&origin);
+    let mut body = client.send(request("POST", "/", vec![0; 64 << 20])).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+    let error = tokio::time::timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, BodyError::Timeout), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec_up_09_a_slow_client_does_not_make_the_origin_late() {
+    let origin = Origin::start(|mut conn| async move {
+        conn.head().await.unwrap();
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na").await;
+        conn.closed().await;
+    })
+    .await;
+    let client = Client::of(&origin);
+    let silent = Body::stream(http_body_util::StreamBody::new(futures_util::stream::pending()));
+    let mut answer = client.send(request("POST", "/", silent)).await.unwrap().into_body();
+    assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
+    // The endpoint waits for the rest of the request, as long as the client takes.
+    assert!(tokio::time::timeout(Duration::from_secs(600), answer.frame()).await.is_err());
+}
+
+#[tokio::test]
 async fn sec_up_09_a_connect_that_hangs_is_a_504() {
     // A listener whose queue is full takes no more connections and does not refuse them either.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();

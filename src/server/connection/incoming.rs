@@ -87,6 +87,11 @@ impl Shared {
         !std::mem::take(&mut self.owed).is_empty()
     }
 
+    /// Whether the holder waits for the client's next bytes; then the deadline on the socket is theirs.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.progress == Progress::Held && self.pace.is_waiting()
+    }
+
     /// Takes the body away from its holder.
     pub(super) fn revoke(&mut self) {
         if self.progress == Progress::Held {

@@ -19,6 +19,11 @@ impl Pace {
         self.since.get_or_insert_with(|| clock.ticks());
     }
 
+    /// Whether the peer is waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// The peer moved so many bytes; tells whether it still does so fast enough.
     pub(super) fn progress(&mut self, clock: &Clock, bytes: usize, rate: Rate) -> bool {
         self.bytes = self.bytes.saturating_add(bytes as u64);

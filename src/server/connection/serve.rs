@@ -72,7 +72,7 @@ where
                     },
                     Poll::Pending => {
                         *me.waiting = Some(Box::new(next));
-                        match ready!(me.wire.poll_watch(cx)) {
+                        match ready!(me.wire.poll_serving(cx)) {
                             Seen::Gone => return Poll::Ready(()),
                             Seen::Late => {
                                 *me.waiting = None;
@@ -85,7 +85,7 @@ where
             if let Some(call) = me.call.as_mut().as_pin_mut() {
                 let polled = catch_unwind(AssertUnwindSafe(|| call.poll(cx)));
                 let seen = match &polled {
-                    Ok(Poll::Pending) => Some(ready!(me.wire.poll_watch(cx))),
+                    Ok(Poll::Pending) => Some(ready!(me.wire.poll_serving(cx))),
                     _ => None,
                 };
                 // What the service still holds goes before its answer is written; its end may panic, too.

@@ -1,5 +1,7 @@
 //! The client's side of a connection: requests in, answers out, deadlines.
 use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http::{HeaderValue, Method, StatusCode, Version};
 use http_body::Body as _;
+use tokio::time::{Sleep, sleep};
 
 use super::incoming::{Failure, Incoming, Progress, Slot};
 use super::outgoing::{Cut, Outgoing};
@@ -105,6 +108,8 @@ pub(super) struct Wire {
     opened: u32,
     /// Tick at which the request at hand is late.
     deadline: u32,
+    /// Tells that it is late while nobody reads from the client, so that the deadline on the socket wakes nobody.
+    alarm: Option<Pin<Box<Sleep>>>,
     requests: u32,
     then: Then,
     version_10: bool,
@@ -131,6 +136,7 @@ impl Wire {
             wish: None,
             drain: None,
             deadline: 0,
+            alarm: None,
             requests: 0,
             then: Then::Stay,
             version_10: false,
@@ -187,8 +193,8 @@ impl Wire {
         self.io().arm(self.client.limits().idle_timeout, Late::Read);
         self.client.set_idle();
         if self.client.is_draining() {
-            self.then = Then::End;
-            self.client.io().shutdown_read();
+            // A request that has arrived is read even so, and served as the last one.
+            self.io().shutdown_read();
         }
     }
 
@@ -297,8 +303,26 @@ impl Wire {
         request
     }
 
-    /// Looks after the client while its request is served: whether it is still there, and what it sends next.
-    pub(super) fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
+    /// Looks after the client while its request is served: whether it is still there, and whether it is served in time.
+    pub(super) fn poll_serving(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
+        if let Poll::Ready(seen) = self.poll_watch(cx) {
+            return Poll::Ready(seen);
+        }
+        let is_read = match &self.slot {
+            Some(slot) => slot.lock().is_waiting(),
+            None => self.carry.len() < self.client.limits().pipeline_bytes,
+        };
+        if is_read {
+            return Poll::Pending;
+        }
+        let left = TICK * self.deadline.saturating_sub(self.io().clock().ticks());
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(left)));
+        ready!(alarm.as_mut().poll(cx));
+        Poll::Ready(Seen::Late)
+    }
+
+    /// Sees the client go, and reads what it sends next.
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
         if let Some(slot) = &self.slot {
             let mut shared = slot.lock();
             if shared.progress != Progress::Complete {
@@ -328,6 +352,7 @@ impl Wire {
 
     /// Starts the answer; usually that is also its end.
     pub(super) fn begin(&mut self, response: Response, cx: &mut Context<'_>) {
+        self.alarm = None;
         let Some(mut response) = self.settle_body(response) else {
             self.then = Then::End;
             return;
@@ -401,6 +426,7 @@ impl Wire {
 
     /// Answers in place of the service, and ends the connection.
     pub(super) fn refuse(&mut self, error: Error, cx: &mut Context<'_>) {
+        self.alarm = None;
         let response = self.own(error);
         self.then = Then::Linger;
         self.write_answer(response, cx);
@@ -433,10 +459,13 @@ impl Wire {
             Some(bytes) if self.is_head && bytes > 0 => Framing::Length(bytes),
             _ if self.is_head => Framing::None,
             Some(bytes) => Framing::Length(bytes),
+            // The end of the connection is the end of the answer.
             None if self.version_10 => {
-                if self.then == Then::Stay {
-                    self.then = Then::Close;
-                }
+                self.then = match self.then {
+                    Then::Stay => Then::Close,
+                    Then::Drain => Then::Linger,
+                    then => then,
+                };
                 Framing::Close
             }
             None => Framing::Chunked,
@@ -523,9 +552,16 @@ impl Wire {
                 let written = match self.io().poll_write(cx, head, &rest.chunk) {
                     Poll::Ready(written) => written.map_err(|_| Cut)?,
                     Poll::Pending => {
-                        rest.pace.wait(self.io().clock());
-                        self.io().arm(limits.write_timeout, Late::Both);
-                        return Poll::Pending;
+                        if !rest.pace.is_waiting() {
+                            rest.pace.wait(self.io().clock());
+                            self.io().arm(limits.write_timeout, Late::Both);
+                        }
+                        // A body that had nothing when it was asked waits for its upstream, which is to be late for its
+                        // own sake and not because this client is slow. So it is asked on, as far as there is room.
+                        return match rest.body.poll_fill(cx, &mut rest.out, &mut rest.chunk) {
+                            Poll::Ready(Err(Cut)) => Poll::Ready(Err(Cut)),
+                            _ => Poll::Pending,
+                        };
                     }
                 };
                 if !rest.pace.progress(self.io().clock(), written, limits.write_rate) {
@@ -544,7 +580,7 @@ impl Wire {
                 Poll::Ready(filled) => filled?,
                 Poll::Pending if !rest.out.is_empty() => {}
                 Poll::Pending => {
-                    if self.slot.is_none() {
+                    if !self.slot.as_ref().is_some_and(|slot| slot.lock().is_waiting()) {
                         // The client owes nothing now; but when it goes, the body has no reader.
                         self.io().disarm();
                     }

@@ -28,7 +28,8 @@ pub(crate) struct Incoming {
     keep_alive: bool,
     /// For each gap.
     read_timeout: Duration,
-    armed: bool,
+    /// The endpoint's deadline runs; the bytes of the request that it had taken then.
+    armed: Option<u64>,
     permit: Option<OwnedPermit>,
 }
 
@@ -43,7 +44,7 @@ impl Incoming {
         read_timeout: Duration,
     ) -> Self {
         lease.io.disarm();
-        Self { lease: Some(lease), decoder, carry, upload, keep_alive, read_timeout, armed: false, permit: None }
+        Self { lease: Some(lease), decoder, carry, upload, keep_alive, read_timeout, armed: None, permit: None }
     }
 
     /// Holds a place in the upstream until the body is over.
@@ -116,10 +117,18 @@ impl HttpBody for Incoming {
             let Some(lease) = &me.lease else { return me.cut(BodyError::Incomplete) };
             let piece = match lease.io.poll_read(cx, Room::Body) {
                 Poll::Pending => {
-                    // A gap is the endpoint's only while it has all it was to be sent.
-                    if !me.armed && me.upload.is_none() {
-                        lease.io.arm(me.read_timeout, Late::Both);
-                        me.armed = true;
+                    // A gap is the endpoint's unless the rest of the request is to come first; what it takes of that is
+                    // a sign of life.
+                    let owed = match &me.upload {
+                        None => Some(0),
+                        Some(upload) => (!upload.is_hungry()).then(|| upload.written()),
+                    };
+                    if owed != me.armed {
+                        match owed {
+                            Some(_) => lease.io.arm(me.read_timeout, Late::Both),
+                            None => lease.io.disarm(),
+                        }
+                        me.armed = owed;
                     }
                     return Poll::Pending;
                 }
@@ -128,7 +137,7 @@ impl HttpBody for Incoming {
             if !matches!(&piece, Ok(bytes) if !bytes.is_empty()) && lease.io.is_late() {
                 return me.cut(BodyError::Timeout);
             }
-            if std::mem::take(&mut me.armed) {
+            if me.armed.take().is_some() {
                 lease.io.disarm();
             }
             match piece {
