@@ -1,5 +1,12 @@
 //! The file source: what it reads, what it refuses, and that every kind of change is seen.
 #![cfg(all(feature = "config-file", feature = "yaml"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::pin::pin;

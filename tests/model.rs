@@ -1,4 +1,11 @@
 //! The data model: what is taken, what is refused, and how that is said.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 use serde_json::{Value, json};
 use tollgate::model::{
     Finding, Id, Kind, Method, NodeSpec, ReadOptions, RouteSpec, Seconds, Settings, Severity, Snapshot, Status,

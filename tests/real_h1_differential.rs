@@ -1,6 +1,12 @@
 //! The same streams of requests through nginx as a proxy, and to our server.
 #![cfg(all(feature = "server", feature = "real-servers"))]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 #[path = "support/corpus.rs"]
 mod corpus;
 mod support;

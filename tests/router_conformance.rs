@@ -213,8 +213,9 @@ fn expressions_with_faults_are_refused() {
 
 #[test]
 fn sni_rows_hold() {
+    type Objects = &'static [(&'static str, &'static str)];
     // Objects in load order, then the name asked for and the object that answers.
-    let rows: [(&str, &[(&str, &str)], &str, Option<&str>); 10] = [
+    let rows: [(&str, Objects, &str, Option<&str>); 10] = [
         ("S1", &[("a", "www.t.io")], "www.t.io", Some("a")),
         ("S2", &[("a", "www.t.io")], "t.io", None),
         ("S3", &[("a", "*.t.io")], "www.t.io", Some("a")),

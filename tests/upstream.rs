@@ -1,5 +1,12 @@
 //! The upstream side over real sockets, against origins that do what a test tells them.
 #![cfg(feature = "client")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 
 #[cfg(test)]
 #[path = "upstream/exchange.rs"]
