@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 
 use axum::routing::get;
 use http::{Request, Response};
-use tollgate::gateway::{Gateway, Route};
+use tollgate::gateway::Route;
 use tollgate::model::NodeSpec;
-use tollgate::{Body, BoxError};
+use tollgate::{Body, BoxError, Gateway};
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tollgate::gateway::{Gateway, Route};
+use tollgate::gateway::Route;
 use tollgate::model::NodeSpec;
-use tollgate::{BoxError, ConnectInfo};
+use tollgate::{BoxError, ConnectInfo, Gateway};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {

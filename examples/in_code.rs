@@ -6,10 +6,10 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Request, Response};
-use tollgate::gateway::{Gateway, Route};
+use tollgate::gateway::Route;
 use tollgate::model::NodeSpec;
 use tollgate::server::{Listener, Server};
-use tollgate::{Body, BoxError, Next};
+use tollgate::{Body, BoxError, Gateway, Next};
 use tower::{Service, ServiceBuilder, ServiceExt as _, layer::layer_fn};
 
 #[tokio::main]

@@ -5,10 +5,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tollgate::BoxError;
-use tollgate::gateway::Gateway;
 use tollgate::model::{NodeSpec, RouteSpec, Snapshot, UpstreamSpec};
 use tollgate::server::{Listener, Server};
+use tollgate::{BoxError, Gateway};
 
 fn snapshot(version: u64, upstream: SocketAddr) -> Snapshot {
     let mut snapshot = Snapshot::default();

@@ -5,10 +5,10 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use http::{Request, Response};
-use tollgate::gateway::{Gateway, Route};
+use tollgate::gateway::Route;
 use tollgate::model::NodeSpec;
 use tollgate::server::{Listener, Server};
-use tollgate::{Body, BoxError};
+use tollgate::{Body, BoxError, Gateway};
 
 fn gateway(name: &'static str) -> Result<Gateway, BoxError> {
     let answer = tower::service_fn(move |_: Request<Body>| async move {

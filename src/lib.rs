@@ -1,4 +1,71 @@
-//! tollgate: an API gateway that a Rust program embeds.
+//! An API gateway that a Rust program embeds: routes, services, upstreams, consumers and plugins as in Apache APISIX,
+//! each plugin a [tower](https://docs.rs/tower) `Layer` and the whole a tower `Service`.
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use http::{Request, Response};
+//! use tollgate::gateway::Route;
+//! use tollgate::{Body, Gateway};
+//! use tower::ServiceExt as _;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tollgate::BoxError> {
+//! let hello = tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new("hello\n".to_owned())) });
+//! let gateway = Gateway::builder().route(Route::new("/hello/:name").host("api.test").to_service(hello)).build()?;
+//!
+//! // A tower service of any request: call it, or mount it in an axum or hyper server, or in `server::Server`.
+//! let request = Request::get("http://api.test/hello/you").body(Body::empty())?;
+//! let response = gateway.clone().oneshot(request).await?;
+//! assert_eq!(response.into_body().buffer(1024).await?, "hello\n");
+//!
+//! // The same out of a document, swapped in while requests run.
+//! let document = serde_json::json!({"routes": [
+//!     {"id": "shop", "uri": "/shop/*", "upstream": {"nodes": {"127.0.0.1:7001": 1}}},
+//! ]});
+//! gateway.apply(tollgate::model::read(&document, &Default::default()).snapshot)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to find what
+//!
+//! The modules stand in the order in which a request passes them.
+//!
+//! | | |
+//! |---|---|
+//! | `server` | own listeners, with limits and time-outs on from the start, and draining |
+//! | [`gateway`] | [`Gateway`], its builder, routes in code, `apply` and `follow` |
+//! | [`router`] | patterns, hosts and conditions; why a request is routed as it is |
+//! | [`plugin`] | the contract of plugins: [`Plugin`], stages, the registry |
+//! | [`upstream`] | endpoints, balancing, retries, the client |
+//! | [`model`] | resources as plain data, their validation and JSON Schema |
+//! | `config` | the file source |
+//! | `http1`, `net` | the HTTP/1 codec and the sockets beneath it |
+//! | [`Body`], [`Error`], [`Next`], [`PluginLayer`], … | what all of them speak of |
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `client` (default) | network upstreams over our own HTTP/1 client; without it only services of the program |
+//! | `server` | own listeners and the access log |
+//! | `http2` | HTTP/2 by hyper: towards upstreams of scheme `grpc`, and h2c on own listeners |
+//! | `hyper-server` | upgrades (WebSocket) of requests that came by a host's hyper or axum server |
+//! | `axum` | the client's address out of axum's `ConnectInfo` |
+//! | `config-file`, `yaml` | the file source; YAML beside JSON |
+//! | `schema` | JSON Schema of every resource |
+//! | `tracing` | events through `tracing` |
+//! | `full` | all of these |
+//!
+//! A feature adds; it changes nothing that is there without it.
+//!
+//! # Promises
+//!
+//! Nothing here is global: two gateways in one process share nothing but threads. There is no `unsafe`, and no request
+//! and no configuration makes it panic. Rules that a comment names by an id, such as H1-01 or LIM-03, stand in
+//! `docs/security.md` with the test that shows each; comments that name a chapter (`router.md §4`, `model.md §2`) mean the
+//! description of behaviour that the crate was written by. `docs/` in the repository tells the rest:
+//! `configuration.md`, `routing.md`, `architecture.md`, `design.md`, `write-a-plugin.md`, `errors.md`, `performance.md`.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -29,5 +96,17 @@ pub use body::{Body, BodyError, BoxError};
 pub use connect::ConnectInfo;
 pub use error::{Error, Fault, IntoResponse, Request, Response, into_problem, reject};
 pub use exchange::Exchange;
+pub use gateway::Gateway;
+pub use plugin::Plugin;
 pub use service::{BoxFuture, Next, NextFuture, PluginLayer, RejectOr, wire};
 pub use upgrade::{Duplex, UpgradeWish, UpgradedIo};
+
+/// The code in these texts is compiled and run with the documentation's tests.
+#[cfg(doctest)]
+mod texts {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../docs/write-a-plugin.md")]
+    struct WriteAPlugin;
+}

@@ -20,10 +20,8 @@ use arc_swap::ArcSwap;
 
 /// An API gateway: a tower `Service` of any request to a response, that never fails.
 ///
-/// A clone is the same gateway. It can be mounted in an axum or hyper server as it is, served by [`Server`], or called
-/// with tower's `oneshot`. Dropping the last clone ends its background task and closes its idle connections.
-///
-/// [`Server`]: https://docs.rs/tollgate
+/// A clone is the same gateway. It can be mounted in an axum or hyper server as it is, served by `server::Server`, or
+/// called with tower's `oneshot`. Dropping the last clone ends its background task and closes its idle connections.
 #[derive(Clone)]
 pub struct Gateway(pub(super) Arc<Inner>);
 
