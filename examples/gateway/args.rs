@@ -1,8 +1,23 @@
 //! The command line.
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Prints what clap has to say: help and version as they are, a fault as one line.
+pub(crate) fn refused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Whoever asked for help and closed the terminal meanwhile does not miss it.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let fault: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let fault = fault.join(" ");
+    eprintln!("gateway: {}; see --help", fault.strip_prefix("error: ").unwrap_or(&fault));
+    ExitCode::from(2)
+}
 
 /// The bundled gateway: serves a declarative file live, or a built-in demo when no file is named.
 #[derive(Debug, Parser)]

@@ -15,7 +15,10 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return args::refused(&error),
+    };
     let outcome = match cli.command {
         None => serve::run(&cli.serve),
         Some(args::Command::Validate { file, strict_apisix }) => tools::validate(&file, strict_apisix),
