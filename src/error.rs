@@ -13,7 +13,7 @@ pub type Response = http::Response<Body>;
 /// A request in the gateway.
 pub type Request = http::Request<Body>;
 
-/// Why the gateway answered by itself. Becomes a [`Response`] by [`IntoResponse`].
+/// Why the gateway answered by itself. Becomes a [`Response`] by [`IntoResponse`]; `docs/errors.md` tells every code.
 ///
 /// | variant | status | `code` |
 /// |---|---|---|

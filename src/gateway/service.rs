@@ -467,7 +467,7 @@ impl Digits {
 }
 
 fn timed_out() -> Error {
-    Error::Upstream { status: StatusCode::GATEWAY_TIMEOUT, reason: "request_timeout", retry_after: None }
+    Error::Upstream { status: StatusCode::GATEWAY_TIMEOUT, reason: "request_deadline", retry_after: None }
 }
 
 /// Methods that are never routed (security.md H1-22).

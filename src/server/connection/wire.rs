@@ -676,7 +676,7 @@ fn refusal(fault: RequestFault) -> Error {
 
 /// The answer when a request took too long (LIM-13).
 pub(super) fn request_too_long() -> Error {
-    Error::Upstream { status: StatusCode::GATEWAY_TIMEOUT, reason: "request_timeout", retry_after: None }
+    Error::Upstream { status: StatusCode::GATEWAY_TIMEOUT, reason: "request_deadline", retry_after: None }
 }
 
 /// A time in whole ticks, rounded up.
