@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::arrival::Arrival;
+use super::rewrite::Given;
 use super::route::Route;
 use crate::ConnectInfo;
 use crate::router::PathParams;
@@ -32,6 +33,8 @@ pub(crate) struct Facts {
     /// The route; `None` when none matched.
     pub(crate) route: Option<Arc<Route>>,
     pub(crate) matched: Option<RouteMatch>,
+    /// What the route's layers were given, when there are any.
+    pub(crate) given: Option<Given>,
 }
 
 impl Facts {

@@ -33,6 +33,7 @@ mod handle;
 mod idle;
 mod live;
 mod panics;
+mod rewrite;
 mod route;
 mod service;
 mod settings;
@@ -42,6 +43,7 @@ mod status;
 mod upgrade;
 mod upstreams;
 mod vars;
+mod websocket;
 
 pub use admit::{Admitted, Faulty, admit};
 pub use builder::{GatewayBuilder, Route};

@@ -19,14 +19,16 @@ use super::facts::{Facts, RouteMatch, SharedFacts};
 use super::handle::Inner;
 use super::live::Live;
 use super::panics::CatchPanic;
+use super::rewrite::Given;
 use super::route::{Forward, Route};
 use super::settings::Rules;
 use super::vars::RequestVars;
+use super::websocket::judge_handshake;
 use crate::body::BoxError;
 use crate::error::{Error, IntoResponse, Request, Response, into_problem};
 use crate::host::is_host;
 use crate::model::EncodedSlash;
-use crate::router::{Explanation, HostName, NoMatch, Query, Router, canonicalise};
+use crate::router::{self, Explanation, HostName, NoMatch, PathOptions, Query, Router, canonicalise};
 use crate::service::BoxFuture;
 use crate::upstream::{Attempt, ForwardContext, Forwarded};
 use crate::{Body, BodyError, ConnectInfo, Exchange, Next, UpgradeWish};
@@ -223,6 +225,7 @@ impl Inner {
             path: canonical.path,
             route: None,
             matched: None,
+            given: None,
         };
         match found {
             Ok((route, matched)) => {
@@ -239,6 +242,12 @@ impl Inner {
                 match chain {
                     None => Ok(Found::Direct(route, facts)),
                     Some(chain) => {
+                        let encoded_slash = match encoded_slash {
+                            EncodedSlash::Reject => router::EncodedSlash::Reject,
+                            EncodedSlash::Keep => router::EncodedSlash::Keep,
+                        };
+                        let options = PathOptions { encoded_slash, ..rules.path };
+                        facts.given = Some(Given { target: request.uri().path_and_query().cloned(), options });
                         facts.route = Some(route);
                         Ok(Found::Chain(chain, SharedFacts(Arc::new(facts))))
                     }
@@ -358,13 +367,18 @@ fn unrouted_end() -> Next {
 /// The end of a route's chain.
 fn end(target: &Arc<Forward>, via: &Arc<str>) -> Next {
     let (target, via) = (Arc::clone(target), Arc::clone(via));
-    Next::from_fn(move |request: Request| {
+    Next::from_fn(move |mut request: Request| {
         let (target, via) = (Arc::clone(&target), Arc::clone(&via));
         async move {
-            match request.extensions().get::<SharedFacts>().cloned() {
-                Some(shared) => forward(&target, request, &shared.0, &via).await,
-                None => Error::Internal("facts_missing").into_response(),
+            let Some(shared) = request.extensions().get::<SharedFacts>().cloned() else {
+                return Error::Internal("facts_missing").into_response();
+            };
+            if let Some(given) = &shared.0.given
+                && let Err(error) = given.settle(&mut request)
+            {
+                return error.into_response();
             }
+            forward(&target, request, &shared.0, &via).await
         }
     })
 }
@@ -380,7 +394,13 @@ async fn forward(target: &Forward, mut request: Request, facts: &Facts, via: &st
     {
         request.extensions_mut().get_or_insert_with(|| matched.clone());
     }
-    let wish = if target.websocket { request.extensions_mut().remove::<UpgradeWish>() } else { None };
+    // Other protocols are not passed on: the request goes on as plain HTTP (security.md UPG-01).
+    let wish = request.extensions_mut().remove::<UpgradeWish>().filter(|wish| target.websocket && wish.is_websocket());
+    if wish.is_some()
+        && let Err(error) = judge_handshake(&request)
+    {
+        return error.into_response();
+    }
     let trailers = request.headers_mut().remove(TE).is_some();
     let host = request.headers().get(HOST).cloned();
     let reported = facts.arrival.reported.as_deref();
@@ -581,6 +601,9 @@ impl Target {
         if sent == "*" {
             return Ok(Self { raw: None, path: None, matched: None, has_encoded_slash: false });
         }
+        // An absolute target may have a query behind an empty path, which means the root (RFC 9110 §4.2.3).
+        let rooted = sent.starts_with('?').then(|| format!("/{sent}"));
+        let sent = rooted.as_deref().unwrap_or(sent);
         let canonical = canonicalise(sent, &rules.path).map_err(|_| Error::BadRequest("path"))?;
         let differs = |bytes: &[u8], from: &[u8]| (bytes != from).then(|| bytes.into());
         let path = differs(canonical.uri(), canonical.forward().as_bytes());
