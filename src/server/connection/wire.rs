@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http::header::TE;
 use http::{HeaderValue, Method, StatusCode, Version};
 use http_body::Body as _;
 use tokio::time::{Sleep, sleep};
@@ -296,6 +297,10 @@ impl Wire {
             }
         };
         let mut request = head.map(|()| body);
+        if te_trailers {
+            // The one word of `TE` that goes on (security.md HOP-01).
+            request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+        }
         if let Some(wish) = upgrade {
             request.extensions_mut().insert(UpgradeWish(wish.clone()));
             self.wish = Some(Box::new(wish));
