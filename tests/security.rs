@@ -4,8 +4,14 @@
 #![cfg(test)]
 #![cfg(all(feature = "server", feature = "hyper-server"))]
 
+#[path = "security/hop.rs"]
+mod hop;
+#[path = "security/paths.rs"]
+mod paths;
 mod peers;
 #[path = "security/requests.rs"]
 mod requests;
 #[path = "security/rig.rs"]
 mod rig;
+#[path = "security/upgrades.rs"]
+mod upgrades;

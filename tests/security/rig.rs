@@ -116,6 +116,18 @@ impl Rig {
         Self { front, gate: Gate::open(front, gateway, &settings).await, origin }
     }
 
+    /// A route for everything, and a layer on `/admin` and below it that answers 403.
+    pub(crate) async fn guarded(front: Front) -> Self {
+        Self::with(front, Origin::saying("ok").await, Settings::default(), |builder, node| {
+            let guard = || tower::layer::layer_fn(|_: Next| deny(StatusCode::FORBIDDEN));
+            builder
+                .route(Route::new("/admin").layer(guard()).to_nodes([node.clone()]))
+                .route(Route::new("/admin/*").layer(guard()).to_nodes([node.clone()]))
+                .route(Route::new("/*").to_nodes([node]))
+        })
+        .await
+    }
+
     pub(crate) async fn client(&self) -> Client {
         self.gate.client().await
     }
@@ -145,6 +157,13 @@ impl Rig {
             assert_eq!(answer.field("connection"), Some("close"), "to {}", text(bytes));
             assert_eq!(client.end().await, End::Closed, "to {}", text(bytes));
         }
+        self.untouched(bytes);
+    }
+
+    /// Sends a request that can be read in one way only and is to be refused nevertheless: its connection may go on.
+    pub(crate) async fn rejects(&self, bytes: impl AsRef<[u8]>, status: u16) {
+        let answer = self.ask(bytes.as_ref()).await;
+        assert_eq!(answer.status(), status, "{:?} to {}", self.front, text(bytes.as_ref()));
         self.untouched(bytes);
     }
 
