@@ -83,11 +83,11 @@ impl Sieve<'_> {
         }
     }
 
-    fn leave_out(&mut self, faulty: Faulty, index: Option<usize>, match_part: Option<MatchPart>) {
+    fn leave_out(&mut self, faulty: Faulty, place: usize, match_part: Option<MatchPart>) {
         if let Some(match_part) = match_part {
             let reason = faulty.findings.iter().filter(|finding| finding.is_error()).map(Finding::to_string);
             let reason = reason.collect::<Vec<_>>().join("; ");
-            self.blocked.push(Blocked { id: faulty.id.clone(), index, match_part, reason });
+            self.blocked.push(Blocked { id: faulty.id.clone(), index: Some(place), match_part, reason });
         }
         self.left_out.push(faulty);
     }
@@ -119,17 +119,14 @@ impl Fold for Sieve<'_> {
         let mut predecessors: HashMap<&Id, &Arc<T>> =
             before.iter().map(|item| (item.id(), item)).filter(|(id, _)| !good.contains(id)).collect();
         let mut admitted = Vec::with_capacity(slots.len());
-        for slot in &slots {
-            let (id, index, findings, match_part) = match slot {
+        for (place, slot) in slots.iter().enumerate() {
+            let (id, findings, match_part) = match slot {
                 Slot::Good(item) => {
                     admitted.push(Arc::clone(item));
                     continue;
                 }
-                Slot::Rejected(item) => (item.id.clone(), item.index, item.findings.clone(), item.match_part.clone()),
-                Slot::Bad { item, findings } => {
-                    let index = findings.iter().find_map(|finding| finding.index);
-                    (Some(item.id().clone()), index, findings.clone(), item.match_part())
-                }
+                Slot::Rejected(item) => (item.id.clone(), item.findings.clone(), item.match_part.clone()),
+                Slot::Bad { item, findings } => (Some(item.id().clone()), findings.clone(), item.match_part()),
             };
             let found = id.as_ref().and_then(|id| predecessors.remove(id)).cloned();
             let faulty = Faulty { kind: T::KIND, id, findings };
@@ -138,7 +135,7 @@ impl Fold for Sieve<'_> {
                     admitted.push(item);
                     self.kept.push(faulty);
                 }
-                None => self.leave_out(faulty, index, match_part),
+                None => self.leave_out(faulty, place, match_part),
             }
         }
         admitted.into()

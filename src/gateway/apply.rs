@@ -209,8 +209,9 @@ impl<'a> Compile<'a> {
         compile.plugin_configs(&snapshot.plugin_configs, everything);
         compile.services(&snapshot.services, everything);
         everything |= before.snapshot.blocked != snapshot.blocked;
-        // Left-out routes are in no table: they may take their hosts from a service.
-        everything |= !snapshot.blocked.is_empty() && !compile.services.changes.is_empty();
+        // Left-out routes are in no table: they stand among the others by counting, and may have a service's hosts.
+        let around_them = !compile.services.changes.is_empty() || before.snapshot.routes != snapshot.routes;
+        everything |= !snapshot.blocked.is_empty() && around_them;
         let plan = if everything { None } else { compile.route_changes(&snapshot.routes) };
         let (changes, router) = match plan {
             Some(changes) => {
@@ -621,10 +622,12 @@ impl<'a> Compile<'a> {
         let service = service_id.as_ref().and_then(|id| self.services.get(&self.before.services, id));
         let hosts =
             if hosts.is_empty() { service.as_ref().map_or(&[][..], |service| &service.spec.hosts) } else { hosts };
-        let position = blocked.index.unwrap_or(0) as u64;
+        // Its place in the document, without those that were left out before it: where the others are counted from.
+        let number = number as u64;
+        let position = (blocked.index.unwrap_or(0) as u64).saturating_sub(number);
         let id: Arc<str> = match &blocked.id {
             Some(id) => id.to_shared(),
-            None => format!("arr_{}", position + 1).into(),
+            None => format!("arr_{}", blocked.index.unwrap_or(0) + 1).into(),
         };
         let route = Arc::new(Route {
             id: Arc::clone(&id),
@@ -647,7 +650,7 @@ impl<'a> Compile<'a> {
             .enumerate()
             .map(|(pair, (uri, host))| Rule {
                 id: format!("{id} (left out {number}.{pair})").into(),
-                order: FIRST + GAP * (position + 1) - GAP / 2,
+                order: FIRST + GAP * (position + 1) - GAP / 2 + number,
                 uris: vec![uri.to_string()],
                 hosts: host.iter().map(|host| host.as_str().to_owned()).collect(),
                 methods: methods.iter().map(|method| token(*method)).collect(),

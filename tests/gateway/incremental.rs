@@ -184,7 +184,7 @@ async fn answers(gateway: &Gateway) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn edits_route_like_a_fresh_compile(edits in prop::collection::vec(edit(), 1..24)) {

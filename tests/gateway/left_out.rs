@@ -62,6 +62,19 @@ async fn cfg_02_conditions_of_a_left_out_route_still_narrow_it() {
 }
 
 #[tokio::test]
+async fn cfg_02_ties_are_broken_by_the_place_in_the_document() {
+    let gateway = builder().build().unwrap();
+    let faulty = |id: &str, uri: &str| route(id, uri, "nowhere");
+    gateway
+        .adopt(candidate(&json!({"routes": [
+            faulty("f1", "/x"), faulty("f2", "/first"), route("a", "/first", "a"),
+            route("b", "/last", "b"), faulty("f3", "/last"),
+        ]})))
+        .unwrap();
+    assert_eq!((get(&gateway, "/first").await.status, get(&gateway, "/last").await.status), (503, 200));
+}
+
+#[tokio::test]
 async fn a_left_out_route_of_a_service_follows_the_hosts_of_the_service() {
     let document = |host: &str| {
         json!({
