@@ -124,7 +124,7 @@ fn findings_have_their_lines() {
 fn text_that_is_no_document_names_its_line() {
     for (read, line, part) in [
         (yaml("routes:\n  - {id: a\n"), 2, ""),
-        (yaml("a: 1\nroutes: []\nroutes: []\n"), 3, "duplicate"),
+        (yaml("a: 1\nroutes: []\nroutes: []\n"), 3, "the key `routes` stands twice in one object"),
         (yaml("a: &x [1]\nb: *y\n"), 2, ""),
         (yaml("routes: [\n"), 2, ""),
         (json("{\"routes\": [],\n\"routes\": []}"), 2, "the key `routes` stands twice in one object"),

@@ -1,41 +1,48 @@
 #!/usr/bin/env bash
 # Builds every example and runs each as a user would: started on a free port (`LISTEN=127.0.0.1:PORT`, or `--listen` for the
-# gateway), asked by curl, ended as by Ctrl-C (the gateway by SIGTERM, as a service manager does), with code 0. The gateway's
-# demo is the upstream (`UPSTREAM`) of those that need one.
+# gateway), asked by curl for what its first lines promise, ended as by Ctrl-C (the gateway by SIGTERM, as a service manager
+# does), with code 0. The gateway's demo is the upstream (`UPSTREAM`) of those that need one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+LOGS=target/all
 STARTED=()
 cleanup() { for pid in "${STARTED[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done; }
 trap cleanup EXIT
 
+# free_port: this one and the next are free; two gateways take two.
 free_port() {
   local port
   while port=$((20000 + RANDOM % 12000)); do
-    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && continue
+    (exec 3<>"/dev/tcp/127.0.0.1/$((port + 1))") 2>/dev/null || { echo "$port"; return; }
   done
 }
 
-# start NAME PORT: in the background, with its output in a log; sets PID.
+# fail NAME MESSAGE: with the example's output.
+fail() {
+  echo "example $1: $2"
+  cat "$LOGS/example-$1.log"
+  return 1
+}
+
+# start NAME PORT [ARGUMENT ...]: in the background, with its output in a log; sets PID.
 start() {
-  local name=$1 port=$2 arguments=()
-  [[ "$name" == gateway ]] && arguments=(--listen "127.0.0.1:$port")
+  local name=$1 port=$2
+  shift 2
   # timeout hands signals on, gives back the example's own code, and cuts one that does not end within 20 s
-  LISTEN="127.0.0.1:$port" UPSTREAM="127.0.0.1:$DEMO" timeout -k 20 300 "target/debug/examples/$name" "${arguments[@]}" >"target/all/example-$name.log" 2>&1 &
+  LISTEN="127.0.0.1:$port" UPSTREAM="127.0.0.1:$DEMO" timeout -k 20 300 "target/debug/examples/$name" "$@" >"$LOGS/example-$name.log" 2>&1 &
   PID=$!
   STARTED+=("$PID")
 }
 
-# answers NAME PORT PATH: curl keeps trying until the example listens; any answer but a server error is one.
-answers() {
-  local name=$1 port=$2 path=$3 status
-  status=$(curl -s -o /dev/null -w '%{http_code}' --retry 50 --retry-delay 1 --retry-connrefused --max-time 20 "http://127.0.0.1:$port$path") || true
-  if [[ ! "$status" =~ ^[234] ]]; then
-    echo "example $name: no answer to GET $path (status $status)"
-    cat "target/all/example-$name.log"
-    return 1
-  fi
-  echo "example $name: $status"
+# says NAME PORT EXPECTED PATH [CURL ARGUMENT ...]: the answer, head and body, has EXPECTED in it. curl keeps trying until the
+# example listens.
+says() {
+  local name=$1 port=$2 expected=$3 path=$4 answer
+  shift 4
+  answer=$(curl -si --retry 50 --retry-delay 1 --retry-connrefused --max-time 20 "$@" "http://127.0.0.1:$port$path") || true
+  [[ "$answer" == *"$expected"* ]] || fail "$name" "GET $path $* does not say \"$expected\" but: $answer"
 }
 
 # stop NAME PID SIGNAL
@@ -43,14 +50,59 @@ stop() {
   local name=$1 pid=$2 code=0
   kill -s "$3" "$pid"
   wait "$pid" || code=$?
-  if ((code != 0)); then
-    echo "example $name: ended with code $code"
-    cat "target/all/example-$name.log"
-    return 1
-  fi
+  ((code == 0)) || fail "$name" "ended with code $code"
 }
 
-mkdir -p target/all
+# What each example promises in its first lines.
+ask_gateway() {
+  says gateway "$1" "This is tollgate" /
+  says gateway "$1" "Hello, world!" /hello/world
+  says gateway "$1" '"body": "text"' /echo/any/path -d text
+  says gateway "$1" '"uri": "/hello/x"' /hello/x -H 'Accept: application/json'
+  says gateway "$1" "404 Not Found" /nowhere
+  local canaries
+  canaries=$(for _ in $(seq 20); do curl -s "http://127.0.0.1:$1/canary"; done | grep -c canary)
+  ((canaries == 2)) || fail gateway "$canaries of 20 requests reached the canary, not 2"
+}
+ask_axum_fallback() {
+  says axum_fallback "$1" "axum's own route" /own
+  says axum_fallback "$1" "/api/hello in process" /api/hello
+}
+ask_hyper_server() { says hyper_server "$1" "This is tollgate" /; }
+ask_in_code() {
+  says in_code "$1" "GET /plain" /plain
+  says in_code "$1" "x-took: " /timed
+}
+ask_live_apply() { says live_apply "$1" "This is tollgate" /; }
+ask_two_gateways() {
+  says two_gateways "$1" "the public gateway" /
+  says two_gateways $(($1 + 1)) "the internal gateway" /
+}
+
+# The gateway with a file: judged, explained, served, and followed.
+ask_file() {
+  local file=$LOGS/example.yaml port
+  target/debug/examples/gateway validate examples/gateway/sample.yaml
+  target/debug/examples/gateway explain examples/gateway/sample.yaml GET http://shop.test/api/orders/7 -H 'x-ring: beta' |
+    grep -q "route orders-beta wins"
+  printf 'routes: [{id: a, uri: "/*", upstream_id: nowhere, uris: []}]\n' >"$file"
+  local code=0
+  target/debug/examples/gateway validate "$file" >/dev/null || code=$?
+  ((code == 1)) || { echo "validate: code $code for a faulty file"; return 1; }
+
+  sed "s/127.0.0.1:7001/127.0.0.1:$DEMO/" examples/gateway/sample.yaml >"$file"
+  port=$(free_port)
+  start gateway "$port" --config "$file" --listen "127.0.0.1:$port"
+  local pid=$PID
+  says gateway "$port" "404 Not Found" /api/orders
+  says gateway "$port" "404 Route Not Found" /other -H 'Host: shop.test'
+  sed "s|uris: \[/api/orders, |uris: [/hello/:name, |" "$file" >"$file.next" && mv "$file.next" "$file"
+  # two of the three nodes are not there, which a retry hides; a client asks again until the change is in force
+  says gateway "$port" "Hello, you!" /hello/you -H 'Host: shop.test' --fail --retry-all-errors
+  stop gateway "$pid" TERM
+}
+
+mkdir -p "$LOGS"
 cargo build --all-features --examples
 names=()
 for path in examples/*.rs examples/*/main.rs; do
@@ -62,15 +114,20 @@ done
 ((${#names[@]})) || { echo "there are no examples"; exit 1; }
 
 DEMO=$(free_port)
-start gateway "$DEMO"
+start gateway "$DEMO" --listen "127.0.0.1:$DEMO"
 demo=$PID
-answers gateway "$DEMO" /
+ask_gateway "$DEMO"
 for name in "${names[@]}"; do
   [[ "$name" == gateway ]] && continue
   port=$(free_port)
   start "$name" "$port"
-  answers "$name" "$port" /
-  stop "$name" "$PID" INT
+  pid=$PID
+  "ask_$name" "$port"
+  stop "$name" "$pid" INT
+  echo "example $name: does what it says"
 done
+cp "$LOGS/example-gateway.log" "$LOGS/example-gateway-demo.log"
+ask_file
 stop gateway "$demo" TERM
+echo "example gateway: does what it says"
 echo "${#names[@]} examples ran"

@@ -4,7 +4,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_saphyr::{Options, Spanned, with_deserializer_from_str_with_options};
+use serde_saphyr::{Error as Refusal, Options, Spanned, with_deserializer_from_str_with_options};
 
 use super::bounds::Bounds;
 use super::document::Syntax;
@@ -59,9 +59,17 @@ fn options(bounds: &Bounds) -> Options {
     }
 }
 
-fn syntax(error: &serde_saphyr::Error) -> Syntax {
+fn syntax(error: &Refusal) -> Syntax {
     let line = error.location().and_then(|location| u32::try_from(location.line()).ok()).filter(|line| *line > 0);
-    Syntax { line, message: error.without_snippet().to_string() }
+    let message = match error.without_snippet() {
+        Refusal::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands twice in one object"),
+        // The place stands in the text already; it is told apart here.
+        other => {
+            let text = other.to_string();
+            text.split_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned()
+        }
+    };
+    Syntax { line, message }
 }
 
 /// The places of a value and of what is in it.
