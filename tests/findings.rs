@@ -3,9 +3,13 @@
 #![cfg(all(feature = "config-file", feature = "yaml"))]
 use std::fs;
 
+use serde_json::json;
+use tollgate::PluginLayer;
 use tollgate::config::FileSource;
 use tollgate::gateway::Gateway;
-use tollgate::model::Finding;
+use tollgate::model::{Finding, ReadOptions, read};
+use tollgate::plugin::{BuildContext, ConfigError, Plugin, Stage};
+use tower::layer::util::Identity;
 
 /// Every finding as one line, from the top of the file to its end.
 fn findings(text: &str) -> Vec<String> {
@@ -80,6 +84,35 @@ tollgate: {limits: {replay_bytes: 5}}
     let lines: Vec<_> = found.iter().filter_map(|finding| finding.split_once(": ")).map(|(line, _)| line).collect();
     assert_eq!(lines, (1..=12).filter(|line| *line != 3).map(|line| format!("line {line}")).collect::<Vec<_>>());
     assert!(found.iter().all(|finding| finding.contains("is not used")), "{found:#?}");
+}
+
+/// A plugin that takes any configuration.
+struct Any;
+
+impl Plugin for Any {
+    const NAME: &'static str = "any";
+    const STAGE: Stage = Stage::Edge;
+    const PRIORITY: i32 = 1;
+    type Config = serde_json::Value;
+    fn build(&self, _: serde_json::Value, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        Ok(PluginLayer::new(Identity::new()))
+    }
+}
+
+#[test]
+fn a_reference_to_a_secret_never_reaches_a_plugin() {
+    let document = json!({"routes": [
+        {"id": "a", "uri": "/a", "plugins": {"any": {"users": [{"password": "$secret://vault/1/a"}]}}},
+        {"id": "b", "uri": "/b", "plugins": {"any": {"password": "$ENV://B", "_meta": {"disable": true}}}},
+        {"id": "c", "uri": "/c", "plugins": {"any": {"password": "plain"}}},
+    ]});
+    let gateway = Gateway::builder().plugin(Any).build().unwrap();
+    let findings = gateway.check(&read(&document, &ReadOptions::default()).snapshot);
+    assert_eq!(
+        findings.iter().map(Finding::to_string).collect::<Vec<_>>(),
+        ["route `a`, field plugins.any: `users` holds a reference to a secret, and those are not resolved yet; write \
+             the value itself, or `${{NAME}}` to take it from the environment"]
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::chain::{Block, Filter, Place, filtered, with_error_response};
 use super::vars::{CustomVars, RequestVars};
-use crate::model::{Finding, Id, Kind, PluginMap, Severity};
+use crate::model::{Finding, Id, Kind, PluginMap, Severity, is_reference};
 use crate::plugin::{BuildContext, Meta, Registry, Scope};
 use crate::router::Expr;
 
@@ -98,6 +98,12 @@ fn build(
             fault(format!("property \"_meta\" validation failed: failed to validate the 'vars' expression: {error}"))
         })?),
     };
+    if !meta.disable
+        && let Some(key) = reference(&config)
+    {
+        return Err(fault(format!("`{key}` holds a reference to a secret, and those are not resolved yet"))
+            .with_mend("write the value itself, or `${{NAME}}` to take it from the environment"));
+    }
     let id = id.to_shared();
     let scope = match kind {
         Kind::Service => Scope::Service(id),
@@ -123,4 +129,17 @@ fn build(
     let priority = meta.priority.unwrap_or_else(|| entry.priority());
     let place = Place::plugin(entry.stage(), kind == Kind::GlobalRule, priority, entry.name());
     Ok(Some(Block { place, layer }))
+}
+
+/// The first key of a block under which a reference to a secret stands. Its text must never be taken for the secret.
+fn reference(config: &Map<String, Value>) -> Option<&str> {
+    fn holds(value: &Value) -> bool {
+        match value {
+            Value::String(text) => is_reference(text),
+            Value::Array(list) => list.iter().any(holds),
+            Value::Object(object) => object.values().any(holds),
+            _ => false,
+        }
+    }
+    config.iter().find(|(_, value)| holds(value)).map(|(key, _)| key.as_str())
 }
