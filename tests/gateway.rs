@@ -14,6 +14,9 @@ mod identity;
 mod incremental;
 #[path = "gateway/left_out.rs"]
 mod left_out;
+#[cfg(feature = "hyper-server")]
+#[path = "gateway/mounted_tunnel.rs"]
+mod mounted_tunnel;
 #[path = "gateway/references.rs"]
 mod references;
 #[path = "gateway/requests.rs"]

@@ -1,11 +1,21 @@
 //! Upgrades in a host's hyper server: hyper keeps the client's connection and hands it out after the 101.
+use std::time::Duration;
+
+use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use crate::error::Response;
+use crate::net::{Direction, Relay};
 use crate::{UpgradeWish, UpgradedIo};
 
-/// Joins the client's connection and the upstream's, once hyper has written the 101. Either side's end ends the other.
+/// Silence both ways after which a tunnel is closed, as on own listeners (security.md UPG-05).
+const IDLE: Duration = Duration::from_secs(60);
+/// Age at which a tunnel is closed.
+const AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// Joins the client's connection and the upstream's, once hyper has written the 101. The end of either side is
+/// passed on to the other.
 pub(super) fn join(client: OnUpgrade, wish: &UpgradeWish, response: &mut Response) {
     if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         return;
@@ -16,12 +26,12 @@ pub(super) fn join(client: OnUpgrade, wish: &UpgradeWish, response: &mut Respons
     // hyper wants the two fields, which belong to this hop and came off the upstream's answer.
     response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("upgrade"));
     response.headers_mut().insert(http::header::UPGRADE, wish.0.clone());
-    // The task owns both connections and ends with either of them.
+    // The task owns both connections and ends with them, with silence, or with the tunnel's age (UPG-05).
     tokio::spawn(async move {
         let Ok(client) = client.await else { return };
         let mut client = TokioIo::new(client);
-        if tokio::io::AsyncWriteExt::write_all(&mut client, &early).await.is_ok() {
-            let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
-        }
+        let (up, down) = (Direction::new(Bytes::new(), ()), Direction::new(early, ()));
+        // How it ends is of no use to anybody here.
+        let _ = Relay::new(up, down, IDLE, AGE).run(&mut client, &mut upstream).await;
     });
 }

@@ -4,9 +4,11 @@
 //! is one number per socket; one task per owner looks at all of them four times a second and shuts down what is late,
 //! which wakes the task that waits on the socket: no timer is started or stopped on a request's path.
 mod io;
+mod relay;
 mod stream;
 mod sweep;
 
 pub use io::{Io, Probe, Room, Transport};
+pub use relay::{Direction, Relay, Watch};
 pub use stream::IoStream;
 pub use sweep::{Clock, Late, Reap, Sweep, TICK};

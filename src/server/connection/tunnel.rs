@@ -1,22 +1,16 @@
-//! Two byte streams joined after a `101` (UPG-05).
+//! A connection that became a tunnel after a `101` (UPG-05).
 use std::future::poll_fn;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep_until};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::websocket::{Frames, GOODBYE, GOODBYE_MASKED};
 use super::wire::Upgraded;
-use crate::net::IoStream;
+use crate::net::{Direction, IoStream, Relay, Watch};
 use crate::server::registry::Client;
 use crate::upgrade::Duplex;
-
-/// Bytes of one read.
-const PIECE: usize = 16 * 1024;
 
 /// Relays until both sides have ended, nothing moved for the idle time, the tunnel is too old, or the server drains.
 pub(super) async fn run(client: Arc<Client>, upgraded: Upgraded) {
@@ -27,123 +21,44 @@ pub(super) async fn run(client: Arc<Client>, upgraded: Upgraded) {
     client.io().disarm();
     let limits = Arc::clone(client.limits());
     let frames = || websocket.then(Frames::default);
-    let mut up = Direction::new(early, frames());
-    let mut down = Direction::new(early_upstream, frames());
-    let oldest = Instant::now() + limits.tunnel_age;
-    let mut drained = pin!(client.drained());
-    loop {
-        let moved = up.moved + down.moved;
-        let look = (Instant::now() + limits.tunnel_idle_timeout).min(oldest);
-        tokio::select! {
-            ended = poll_fn(|cx| poll_both(cx, &mut up, &mut down, &mut downstream, &mut upstream)) => {
-                if ended.is_ok() {
-                    return;
-                }
-                break;
+    let (up, down) = (Direction::new(early, frames()), Direction::new(early_upstream, frames()));
+    let mut relay = Relay::new(up, down, limits.tunnel_idle_timeout, limits.tunnel_age);
+    tokio::select! {
+        ended = relay.run(&mut downstream, &mut upstream) => {
+            if ended.is_ok() {
+                return;
             }
-            () = sleep_until(look) => {
-                if up.moved + down.moved == moved || Instant::now() >= oldest {
-                    break;
-                }
-            }
-            () = &mut drained => {
-                if websocket {
-                    let patience = Instant::now() + limits.drain_timeout;
-                    tokio::select! {
-                        () = say_goodbye(&mut up, &mut down, &mut downstream, &mut upstream) => {}
-                        () = sleep_until(patience) => {}
-                    }
-                }
-                break;
+        }
+        () = client.drained() => {
+            if websocket {
+                // Who does not take a goodbye in time goes without.
+                let goodbye = say_goodbye(&mut relay, &mut downstream, &mut upstream);
+                let _ = tokio::time::timeout(limits.drain_timeout, goodbye).await;
             }
         }
     }
     client.io().shutdown();
 }
 
-/// One way of a tunnel.
-struct Direction {
-    /// Read and not yet written.
-    pending: Bytes,
-    ended: bool,
-    shut: bool,
-    moved: u64,
-    /// Present in a WebSocket.
-    frames: Option<Frames>,
-}
-
-impl Direction {
-    fn new(early: Bytes, frames: Option<Frames>) -> Self {
-        Self { pending: early, ended: false, shut: false, moved: 0, frames }
-    }
-
-    /// Whether a frame can be put in here.
-    fn at_boundary(&self) -> bool {
-        self.pending.is_empty() && self.frames.as_ref().is_none_or(Frames::at_boundary)
-    }
-
-    /// Moves bytes until both sides wait, or the reading side has ended and the writing side knows.
-    fn poll_relay(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut (impl AsyncRead + Unpin),
-        to: &mut (impl AsyncWrite + Unpin),
-    ) -> Poll<io::Result<()>> {
-        loop {
-            while !self.pending.is_empty() {
-                let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.pending))?;
-                if written == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                if let Some(frames) = &mut self.frames {
-                    frames.advance(self.pending.get(..written).unwrap_or_default());
-                }
-                self.moved += written as u64;
-                self.pending.advance(written);
-            }
-            if self.ended {
-                if !self.shut {
-                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
-                    self.shut = true;
-                }
-                return Poll::Ready(Ok(()));
-            }
-            ready!(Pin::new(&mut *to).poll_flush(cx))?;
-            // The room is taken for each read, so that a silent tunnel holds none.
-            let mut room = BytesMut::with_capacity(PIECE);
-            ready!(tokio_util::io::poll_read_buf(Pin::new(&mut *from), cx, &mut room))?;
-            self.pending = room.freeze();
-            self.ended = self.pending.is_empty();
+/// Follows the frames of a WebSocket, if it is one.
+impl Watch for Option<Frames> {
+    fn moved(&mut self, bytes: &[u8]) {
+        if let Some(frames) = self {
+            frames.advance(bytes);
         }
     }
 }
 
-/// Both ways; ready when both have ended.
-fn poll_both(
-    cx: &mut Context<'_>,
-    up: &mut Direction,
-    down: &mut Direction,
-    downstream: &mut IoStream,
-    upstream: &mut Box<dyn Duplex>,
-) -> Poll<io::Result<()>> {
-    let upward = up.poll_relay(cx, downstream, upstream)?;
-    let downward = down.poll_relay(cx, upstream, downstream)?;
-    match (upward, downward) {
-        (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
-        _ => Poll::Pending,
-    }
+/// Whether a frame can be put in here.
+fn at_boundary(direction: &Direction<Option<Frames>>) -> bool {
+    direction.is_flushed() && direction.watch().as_ref().is_none_or(Frames::at_boundary)
 }
 
 /// Relays up to the ends of the frames under way, sends a close frame each way, and waits until the sides have ended.
-async fn say_goodbye(
-    up: &mut Direction,
-    down: &mut Direction,
-    downstream: &mut IoStream,
-    upstream: &mut Box<dyn Duplex>,
-) {
+async fn say_goodbye(relay: &mut Relay<Option<Frames>>, downstream: &mut IoStream, upstream: &mut Box<dyn Duplex>) {
     let settled = poll_fn(|cx| {
-        let relayed = poll_both(cx, up, down, downstream, upstream);
-        if up.at_boundary() && down.at_boundary() { Poll::Ready(Ok(())) } else { relayed }
+        let relayed = relay.poll(cx, downstream, upstream);
+        if at_boundary(&relay.up) && at_boundary(&relay.down) { Poll::Ready(Ok(())) } else { relayed }
     });
     if settled.await.is_err() {
         return;
