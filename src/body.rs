@@ -88,6 +88,15 @@ impl Body {
         Self(Kind::Boxed(Box::pin(body)))
     }
 
+    /// As [`Body::stream`], for a stream that is in a box already.
+    #[cfg(feature = "client")]
+    pub(crate) fn boxed<B>(body: Pin<Box<B>>) -> Self
+    where
+        B: HttpBody<Data = Bytes, Error = BodyError> + Send + 'static,
+    {
+        Self(Kind::Boxed(body))
+    }
+
     /// Whether it is known that no byte will come.
     pub fn is_empty(&self) -> bool {
         match &self.0 {

@@ -276,7 +276,7 @@ proptest! {
         head.headers = map;
         let options = ResponseOptions { framing, send_length: false, connection: Connection::Stay };
         out.clear();
-        write_response(&mut out, &head, &options);
+        write_response(&mut out, head.status, &head.headers, &options);
         let got = parse_response(&out.clone().into(), &Method::GET, &HeadLimits::response()).unwrap().unwrap();
         prop_assert_eq!((got.used, got.framing, got.keep_alive), (out.len(), framing, true));
 

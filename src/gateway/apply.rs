@@ -548,13 +548,17 @@ impl<'a> Compile<'a> {
             .enable_websocket
             .or_else(|| known_service.and_then(|service| service.spec.enable_websocket))
             .unwrap_or(false);
+        let chain = Chain::new(in_order(chain));
+        let describes = !chain.is_empty() || target.as_ref().is_ok_and(|upstream| upstream.calls_services());
+        let forward = Forward { target, timeouts: spec.timeout.as_ref().map(upstreams::timeouts), websocket };
         let route = Route {
             id: spec.id.to_shared(),
             name: spec.name.as_deref().map(Arc::from),
             service: known_service
                 .map(|service| (service.spec.id.to_shared(), service.spec.name.as_deref().map(Arc::from))),
-            chain: Chain::new(in_order(chain)),
-            forward: Arc::new(Forward { target, timeouts: spec.timeout.as_ref().map(upstreams::timeouts), websocket }),
+            describes,
+            chain,
+            forward: Arc::new(forward),
             encoded_slash: spec.encoded_slash,
         };
         let inherited = known_service.map_or(&[][..], |service| &service.spec.hosts);
@@ -629,11 +633,13 @@ impl<'a> Compile<'a> {
             Some(id) => id.to_shared(),
             None => format!("arr_{}", blocked.index.unwrap_or(0) + 1).into(),
         };
+        let chain = Chain::new(global_layers(&self.globals));
         let route = Arc::new(Route {
             id: Arc::clone(&id),
             name: None,
             service: None,
-            chain: Chain::new(global_layers(&self.globals)),
+            describes: !chain.is_empty(),
+            chain,
             forward: Arc::new(Forward {
                 target: Err(unavailable(503, "route_invalid")),
                 timeouts: None,

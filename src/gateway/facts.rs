@@ -7,6 +7,7 @@ use http::Uri;
 use super::arrival::Arrival;
 use super::rewrite::Given;
 use super::route::Route;
+use super::target::Target;
 use crate::ConnectInfo;
 use crate::router::PathParams;
 
@@ -38,10 +39,14 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// The route's id, for logs.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn route_id(&self) -> &str {
-        self.matched.as_ref().map_or("", |matched| &matched.route)
+    pub(super) fn new(
+        connection: Option<ConnectInfo>,
+        arrival: Arrival,
+        target: Target,
+        route: Option<Arc<Route>>,
+        matched: Option<RouteMatch>,
+    ) -> Self {
+        Self { connection, arrival, raw_target: target.raw, path: target.path, route, matched, given: None }
     }
 
     /// The client's address.

@@ -19,6 +19,7 @@
 //! # }
 //! ```
 mod admit;
+mod answer;
 mod apply;
 mod arrival;
 mod blocks;
@@ -28,17 +29,20 @@ mod chain;
 mod error;
 mod explain;
 mod facts;
+mod find;
 mod follow;
+mod forward;
 mod handle;
 mod idle;
+mod judge;
 mod live;
-mod panics;
 mod rewrite;
 mod route;
 mod service;
 mod settings;
 mod source;
 mod status;
+mod target;
 #[cfg(feature = "hyper-server")]
 mod upgrade;
 mod upstreams;

@@ -18,6 +18,8 @@ pub(crate) struct Route {
     pub(crate) chain: Chain,
     /// What stands at the end of the chain.
     pub(crate) forward: Arc<Forward>,
+    /// Whether layers or services of this process are told what matched.
+    pub(crate) describes: bool,
     /// What an encoded slash in the path means here; `None` as the settings say.
     pub(crate) encoded_slash: Option<EncodedSlash>,
 }
@@ -39,6 +41,11 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// Whether there is no layer.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
     /// Layers from the outermost inwards.
     pub(crate) fn new(layers: Vec<PluginLayer>) -> Self {
         Self { layers: layers.into_boxed_slice(), wired: OnceLock::new() }

@@ -2,7 +2,7 @@
 use std::io::Write as _;
 
 use http::header::{HeaderMap, HeaderValue};
-use http::{Method, StatusCode, response};
+use http::{Method, StatusCode};
 
 use super::Framing;
 use super::date::write_date;
@@ -59,11 +59,11 @@ pub fn write_request(
 }
 
 /// Writes a response head, with a `Date` if it has none (RFC 9110 §6.6.1).
-pub fn write_response(out: &mut Vec<u8>, head: &response::Parts, options: &ResponseOptions) {
-    write_status(out, head.status);
+pub fn write_response(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, options: &ResponseOptions) {
+    write_status(out, status);
     let send_length = options.send_length && options.framing == Framing::None;
-    let has_date = write_map(out, &head.headers, send_length);
-    if !has_date && !head.status.is_informational() {
+    let has_date = write_map(out, headers, send_length);
+    if !has_date && !status.is_informational() {
         write_date(out);
     }
     write_framing(out, options.framing);
@@ -201,7 +201,12 @@ mod tests {
         let (parts, ()) = response.into_parts();
         let write = |framing, send_length, connection| {
             let mut out = Vec::new();
-            write_response(&mut out, &parts, &ResponseOptions { framing, send_length, connection });
+            write_response(
+                &mut out,
+                parts.status,
+                &parts.headers,
+                &ResponseOptions { framing, send_length, connection },
+            );
             String::from_utf8(out).unwrap()
         };
         let start = "HTTP/1.1 200 OK\r\n";

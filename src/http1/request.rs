@@ -3,7 +3,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Version};
 
 use super::fields::{Side, collect};
-use super::scan::{Break, Extent, scan, with_slots};
+use super::scan::{Break, Extent, USUAL, is_within, scan, with_slots};
 use super::target::parse_target;
 use super::{Framing, HeadLimits, RequestFault};
 
@@ -42,6 +42,19 @@ pub struct ParsedRequest {
 /// [`RequestFault`]: what to answer before the connection is closed. An input that begins with a faulty one has the same
 /// fault.
 pub fn parse_request(input: &Bytes, limits: &HeadLimits) -> Result<Option<ParsedRequest>, RequestFault> {
+    // The usual head: whole, and with nothing to be said against its lines.
+    let usual = with_slots(USUAL, |slots| {
+        let mut raw = httparse::Request::new(&mut []);
+        match raw.parse_with_uninit_headers(input, slots) {
+            Ok(httparse::Status::Complete(used)) if is_within(input, used, raw.headers, limits) => {
+                Some(accept(input, &raw, used))
+            }
+            _ => None,
+        }
+    });
+    if let Some(accepted) = usual {
+        return accepted.map(Some);
+    }
     let scan = scan(input, limits, true);
     let judged = match scan.extent {
         Extent::Complete(at) | Extent::Broken(at, _) => input.get(..at).unwrap_or_default(),

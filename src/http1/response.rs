@@ -4,7 +4,7 @@ use http::{HeaderValue, Method, Response, StatusCode, Version};
 
 use super::fields::{Side, collect};
 use super::request::describe;
-use super::scan::{Break, Extent, scan, with_slots};
+use super::scan::{Break, Extent, USUAL, is_within, scan, with_slots};
 use super::{Framing, HeadLimits, ResponseFault};
 
 /// A response head, interim ones included, that obeys security.md UP-01.
@@ -34,6 +34,19 @@ pub fn parse_response(
     request_method: &Method,
     limits: &HeadLimits,
 ) -> Result<Option<ParsedResponse>, ResponseFault> {
+    // The usual head: whole, and with nothing to be said against its lines.
+    let usual = with_slots(USUAL, |slots| {
+        let mut raw = httparse::Response::new(&mut []);
+        match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut raw, input, slots) {
+            Ok(httparse::Status::Complete(used)) if is_within(input, used, raw.headers, limits) => {
+                Some(accept(input, &raw, request_method, used))
+            }
+            _ => None,
+        }
+    });
+    if let Some(accepted) = usual {
+        return accepted.map(Some);
+    }
     let scan = scan(input, limits, false);
     let judged = match scan.extent {
         Extent::Complete(at) | Extent::Broken(at, _) => input.get(..at).unwrap_or_default(),

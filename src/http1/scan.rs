@@ -103,6 +103,30 @@ impl State<'_> {
     }
 }
 
+/// Whether a head that httparse took whole, `used` bytes with `fields`, is one that [`scan`] finds complete: every line
+/// ends in CRLF and all are within the limits. False decides nothing.
+///
+/// It looks at the ends of the lines only, where `scan` has to look for them.
+pub(super) fn is_within(input: &[u8], used: usize, fields: &[httparse::Header<'_>], limits: &HeadLimits) -> bool {
+    let ends_at = |end: usize| end.checked_sub(CRLF).and_then(|cr| input.get(cr..end)) == Some(b"\r\n");
+    let place = |field: &httparse::Header<'_>| field.name.as_ptr().addr().wrapping_sub(input.as_ptr().addr());
+    let Some(last) = used.checked_sub(CRLF) else { return false };
+    let fields_from = fields.first().map_or(last, place);
+    let begins = matches!(input.first(), Some(byte) if !matches!(byte, b'\r' | b'\n'));
+    let mut within = begins
+        && fields.len() <= limits.header_count
+        && ends_at(used)
+        && ends_at(fields_from)
+        && fields_from <= limits.request_line_bytes.saturating_add(CRLF)
+        && used <= fields_from.saturating_add(limits.header_bytes).saturating_add(CRLF);
+    let mut start = fields_from;
+    for end in fields.iter().skip(1).map(place).chain(fields.last().map(|_| last)) {
+        within = within && ends_at(end) && end <= start.saturating_add(limits.field_bytes).saturating_add(CRLF);
+        start = end;
+    }
+    within
+}
+
 /// Where the head at the front of `input` ends, if it is complete and within the limits.
 ///
 /// Lets a reader copy the head out of a large piece before it is parsed.
@@ -113,9 +137,11 @@ pub fn head_end(input: &[u8], limits: &HeadLimits) -> Option<usize> {
     }
 }
 
+/// Fields of a usual head, at most.
+pub(super) const USUAL: usize = 48;
+
 /// Room for the fields that httparse finds; that of a usual head is on the stack.
 pub(super) fn with_slots<'b, R>(lines: usize, parse: impl FnOnce(&mut [MaybeUninit<httparse::Header<'b>>]) -> R) -> R {
-    const USUAL: usize = 48;
     if lines <= USUAL {
         return parse(&mut [const { MaybeUninit::uninit() }; USUAL]);
     }
@@ -155,5 +181,31 @@ mod tests {
         assert_eq!(extent(b"G\r\na:\r\na:\r\na:\r\na:\r\n"), Extent::Broken(18, Break::Fields));
         assert_eq!(extent(b"G\r\na:3456\r\na:3456\r\na:3\r\n"), Extent::Open);
         assert_eq!(extent(b"G\r\na:3456\r\na:3456\r\na:345\r\n"), Extent::Broken(25, Break::Fields));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_short_look_agrees_with_the_long_one(
+            pieces in proptest::collection::vec(0usize..12, 0..24),
+            request_line_bytes in 10usize..40, field_bytes in 2usize..12, header_bytes in 4usize..60, header_count in 0usize..8,
+        ) {
+            const PIECES: [&str; 12] =
+                ["\r\n", "\r\n", "\r\n", "a:b", "abc: defg", "c:", "\n", "\r", " ", "x", "\r\n\r\n", "GET / HTTP/1.1\r\n"];
+            let text: String = std::iter::once("GET / HTTP/1.1\r\n")
+                .chain(pieces.into_iter().filter_map(|piece| PIECES.get(piece).copied()))
+                .collect();
+            let mut limits = HeadLimits::request();
+            limits.request_line_bytes = request_line_bytes;
+            limits.field_bytes = field_bytes;
+            (limits.header_bytes, limits.header_count) = (header_bytes, header_count);
+            let input = text.as_bytes();
+            with_slots(USUAL, |slots| {
+                let mut raw = httparse::Request::new(&mut []);
+                if let Ok(httparse::Status::Complete(used)) = raw.parse_with_uninit_headers(input, slots) {
+                    let complete = scan(input, &limits, true).extent == Extent::Complete(used);
+                    assert_eq!(is_within(input, used, raw.headers, &limits), complete, "{text:?}");
+                }
+            });
+        }
     }
 }

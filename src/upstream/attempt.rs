@@ -1,5 +1,7 @@
 //! What goes into an attempt at one endpoint, and what comes out.
 use std::net::SocketAddr;
+#[cfg(feature = "client")]
+use std::pin::Pin;
 
 use http::Response;
 use http::request::Parts;
@@ -13,7 +15,7 @@ use super::error::Error;
 use super::http2::Streamed;
 use super::payload::Payload;
 use super::retry::Delivery;
-use crate::{Body, UpgradedIo};
+use crate::{Body, Request, UpgradedIo};
 
 /// A request over its attempts.
 #[derive(Debug)]
@@ -22,12 +24,20 @@ pub(crate) struct Outgoing {
     pub(crate) payload: Payload,
 }
 
+impl Outgoing {
+    /// A request of which nothing was sent.
+    pub(crate) fn new(request: Request) -> Self {
+        let (parts, body) = request.into_parts();
+        Self { parts, payload: Payload::new(body) }
+    }
+}
+
 /// How one attempt is made.
 #[cfg(feature = "client")]
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) timeouts: Timeouts,
-    pub(crate) keepalive: Keepalive,
+pub(crate) struct Plan<'a> {
+    pub(crate) timeouts: &'a Timeouts,
+    pub(crate) keepalive: &'a Keepalive,
     /// The request may be delivered twice.
     pub(crate) repeatable: bool,
 }
@@ -48,10 +58,10 @@ pub(crate) enum Answer {
     Ready(Body),
     /// Still to be read from its connection.
     #[cfg(feature = "client")]
-    Stream(Incoming),
+    Stream(Pin<Box<Incoming>>),
     /// Still to be read from its stream.
     #[cfg(feature = "http2")]
-    Multiplexed(Streamed),
+    Multiplexed(Pin<Box<Streamed>>),
     /// Still to be read from elsewhere.
     Foreign(Body),
     /// None: the connection is a tunnel.

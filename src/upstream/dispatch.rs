@@ -20,7 +20,6 @@ use super::endpoint::Endpoint;
 use super::error::Error;
 use super::forward::{Attempt, ForwardContext};
 use super::held::Held;
-use super::payload::Payload;
 use super::retry::{Delivery, RetryPolicy};
 use super::service::ServiceEndpoint;
 use crate::{Body, Request, Response, UpgradeWish};
@@ -58,18 +57,33 @@ impl Upstream {
     /// # Errors
     /// [`Error`] when there is no response. Whatever an endpoint answers is a response.
     pub async fn send(&self, request: Request, mut forward: ForwardContext<'_>) -> Result<Response, Error> {
+        self.exchange(&mut Outgoing::new(request), &mut forward).await
+    }
+
+    /// As [`Upstream::send`], with what stays in its owner's future.
+    pub(crate) async fn exchange(
+        &self,
+        request: &mut Outgoing,
+        forward: &mut ForwardContext<'_>,
+    ) -> Result<Response, Error> {
         let permit = self.admission.enter().await.map_err(|refused| self.overloaded(refused))?;
         self.budget.request();
-        let (parts, body) = request.into_parts();
-        let mut request = Outgoing { parts, payload: Payload::new(body) };
         let mut attempts = Attempts::new(self);
         loop {
-            let Some(endpoint) = self.next(&mut attempts.walk, &request.parts, &forward) else {
+            let Some(endpoint) = self.next(&mut attempts.walk, &request.parts, forward) else {
                 return attempts.exhausted(permit);
             };
             self.set_host(endpoint, &mut request.parts);
             let began = forward.attempts.is_some().then(Instant::now);
-            let ended = self.attempt(endpoint, &mut request, &forward).await;
+            let ended = match endpoint {
+                #[cfg(feature = "client")]
+                Endpoint::Remote(remote) if self.retry.per_try().is_none() => {
+                    let plan = self.plan(forward, &request.parts.method);
+                    super::client::send(remote, request, forward, &plan).await
+                }
+                // What is less usual is boxed, so that it does not make every request's future larger.
+                _ => Box::pin(self.attempt(endpoint, request, forward)).await,
+            };
             if let (Some(list), Some(began)) = (&mut forward.attempts, began) {
                 list.push(describe(endpoint, &ended, began.elapsed()));
             }
@@ -77,7 +91,7 @@ impl Upstream {
                 Ok(reply) if !self.retry.is_failure(reply.head.status()) => return Ok(respond(reply, permit)),
                 ended => ended,
             };
-            match attempts.again(&ended, &request) {
+            match attempts.again(&ended, request) {
                 Again::After(pause) => {
                     attempts.last = Some(Box::new(ended.map_err(|failure| failure.error)));
                     tokio::time::sleep(pause).await;
@@ -120,39 +134,28 @@ impl Upstream {
         request: &mut Outgoing,
         forward: &ForwardContext<'_>,
     ) -> Result<Reply, Failure> {
-        match self.retry.per_try() {
-            None => self.attempt_at(endpoint, request, forward).await,
-            Some(limit) => {
-                let attempt = Box::pin(self.attempt_at(endpoint, request, forward));
-                tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
-                    let error = Error::ReadTimeout { endpoint: Arc::clone(endpoint.name()) };
-                    Err(Failure { error, delivery: Delivery::Possible, address: None })
-                })
+        let attempt = async {
+            match endpoint {
+                #[cfg(feature = "client")]
+                Endpoint::Remote(remote) => {
+                    let plan = self.plan(forward, &request.parts.method);
+                    super::client::send(remote, request, forward, &plan).await
+                }
+                Endpoint::Service(service) => self.call(service, request, forward).await,
             }
-        }
-    }
-
-    async fn attempt_at(
-        &self,
-        endpoint: &Endpoint,
-        request: &mut Outgoing,
-        forward: &ForwardContext<'_>,
-    ) -> Result<Reply, Failure> {
-        match endpoint {
-            #[cfg(feature = "client")]
-            Endpoint::Remote(remote) => {
-                let plan = self.plan(forward, &request.parts.method);
-                super::client::send(remote, request, forward, &plan).await
-            }
-            Endpoint::Service(service) => Box::pin(self.call(service, request, forward)).await,
-        }
+        };
+        let Some(limit) = self.retry.per_try() else { return attempt.await };
+        tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+            let error = Error::ReadTimeout { endpoint: Arc::clone(endpoint.name()) };
+            Err(Failure { error, delivery: Delivery::Possible, address: None })
+        })
     }
 
     #[cfg(feature = "client")]
-    fn plan(&self, forward: &ForwardContext<'_>, method: &http::Method) -> Plan {
+    fn plan<'a>(&'a self, forward: &'a ForwardContext<'_>, method: &http::Method) -> Plan<'a> {
         Plan {
-            timeouts: forward.timeouts.unwrap_or(self.config.timeouts),
-            keepalive: self.config.keepalive,
+            timeouts: forward.timeouts.as_ref().unwrap_or(&self.config.timeouts),
+            keepalive: &self.config.keepalive,
             repeatable: self.retry.is_repeatable(method),
         }
     }
@@ -267,12 +270,12 @@ fn respond(reply: Reply, permit: Permit<'_>) -> Response {
         #[cfg(feature = "client")]
         Answer::Stream(mut body) => {
             body.hold(permit.into_owned());
-            Body::stream(body)
+            Body::boxed(body)
         }
         #[cfg(feature = "http2")]
         Answer::Multiplexed(mut body) => {
             body.hold(permit.into_owned());
-            Body::stream(body)
+            Body::boxed(body)
         }
         Answer::Foreign(body) if body.as_bytes().is_some() => body,
         Answer::Foreign(body) => Body::stream(Held::new(body, permit.into_owned())),

@@ -35,6 +35,7 @@ mod service;
 mod status;
 mod tower;
 
+pub(crate) use attempt::Outgoing;
 #[cfg(feature = "client")]
 pub use client::{Resolve, Resolved, SystemResolver};
 pub use config::{

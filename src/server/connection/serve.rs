@@ -20,6 +20,7 @@ pub(super) type Takeover = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 pin_project_lite::pin_project! {
     /// One connection, served by `S`.
+    #[project = ServeProj]
     pub(in crate::server) struct Serve<S: Service<Request>> {
         service: Option<S>,
         #[pin]
@@ -57,30 +58,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut me = self.project();
-        let mut request = me.waiting.take().map(|waiting| *waiting);
+        if let Some(request) = me.waiting.take()
+            && !ready!(begin(&mut me, *request, cx))
+        {
+            return Poll::Ready(());
+        }
         loop {
             if let Some(takeover) = me.takeover {
                 return takeover.as_mut().poll(cx);
-            }
-            if let Some(next) = request.take() {
-                let Some(service) = me.service else { return Poll::Ready(()) };
-                match service.poll_ready(cx) {
-                    // A panic in the service is this request's alone (PAN-01).
-                    Poll::Ready(Ok(())) => match catch_unwind(AssertUnwindSafe(|| service.call(next))) {
-                        Ok(call) => me.call.set(Some(call)),
-                        Err(_) => me.wire.begin_panicked(cx),
-                    },
-                    Poll::Pending => {
-                        *me.waiting = Some(Box::new(next));
-                        match ready!(me.wire.poll_serving(cx)) {
-                            Seen::Gone => return Poll::Ready(()),
-                            Seen::Late => {
-                                *me.waiting = None;
-                                me.wire.refuse(request_too_long(), cx);
-                            }
-                        }
-                    }
-                }
             }
             if let Some(call) = me.call.as_mut().as_pin_mut() {
                 let polled = catch_unwind(AssertUnwindSafe(|| call.poll(cx)));
@@ -98,7 +83,11 @@ where
                 }
             }
             match ready!(me.wire.poll_next(cx)) {
-                Next::Request(next) => request = Some(next),
+                Next::Request(request) => {
+                    if !ready!(begin(&mut me, request, cx)) {
+                        return Poll::Ready(());
+                    }
+                }
                 Next::Http2(early) => match me.service.take() {
                     Some(service) => *me.takeover = Some(http2(me.entry, service, early)),
                     None => return Poll::Ready(()),
@@ -110,6 +99,32 @@ where
             }
         }
     }
+}
+
+/// Calls the service. Pending while it is not ready, and the request waits; false when the client went away meanwhile.
+fn begin<S>(me: &mut ServeProj<'_, S>, request: Request, cx: &mut Context<'_>) -> Poll<bool>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    let Some(service) = me.service else { return Poll::Ready(false) };
+    match service.poll_ready(cx) {
+        // A panic in the service is this request's alone (PAN-01).
+        Poll::Ready(Ok(())) => match catch_unwind(AssertUnwindSafe(|| service.call(request))) {
+            Ok(call) => me.call.set(Some(call)),
+            Err(_) => me.wire.begin_panicked(cx),
+        },
+        Poll::Pending => {
+            *me.waiting = Some(Box::new(request));
+            match ready!(me.wire.poll_serving(cx)) {
+                Seen::Gone => return Poll::Ready(false),
+                Seen::Late => {
+                    *me.waiting = None;
+                    me.wire.refuse(request_too_long(), cx);
+                }
+            }
+        }
+    }
+    Poll::Ready(true)
 }
 
 /// The connection as HTTP/2.

@@ -356,12 +356,12 @@ impl Wire {
     }
 
     /// Starts the answer; usually that is also its end.
-    pub(super) fn begin(&mut self, response: Response, cx: &mut Context<'_>) {
+    pub(super) fn begin(&mut self, mut response: Response, cx: &mut Context<'_>) {
         self.alarm = None;
-        let Some(mut response) = self.settle_body(response) else {
+        if self.slot.is_some() && !self.settle_body(&mut response) {
             self.then = Then::End;
             return;
-        };
+        }
         if self.client.is_draining() && self.then == Then::Stay {
             self.then = Then::Linger;
         }
@@ -369,34 +369,32 @@ impl Wire {
         if response.status().is_informational() {
             match (wish, response.extensions_mut().remove::<UpgradedIo>(), response.status()) {
                 (Some(wish), Some(upstream), StatusCode::SWITCHING_PROTOCOLS) => {
-                    return self.begin_tunnel(response, *wish, upstream, cx);
+                    return self.begin_tunnel(&mut response, *wish, upstream, cx);
                 }
                 // An interim response is no answer.
                 _ => response = self.own(Error::Internal("interim_response")),
             }
         }
-        self.write_answer(response, cx);
+        self.write_answer(&mut response, cx);
     }
 
-    /// Decides what becomes of the request's body, now that an answer is there. `None`: there is nobody to answer.
-    fn settle_body(&mut self, response: Response) -> Option<Response> {
-        let Some(slot) = self.slot.take() else { return Some(response) };
+    /// Decides what becomes of the request's body, now that an answer is there, which may change the answer. False: there
+    /// is nobody to answer.
+    fn settle_body(&mut self, response: &mut Response) -> bool {
+        let Some(slot) = self.slot.take() else { return true };
         let mut shared = slot.lock();
         let silenced = shared.silence();
         match shared.progress {
-            Progress::Complete => {
-                self.carry = std::mem::take(&mut shared.carry);
-                return Some(response);
-            }
+            Progress::Complete => self.carry = std::mem::take(&mut shared.carry),
             Progress::Failed(failure) => {
                 drop(shared);
                 self.then = Then::Linger;
-                return Some(self.own(match failure {
+                *response = self.own(match failure {
                     Failure::Malformed => Error::BadRequest("request body"),
                     Failure::Slow => Error::RequestTimeout,
                     Failure::Deadline => request_too_long(),
-                    Failure::Gone => return None,
-                }));
+                    Failure::Gone => return false,
+                });
             }
             Progress::Dropped => {
                 let mut carry = std::mem::take(&mut shared.carry);
@@ -407,7 +405,7 @@ impl Wire {
                     self.then = Then::Drain;
                     let none = Decoder::new(Framing::None, self.client.limits().body);
                     self.drain = Some(Box::new(std::mem::replace(&mut shared.decoder, none)));
-                    return Some(response);
+                    return true;
                 }
                 self.then = Then::Linger;
             }
@@ -418,10 +416,10 @@ impl Wire {
                 self.slot = Some(slot);
             }
         }
-        Some(response)
+        true
     }
 
-    fn begin_tunnel(&mut self, response: Response, wish: HeaderValue, upstream: UpgradedIo, cx: &mut Context<'_>) {
+    fn begin_tunnel(&mut self, response: &mut Response, wish: HeaderValue, upstream: UpgradedIo, cx: &mut Context<'_>) {
         let websocket = UpgradeWish(wish.clone()).is_websocket();
         let early = std::mem::take(&mut self.carry);
         self.upgraded = Some(Box::new(Upgraded { early, upstream, websocket }));
@@ -432,9 +430,9 @@ impl Wire {
     /// Answers in place of the service, and ends the connection.
     pub(super) fn refuse(&mut self, error: Error, cx: &mut Context<'_>) {
         self.alarm = None;
-        let response = self.own(error);
+        let mut response = self.own(error);
         self.then = Then::Linger;
-        self.write_answer(response, cx);
+        self.write_answer(&mut response, cx);
     }
 
     /// The same for a head that is faulty or never came to its end.
@@ -456,7 +454,7 @@ impl Wire {
         if self.client.options().problem_details { into_problem(response) } else { response }
     }
 
-    fn write_answer(&mut self, mut response: Response, cx: &mut Context<'_>) {
+    fn write_answer(&mut self, response: &mut Response, cx: &mut Context<'_>) {
         let bodyless = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let framing = match response.body().size_hint().exact() {
             _ if bodyless => Framing::None,
@@ -487,28 +485,26 @@ impl Wire {
     }
 
     /// Writes the head and what the body has ready with one call, and keeps the rest.
-    fn send(&mut self, response: Response, framing: Framing, connection: Connection, cx: &mut Context<'_>) {
-        let (head, body) = response.into_parts();
+    fn send(&mut self, response: &mut Response, framing: Framing, connection: Connection, cx: &mut Context<'_>) {
         let sent = if self.is_head { Framing::None } else { framing };
-        let mut body = Outgoing::new(body, sent, self.te_trailers);
-        let send_length = self.is_head || head.status == StatusCode::NOT_MODIFIED;
+        let mut body = Outgoing::new(std::mem::take(response.body_mut()), sent, self.te_trailers);
+        let send_length = self.is_head || response.status() == StatusCode::NOT_MODIFIED;
         let options = ResponseOptions { framing, send_length, connection };
         SCRATCH.with_borrow_mut(|out| {
             out.clear();
-            write_response(out, &head, &options);
-            drop(head);
+            write_response(out, response.status(), response.headers(), &options);
             let mut chunk = Bytes::new();
             if let Poll::Ready(Err(Cut)) = body.poll_fill(cx, out, &mut chunk) {
                 // Nothing is sent yet, so the client can be told (UP-03).
                 self.then = Then::Linger;
                 let error =
                     Error::Upstream { status: StatusCode::BAD_GATEWAY, reason: "body_failed", retry_after: None };
-                let (head, failed) = self.own(error).into_parts();
-                let failed = failed.into_bytes().unwrap_or_default();
+                *response = self.own(error);
+                let failed = std::mem::take(response.body_mut()).into_bytes().unwrap_or_default();
                 let framing = Framing::Length(failed.len() as u64);
                 out.clear();
                 let options = ResponseOptions { framing, send_length: false, connection: Connection::Close };
-                write_response(out, &head, &options);
+                write_response(out, response.status(), response.headers(), &options);
                 out.extend_from_slice(&failed);
                 body = Outgoing::new(Body::empty(), Framing::None, false);
             }

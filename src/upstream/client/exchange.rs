@@ -29,7 +29,7 @@ pub(super) struct Head<'a> {
 pub(super) struct Exchange<'a> {
     io: &'a Arc<Io>,
     head: Head<'a>,
-    timeouts: Timeouts,
+    timeouts: &'a Timeouts,
     pub(super) upload: Upload,
     begun: bool,
     /// The socket takes no more; an answer may wait nevertheless.
@@ -68,7 +68,7 @@ pub(super) enum Broken {
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(io: &'a Arc<Io>, head: Head<'a>, timeouts: Timeouts, upload: Upload) -> Self {
+    pub(super) fn new(io: &'a Arc<Io>, head: Head<'a>, timeouts: &'a Timeouts, upload: Upload) -> Self {
         Self {
             io,
             head,

@@ -24,69 +24,52 @@ pub(crate) async fn send(
     remote: &Arc<Remote>,
     request: &mut Outgoing,
     forward: &ForwardContext<'_>,
-    plan: &Plan,
+    plan: &Plan<'_>,
 ) -> Result<Reply, Failure> {
     // What is rare is boxed: it would make the future of every request larger by kilobytes.
     #[cfg(feature = "http2")]
     if let Some(streams) = remote.streams() {
         return Box::pin(super::super::http2::send(streams, remote, request, forward, plan)).await;
     }
-    let connect = || Box::pin(remote.connect(plan.timeouts.connect, plan.keepalive));
-    let mut lease = match remote.idle(plan.keepalive).await {
+    let connect = || Box::pin(remote.connect(plan.timeouts.connect, *plan.keepalive));
+    let mut lease = match remote.idle(*plan.keepalive).await {
         Some(lease) => lease,
         None => connect().await.map_err(Failure::before)?,
     };
     loop {
-        match attempt(lease, request, forward, plan).await {
-            Err(Attempted { failure, stale: true }) if is_safe(&failure, request, plan) => {
-                lease = connect().await.map_err(Failure::before)?;
-            }
-            ended => return ended.map_err(|attempted| attempted.failure),
+        let body = request.payload.take().unwrap_or_default();
+        let parts = &request.parts;
+        let target = forward.target.or_else(|| parts.uri.path_and_query().map(|target| target.as_str())).unwrap_or("/");
+        let upload = Upload::new(&parts.method, body);
+        let mut exchange = Exchange::new(&lease.io, Head { parts, target, forward }, plan.timeouts, upload);
+        let ended = poll_fn(|cx| exchange.poll(cx)).await;
+        let sent = exchange.is_sent();
+        let Exchange { upload, carry, .. } = exchange;
+        let broken = match ended {
+            Ok(response) => return Ok(reply(lease, response, carry, (!sent).then_some(upload), plan)),
+            Err(broken) => broken,
+        };
+        // A used connection that ended before it brought anything.
+        let stale = lease.is_reused() && matches!(broken, Broken::Closed { stale: true, .. });
+        let delivery = if upload.written() == 0 { Delivery::None } else { Delivery::Possible };
+        if let Some(body) = upload.into_untouched() {
+            request.payload.give_back(body);
         }
+        let failure = Failure { error: describe(broken, &lease.remote.name), delivery, address: lease.io.peer() };
+        if !stale || !is_safe(&failure, request, plan) {
+            return Err(failure);
+        }
+        lease = connect().await.map_err(Failure::before)?;
     }
 }
 
 /// Whether sending once more cannot do harm.
-fn is_safe(failure: &Failure, request: &Outgoing, plan: &Plan) -> bool {
+fn is_safe(failure: &Failure, request: &Outgoing, plan: &Plan<'_>) -> bool {
     request.payload.is_there() && (plan.repeatable || failure.delivery == Delivery::None)
 }
 
-struct Attempted {
-    failure: Failure,
-    /// A used connection ended before it brought anything.
-    stale: bool,
-}
-
-async fn attempt(
-    lease: Lease,
-    request: &mut Outgoing,
-    forward: &ForwardContext<'_>,
-    plan: &Plan,
-) -> Result<Reply, Attempted> {
-    let body = request.payload.take().unwrap_or_default();
-    let parts = &request.parts;
-    let target = forward.target.or_else(|| parts.uri.path_and_query().map(|target| target.as_str())).unwrap_or("/");
-    let upload = Upload::new(&parts.method, body);
-    let mut exchange = Exchange::new(&lease.io, Head { parts, target, forward }, plan.timeouts, upload);
-    let ended = poll_fn(|cx| exchange.poll(cx)).await;
-    let sent = exchange.is_sent();
-    let Exchange { upload, carry, .. } = exchange;
-    match ended {
-        Ok(response) => Ok(reply(lease, response, carry, (!sent).then_some(upload), plan)),
-        Err(broken) => {
-            let stale = lease.is_reused() && matches!(broken, Broken::Closed { stale: true, .. });
-            let delivery = if upload.written() == 0 { Delivery::None } else { Delivery::Possible };
-            if let Some(body) = upload.into_untouched() {
-                request.payload.give_back(body);
-            }
-            let failure = Failure { error: describe(broken, &lease.remote.name), delivery, address: lease.io.peer() };
-            Err(Attempted { failure, stale })
-        }
-    }
-}
-
 /// `upload` is there when the endpoint answered before it had all of the request.
-fn reply(lease: Lease, response: ParsedResponse, mut carry: Bytes, upload: Option<Upload>, plan: &Plan) -> Reply {
+fn reply(lease: Lease, response: ParsedResponse, mut carry: Bytes, upload: Option<Upload>, plan: &Plan<'_>) -> Reply {
     let ParsedResponse { head, framing, keep_alive, .. } = response;
     let address = lease.io.peer();
     if head.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -112,7 +95,7 @@ fn reply(lease: Lease, response: ParsedResponse, mut carry: Bytes, upload: Optio
         }
         _ => {
             let decoder = Decoder::new(framing, DecoderLimits::response());
-            Answer::Stream(Incoming::new(lease, decoder, carry, upload, keep, plan.timeouts.read))
+            Answer::Stream(Box::pin(Incoming::new(lease, decoder, carry, upload, keep, plan.timeouts.read)))
         }
     };
     Reply { head, body, address }

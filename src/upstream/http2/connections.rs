@@ -85,7 +85,7 @@ impl Connections {
     }
 
     /// A stream, on a new connection if those there are full.
-    pub(super) async fn stream(&self, remote: &Remote, plan: &Plan) -> Result<Stream, Error> {
+    pub(super) async fn stream(&self, remote: &Remote, plan: &Plan<'_>) -> Result<Stream, Error> {
         if let Some(stream) = self.free(plan, MAX_STREAMS) {
             return Ok(stream);
         }
@@ -106,7 +106,7 @@ impl Connections {
     }
 
     /// A stream on the first connection with room; with `limit` out of reach, on the one with the fewest.
-    fn free(&self, plan: &Plan, limit: usize) -> Option<Stream> {
+    fn free(&self, plan: &Plan<'_>, limit: usize) -> Option<Stream> {
         let mut list = self.list();
         list.retain(|connection| connection.is_open() && connection.served.load(Relaxed) < plan.keepalive.requests);
         let free = if limit == usize::MAX {
@@ -153,7 +153,7 @@ impl Connection {
 
 /// Opens a connection and waits until the peer has said how many streams it takes: from then on it is known to speak
 /// HTTP/2.
-async fn open(remote: &Remote, plan: &Plan) -> Result<Connection, Error> {
+async fn open(remote: &Remote, plan: &Plan<'_>) -> Result<Connection, Error> {
     let limit = plan.timeouts.connect;
     let io = remote.open(limit).await?;
     let ready = async {

@@ -29,7 +29,7 @@ pub(crate) async fn send(
     remote: &Remote,
     request: &mut Outgoing,
     forward: &ForwardContext<'_>,
-    plan: &Plan,
+    plan: &Plan<'_>,
 ) -> Result<Reply, Failure> {
     let stream = connections.stream(remote, plan).await.map_err(Failure::before)?;
     let endpoint = || Arc::clone(&remote.name);
@@ -118,12 +118,12 @@ fn accept(response: Response<Incoming>) -> Result<(Response<()>, Body), &'static
     Ok((Response::from_parts(parts, ()), body.into()))
 }
 
-fn reply(head: Response<()>, body: Body, stream: Stream, plan: &Plan) -> Reply {
+fn reply(head: Response<()>, body: Body, stream: Stream, plan: &Plan<'_>) -> Reply {
     let address = stream.address();
     let body = if body.is_empty() {
         Answer::Ready(body)
     } else {
-        Answer::Multiplexed(Streamed::new(body, stream, plan.timeouts.read))
+        Answer::Multiplexed(Box::pin(Streamed::new(body, stream, plan.timeouts.read)))
     };
     Reply { head, body, address }
 }

@@ -1,0 +1,177 @@
+//! From a request to its route: the request is judged and made canonical, the router is asked, and what comes next is
+//! what the request goes through.
+use std::sync::Arc;
+
+use http::Version;
+use http::header::HOST;
+
+use super::arrival::{Arrival, arrive};
+use super::body_guard::{Foreign, guard};
+use super::facts::{Facts, RouteMatch, SharedFacts};
+use super::forward::{end, unrouted, unrouted_end};
+use super::handle::Inner;
+use super::judge::{adopt_authority, judge_foreign, refuse_methods};
+use super::live::Live;
+use super::rewrite::Given;
+use super::route::Route;
+use super::service::Origin;
+use super::settings::Rules;
+use super::target::Target;
+use super::vars::RequestVars;
+use crate::error::{Error, Request};
+use crate::model::EncodedSlash;
+use crate::router::{self, Explanation, HostName, NoMatch, PathOptions, Query, Router};
+use crate::{BodyError, ConnectInfo, Exchange, Next};
+
+/// How often a request may pass the same gateway (security.md HOP-10).
+const MOST_PASSES: u32 = 5;
+
+/// Where a request goes.
+pub(super) enum Found {
+    /// No layer stands before the upstream.
+    Direct(Arc<Route>, Arrival),
+    /// Through layers.
+    Chain(Next),
+}
+
+/// What was found out before the router was asked.
+struct Prepared {
+    arrival: Arrival,
+    target: Target,
+}
+
+impl Inner {
+    /// Everything before the chain. What layers and services of this process are told of the request is put into its
+    /// extensions.
+    pub(super) fn find_route(
+        &self,
+        live: &Live,
+        request: &mut Request,
+        info: Option<ConnectInfo>,
+        origin: Origin,
+    ) -> Result<Found, Error> {
+        let rules = &*live.rules;
+        let (found, Prepared { arrival, target }) = self.with_query(live, request, info, origin, |router, query| {
+            router.find(query).map(|matched| {
+                let route = Arc::clone(matched.value);
+                let described = route.describes.then(|| RouteMatch {
+                    route: Arc::clone(&route.id),
+                    pattern: Arc::clone(matched.pattern),
+                    params: matched.params.to_owned(),
+                });
+                (route, described)
+            })
+        })?;
+        let judge_slash = |of_route: Option<EncodedSlash>| match of_route.unwrap_or(rules.encoded_slash) {
+            EncodedSlash::Reject if target.has_encoded_slash => Err(Error::BadRequest("encoded_slash")),
+            EncodedSlash::Reject => Ok(router::EncodedSlash::Reject),
+            EncodedSlash::Keep => Ok(router::EncodedSlash::Keep),
+        };
+        let (route, matched) = match found {
+            Ok(found) => found,
+            Err(no_match) => {
+                judge_slash(None)?;
+                let error = match no_match {
+                    NoMatch::MethodNotAllowed { allow } => Error::MethodNotAllowed { allow },
+                    _ => Error::NoRoute,
+                };
+                let Some(chain) = live.unrouted.wired(unrouted_end) else { return Err(error) };
+                guard_body(request, rules, origin)?;
+                unrouted(request, error);
+                let facts = Facts::new(info, arrival, target, None, None);
+                request.extensions_mut().insert(SharedFacts(Arc::new(facts)));
+                return Ok(Found::Chain(chain.clone()));
+            }
+        };
+        let encoded_slash = judge_slash(route.encoded_slash)?;
+        guard_body(request, rules, origin)?;
+        if let Some(exchange) = request.extensions().get::<Exchange>() {
+            exchange.set_route(Arc::clone(&route.id));
+        }
+        if let Some(matched) = &matched {
+            request.extensions_mut().insert(matched.clone());
+        }
+        let Some(chain) = route.chain.wired(|| end(&route.forward, &self.via)).cloned() else {
+            return Ok(Found::Direct(route, arrival));
+        };
+        let mut facts = Facts::new(info, arrival, target, Some(route), matched);
+        let options = PathOptions { encoded_slash, ..rules.path };
+        facts.given = Some(Given { target: request.uri().path_and_query().cloned(), options });
+        request.extensions_mut().insert(SharedFacts(Arc::new(facts)));
+        Ok(Found::Chain(chain))
+    }
+
+    /// Judges a request, makes it canonical and asks the router.
+    fn with_query<R>(
+        &self,
+        live: &Live,
+        request: &mut Request,
+        info: Option<ConnectInfo>,
+        origin: Origin,
+        ask: impl FnOnce(&Router<Arc<Route>>, &Query<'_>) -> R,
+    ) -> Result<(R, Prepared), Error> {
+        let rules = &*live.rules;
+        refuse_methods(request.method())?;
+        if origin == Origin::Host {
+            judge_foreign(request)?;
+        }
+        let arrival =
+            arrive(request.headers_mut(), info.map(|info| info.ip()), &rules.trusted_proxies, &self.via_token);
+        if arrival.passes >= MOST_PASSES {
+            return Err(Error::LoopDetected);
+        }
+        adopt_authority(request)?;
+        let target = Target::of(request, rules)?;
+        let path = target.path.as_deref().unwrap_or(request.uri().path().as_bytes());
+        let host = match request.headers().get(HOST) {
+            None => None,
+            Some(host) => {
+                let host = host.to_str().map_err(|_| Error::BadRequest("host"))?;
+                Some(HostName::parse(host).map_err(|_| Error::BadRequest("host"))?)
+            }
+        };
+        let vars = RequestVars {
+            method: request.method(),
+            path,
+            uri: request.uri(),
+            raw_target: target.raw.as_ref().unwrap_or(request.uri()),
+            headers: request.headers(),
+            version: request.version(),
+            connection: info.as_ref(),
+            client: arrival.client,
+            original: arrival.original.as_deref(),
+            route: None,
+            matched: None,
+            custom: &self.custom_vars,
+        };
+        let query = Query {
+            method: request.method(),
+            host: host.as_ref(),
+            path: target.matched.as_deref().unwrap_or(path),
+            client: arrival.client,
+            vars: &vars,
+        };
+        let answer = ask(&live.router, &query);
+        Ok((answer, Prepared { arrival, target }))
+    }
+
+    /// The routing decision in words: the same steps as for a request.
+    pub(super) fn explain_route(&self, request: &mut Request, info: Option<ConnectInfo>) -> Result<Explanation, Error> {
+        let live = self.live.load_full();
+        self.with_query(&live, request, info, Origin::Codec, |router, query| router.explain(query)).map(|found| found.0)
+    }
+}
+
+fn guard_body(request: &mut Request, rules: &Rules, origin: Origin) -> Result<(), Error> {
+    if request.body().is_empty() {
+        return Ok(());
+    }
+    let foreign = (origin == Origin::Host)
+        .then(|| Foreign { idle: rules.body_timeout, trailers: request.version() >= Version::HTTP_2 });
+    let body = std::mem::take(request.body_mut());
+    *request.body_mut() = guard(body, rules.body_bytes, foreign).map_err(|error| match error {
+        BodyError::TooLarge { .. } => Error::BodyTooLarge,
+        _ => Error::BadRequest("body"),
+    })?;
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! The end of every chain: the upstream, or the answer when there is no route.
+use std::sync::Arc;
+
+use http::header::{HOST, HeaderValue, TE};
+
+use super::answer::ready;
+use super::arrival::Arrival;
+use super::facts::SharedFacts;
+use super::route::{Forward, Route};
+use super::websocket::judge_handshake;
+use crate::error::{Error, IntoResponse, Request, Response};
+use crate::upstream::{Attempt, ForwardContext, Forwarded, Outgoing};
+use crate::{ConnectInfo, Exchange, Next, UpgradeWish};
+
+/// The answer to a request that no layer stands before.
+pub(super) fn direct(
+    route: Arc<Route>,
+    request: Request,
+    connection: Option<ConnectInfo>,
+    arrival: Arrival,
+    via: Arc<str>,
+) -> impl Future<Output = Response> + Send {
+    let mut request = Outgoing::new(request);
+    // What the future owns is only lent further on: each move of a request would make it larger by another one.
+    async move { forward(&route.forward, &mut request, connection.as_ref(), &arrival, &via).await }
+}
+
+/// The end of a route's chain.
+pub(super) fn end(target: &Arc<Forward>, via: &Arc<str>) -> Next {
+    let (target, via) = (Arc::clone(target), Arc::clone(via));
+    Next::from_call(move |mut request: Request| {
+        let (target, via) = (Arc::clone(&target), Arc::clone(&via));
+        let Some(SharedFacts(facts)) = request.extensions().get().cloned() else {
+            return ready(Error::Internal("facts_missing").into_response());
+        };
+        if let Some(given) = &facts.given
+            && let Err(error) = given.settle(&mut request)
+        {
+            return ready(error.into_response());
+        }
+        let mut request = Outgoing::new(request);
+        Box::pin(async move { forward(&target, &mut request, facts.connection.as_ref(), &facts.arrival, &via).await })
+    })
+}
+
+/// Request extension: why no route was found, for the end of the global rules' chain.
+#[derive(Clone)]
+struct Unrouted(Error);
+
+/// Leaves word of why no route was found.
+pub(super) fn unrouted(request: &mut Request, error: Error) {
+    request.extensions_mut().insert(Unrouted(error));
+}
+
+/// The end of the chain of requests without a route.
+pub(super) fn unrouted_end() -> Next {
+    Next::from_fn(|mut request| {
+        let error = request.extensions_mut().remove::<Unrouted>().map_or(Error::NoRoute, |unrouted| unrouted.0);
+        std::future::ready(error.into_response())
+    })
+}
+
+/// Sends a request to its upstream; a failure becomes an answer here and nowhere else.
+async fn forward(
+    target: &Forward,
+    request: &mut Outgoing,
+    connection: Option<&ConnectInfo>,
+    arrival: &Arrival,
+    via: &str,
+) -> Response {
+    let upstream = match &target.target {
+        Ok(upstream) => upstream,
+        Err(error) => return error.clone().into_response(),
+    };
+    // Other protocols are not passed on: the request goes on as plain HTTP (security.md UPG-01).
+    let wish = request.parts.extensions.remove::<UpgradeWish>();
+    let wish = wish.filter(|wish| target.websocket && wish.is_websocket());
+    if wish.is_some()
+        && let Err(error) = judge_handshake(&request.parts.method, &request.parts.headers)
+    {
+        return error.into_response();
+    }
+    let trailers = request.parts.headers.remove(TE).is_some();
+    let host = request.parts.headers.get(HOST).cloned();
+    let reported = arrival.reported.as_deref();
+    let port = connection.and_then(|connection| connection.local).map(|local| Digits::of(local.port()));
+    let forwarded = connection.map(|connection| {
+        let proto: &[u8] = if connection.tls { b"https" } else { b"http" };
+        Forwarded {
+            client: arrival.client.unwrap_or_else(|| connection.ip()),
+            peer: connection.ip(),
+            prior: reported.and_then(|reported| reported.forwarded_for.as_ref()),
+            proto: reported.and_then(|reported| reported.proto.as_ref()).map_or(proto, HeaderValue::as_bytes),
+            host: reported
+                .and_then(|reported| reported.host.as_ref())
+                .or(host.as_ref())
+                .map_or(&[], HeaderValue::as_bytes),
+            port: reported
+                .and_then(|reported| reported.port.as_ref())
+                .map_or_else(|| port.as_ref().map(Digits::as_bytes).unwrap_or_default(), HeaderValue::as_bytes),
+        }
+    });
+    // Attempts are written down only for a layer that asked.
+    let exchange = request.parts.extensions.get::<Exchange>().cloned();
+    let mut attempts = exchange.as_ref().map(|_| Vec::new());
+    let mut context = ForwardContext {
+        client: arrival.client,
+        forwarded,
+        via: Some(via),
+        upgrade: wish.as_ref().map(|wish| &wish.0),
+        trailers,
+        timeouts: target.timeouts,
+        attempts: attempts.as_mut(),
+        ..ForwardContext::default()
+    };
+    let answer = upstream.exchange(request, &mut context).await;
+    if let (Some(exchange), Some(attempts)) = (exchange, attempts) {
+        exchange.set_upstream(addresses(&attempts));
+    }
+    match answer {
+        Ok(response) => response,
+        Err(error) => {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(
+                upstream = upstream.config().key.as_str(),
+                reason = error.reason(),
+                error = &error as &dyn std::error::Error,
+                "upstream failed"
+            );
+            Error::from(error).into_response()
+        }
+    }
+}
+
+/// The endpoints that were tried, as [`Exchange::upstream`] has them.
+fn addresses(attempts: &[Attempt]) -> String {
+    let address = |attempt: &Attempt| match attempt.address {
+        Some(address) => address.to_string(),
+        None => attempt.endpoint.to_string(),
+    };
+    attempts.iter().map(address).collect::<Vec<_>>().join(", ")
+}
+
+/// A port in decimal, without an allocation.
+struct Digits([u8; 5], usize);
+
+impl Digits {
+    fn of(port: u16) -> Self {
+        let mut digits = [0; 5];
+        let mut rest = port;
+        let mut from = digits.len();
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+            from -= 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        Self(digits, from)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.0.get(self.1..).unwrap_or_default()
+    }
+}
