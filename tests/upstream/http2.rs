@@ -219,6 +219,38 @@ async fn after_a_goaway_a_new_connection_is_opened() {
     }
 }
 
+/// One frame (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+#[tokio::test]
+async fn sec_ret_02_a_connection_that_goes_away_as_it_is_used_again_is_invisible() {
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    let origin = Origin::start(|mut conn| async move {
+        // Answers its first stream, and takes leave when the second one comes.
+        conn.take(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()).await.unwrap();
+        conn.send(frame(SETTINGS, 0, 0, &[])).await;
+        while let Some(head) = conn.take(9).await {
+            conn.take(usize::from(head[1]) << 8 | usize::from(head[2])).await.unwrap();
+            match (head[3], head[8]) {
+                (HEADERS, 1) => conn.send(frame(HEADERS, 0x5, 1, &[0x88])).await,
+                (HEADERS, _) => return conn.send(frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])).await,
+                (SETTINGS, _) if head[4] == 0 => conn.send(frame(SETTINGS, 1, 0, &[])).await,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    let client = grpc(origin.address);
+    for round in 1..=5 {
+        let response = client.send(request("POST", "/", "small")).await.unwrap();
+        assert_eq!((response.status().as_u16(), origin.connections()), (200, round));
+    }
+}
+
 #[tokio::test]
 async fn sec_up_03_a_body_that_is_reset_is_cut() {
     let origin = frames(|_, mut connection| async move {

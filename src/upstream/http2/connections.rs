@@ -2,7 +2,7 @@
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ struct Connection {
     served: AtomicU32,
     /// Tick at which the last stream ended.
     quiet_since: AtomicU32,
+    /// It takes no more streams, though it is not closed yet.
+    over: AtomicBool,
     /// Ticks it may be without a stream.
     idle: u32,
     address: Option<SocketAddr>,
@@ -60,22 +62,35 @@ impl Drop for Connection {
 
 /// The right to one stream; the connection lives as long as its last one.
 #[derive(Debug)]
-pub(super) struct Stream(Arc<Connection>);
+pub(super) struct Stream {
+    connection: Arc<Connection>,
+    /// The connection had carried another before.
+    reused: bool,
+}
 
 impl Stream {
     pub(super) fn sender(&self) -> SendRequest<Body> {
-        self.0.sender.clone()
+        self.connection.sender.clone()
+    }
+
+    pub(super) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Nobody gets another stream on this connection.
+    pub(super) fn give_up_connection(&self) {
+        self.connection.over.store(true, Relaxed);
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.0.address
+        self.connection.address
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.0.quiet_since.store(self.0.clock.ticks(), Relaxed);
-        self.0.streams.fetch_sub(1, Relaxed);
+        self.connection.quiet_since.store(self.connection.clock.ticks(), Relaxed);
+        self.connection.streams.fetch_sub(1, Relaxed);
     }
 }
 
@@ -141,13 +156,13 @@ impl Connections {
 
 impl Connection {
     fn is_open(&self) -> bool {
-        !self.sender.is_closed()
+        !self.sender.is_closed() && !self.over.load(Relaxed)
     }
 
     fn take(self: &Arc<Self>) -> Stream {
         self.streams.fetch_add(1, Relaxed);
-        self.served.fetch_add(1, Relaxed);
-        Stream(Arc::clone(self))
+        let reused = self.served.fetch_add(1, Relaxed) > 0;
+        Stream { connection: Arc::clone(self), reused }
     }
 }
 
@@ -177,6 +192,7 @@ async fn open(remote: &Remote, plan: &Plan<'_>) -> Result<Connection, Error> {
             streams: AtomicUsize::new(0),
             served: AtomicU32::new(0),
             quiet_since: AtomicU32::new(io.clock().ticks()),
+            over: AtomicBool::new(false),
             idle: u32::try_from(plan.keepalive.idle_timeout.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX),
             address: Io::peer(&io),
             tasks,

@@ -24,6 +24,9 @@ use crate::{Body, Request};
 const MAX_FIELDS: usize = 200;
 
 /// Sends `request` on a stream to `remote`. Upgrades do not exist in HTTP/2: a wish for one is not passed on.
+///
+/// A connection that was used before and goes away without looking at the request is replaced, once, without counting
+/// as an attempt (RET-02).
 pub(crate) async fn send(
     connections: &Connections,
     remote: &Remote,
@@ -31,9 +34,33 @@ pub(crate) async fn send(
     forward: &ForwardContext<'_>,
     plan: &Plan<'_>,
 ) -> Result<Reply, Failure> {
-    let stream = connections.stream(remote, plan).await.map_err(Failure::before)?;
+    let mut replaced = false;
+    loop {
+        let stream = connections.stream(remote, plan).await.map_err(Failure::before)?;
+        let may_replace = !replaced && stream.is_reused();
+        match attempt(stream, remote, request, forward, plan).await {
+            Err(Attempted { stale: true, .. }) if may_replace && request.payload.is_there() => replaced = true,
+            ended => return ended.map_err(|attempted| attempted.failure),
+        }
+    }
+}
+
+struct Attempted {
+    failure: Failure,
+    /// The connection is over, and the request was not looked at.
+    stale: bool,
+}
+
+async fn attempt(
+    stream: Stream,
+    remote: &Remote,
+    request: &mut Outgoing,
+    forward: &ForwardContext<'_>,
+    plan: &Plan,
+) -> Result<Reply, Attempted> {
     let endpoint = || Arc::clone(&remote.name);
-    let failed = |error, delivery| Failure { error, delivery, address: stream.address() };
+    let address = stream.address();
+    let failed = |error, delivery| Attempted { failure: Failure { error, delivery, address }, stale: false };
     let Some(mut message) = message(request, remote, forward) else {
         let reason = "the target is no path";
         return Err(failed(Error::Http2 { endpoint: endpoint(), source: reason.into() }, Delivery::None));
@@ -51,12 +78,17 @@ pub(crate) async fn send(
         },
         Some(Err(mut error)) => {
             let unsent = error.take_message();
-            let unseen = unsent.is_some() || was_refused(error.error());
+            let refusal = if unsent.is_some() { Some(Refusal::Connection) } else { refusal(error.error()) };
             if let Some(unsent) = unsent {
                 request.payload.give_back(unsent.into_body());
             }
-            let delivery = if unseen { Delivery::None } else { Delivery::Possible };
-            Err(failed(Error::Http2 { endpoint: endpoint(), source: error.into_error().into() }, delivery))
+            let stale = refusal == Some(Refusal::Connection);
+            if stale {
+                stream.give_up_connection();
+            }
+            let delivery = if refusal.is_some() { Delivery::None } else { Delivery::Possible };
+            let error = Error::Http2 { endpoint: endpoint(), source: error.into_error().into() };
+            Err(Attempted { stale, ..failed(error, delivery) })
         }
     }
 }
@@ -128,15 +160,28 @@ fn reply(head: Response<()>, body: Body, stream: Stream, plan: &Plan<'_>) -> Rep
     Reply { head, body, address }
 }
 
-/// Whether the endpoint said that it did not look at the request (RFC 9113 §8.7; security.md RET-01).
-fn was_refused(error: &hyper::Error) -> bool {
+/// Who did not look at a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// The endpoint refused the stream.
+    Stream,
+    /// The connection is over, or ends before this stream.
+    Connection,
+}
+
+/// How the endpoint said that it did not look at the request, if it did (RFC 9113 §8.7; security.md RET-01).
+fn refusal(error: &hyper::Error) -> Option<Refusal> {
     let mut source = error.source();
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
             let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-            return error.is_remote() && (refused || error.is_go_away());
+            return match error.is_remote() {
+                true if refused => Some(Refusal::Stream),
+                true if error.is_go_away() => Some(Refusal::Connection),
+                _ => None,
+            };
         }
         source = error.source();
     }
-    false
+    None
 }
