@@ -56,7 +56,7 @@ async fn attempt(
     remote: &Remote,
     request: &mut Outgoing,
     forward: &ForwardContext<'_>,
-    plan: &Plan,
+    plan: &Plan<'_>,
 ) -> Result<Reply, Attempted> {
     let endpoint = || Arc::clone(&remote.name);
     let address = stream.address();
