@@ -28,7 +28,7 @@ impl Environment {
         while let Some((before, reference, after)) = next_reference(rest) {
             used = true;
             let (name, default) = match reference.split_once(":=") {
-                Some((name, default)) => (name.trim(), Some(default.trim_end())),
+                Some((name, default)) => (name.trim(), Some(default.trim())),
                 None => (reference.trim(), None),
             };
             expanded.push_str(before);
@@ -135,6 +135,7 @@ mod tests {
             ("${{NONE:=127.0.0.1:1}}", Some("127.0.0.1:1")),
             ("${{ NONE := }}", Some("")),
             ("${{ NONE :=x }}", Some("x")),
+            ("${{NONE := x y }}", Some("x y")),
             ("${{HOST", None),
         ] {
             assert_eq!(environment().expand(text), Ok(expected.map(str::to_owned)), "{text}");

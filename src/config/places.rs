@@ -1,11 +1,8 @@
 //! Lines for findings that come after the document was read: from the gateway, which knows plugins and patterns.
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::document::Source;
-use crate::model::{Finding, Id, Places, id_of};
+use crate::model::{Finding, Places, by_id};
 
 /// Keeps the text of `source` for when it is asked where something stands.
 pub(super) fn places(source: Source) -> Places {
@@ -22,16 +19,4 @@ fn locate(source: &Source, findings: &mut [Finding]) {
         let found = finding.id.as_ref().and_then(|id| index.get(&(finding.kind.root_key(), id.clone())).copied());
         finding.line = tree.line_of(finding, found.or(finding.index));
     }
-}
-
-/// Under which key and id each item stands.
-fn by_id(document: &Value) -> HashMap<(&str, Id), usize> {
-    let mut index = HashMap::new();
-    for (key, list) in document.as_object().into_iter().flatten() {
-        for (place, item) in list.as_array().into_iter().flatten().enumerate() {
-            // Of two items with one id the first is used.
-            index.entry((key.as_str(), id_of(&["id", "username"], item, place))).or_insert(place);
-        }
-    }
-    index
 }

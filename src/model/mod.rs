@@ -47,8 +47,7 @@ pub use places::Places;
 pub use plugin::{EnabledPlugin, GlobalRuleSpec, PluginConfigSpec, PluginMap, PluginMetadataSpec};
 pub use proto::ProtoSpec;
 #[cfg(feature = "config-file")]
-#[cfg(feature = "config-file")]
-pub(crate) use read::id_of;
+pub(crate) use read::by_id;
 pub use read::{Read, ReadOptions, read};
 pub use route::RouteSpec;
 pub use scalar::{Host, IpOrCidr, Labels, Method, NotAnAddress, Seconds, Sensitive, Status};

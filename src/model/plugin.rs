@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::check::Described;
@@ -10,9 +10,10 @@ use super::check::shape::{CREATED, DESC, Dict, Either, Field, LABELS, NAME, Shap
 use super::check::walk::Walk;
 use super::{Id, Kind, Labels, Resource};
 
-/// Plugin name → its configuration, an object that the plugin itself judges; `_meta` in it is the gateway's
+/// Plugin name → its configuration, an object that the plugin itself judges (nothing, as behind `key-auth:` in YAML, is
+/// an empty one); `_meta` in it is the gateway's
 /// (model.md §7.4). In order of name. `Debug` shows the names only, as configurations hold credentials.
-#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct PluginMap(BTreeMap<String, Map<String, Value>>);
@@ -53,6 +54,13 @@ impl PluginMap {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl<'de> Deserialize<'de> for PluginMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let plugins = BTreeMap::<String, Option<Map<String, Value>>>::deserialize(deserializer)?;
+        Ok(Self(plugins.into_iter().map(|(name, config)| (name, config.unwrap_or_default())).collect()))
     }
 }
 
@@ -175,6 +183,8 @@ const META: Struct = Struct::new(&[
 
 fn judge_plugin<'v>(config: &'v Value, walk: &mut Walk<'_, 'v>) {
     match config {
+        // `key-auth:` and nothing behind it: what the reference's YAML reader makes an empty table of.
+        Value::Null => {}
         Value::Object(config) => {
             if let Some(meta) = config.get("_meta") {
                 walk.under("_meta", |walk| walk.value(meta, &Shape::Struct(&META)));

@@ -1,5 +1,5 @@
 //! [`read`]: a declarative document becomes a [`Snapshot`].
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -111,7 +111,7 @@ pub fn read(document: &Value, options: &ReadOptions) -> Read {
         settings: Arc::new(settings),
         ..Snapshot::default()
     };
-    reader.finish(snapshot)
+    reader.finish(snapshot, document)
 }
 
 struct Reader {
@@ -239,12 +239,31 @@ impl Reader {
         self.rejected.push(Rejected { kind, id, index, match_part, findings });
     }
 
-    fn finish(mut self, mut snapshot: Snapshot) -> Read {
+    fn finish(mut self, mut snapshot: Snapshot, document: &Value) -> Read {
+        let before = self.findings.len();
         self.global_plugins(&mut snapshot);
         self.findings.extend(dangling(&snapshot));
+        self.place(before, document);
         snapshot.rejected = self.rejected;
         snapshot.warnings = self.findings.iter().filter(|finding| !finding.is_error()).cloned().collect();
         Read { snapshot, findings: self.findings }
+    }
+
+    /// Gives the findings from `before` on their places in the document: the snapshot lacks what was rejected.
+    fn place(&mut self, before: usize, document: &Value) {
+        let fresh = self.findings.get_mut(before..).unwrap_or_default();
+        if fresh.is_empty() {
+            return;
+        }
+        let places = by_id(document);
+        let rejected = self.rejected.iter_mut().filter(|item| item.index.is_none()).flat_map(|item| &mut item.findings);
+        for finding in fresh.iter_mut().chain(rejected) {
+            let id = finding.id.clone().unwrap_or_default();
+            finding.index = places.get(&(finding.kind.root_key(), id)).copied();
+        }
+        for item in self.rejected.iter_mut().filter(|item| item.index.is_none()) {
+            item.index = item.findings.first().and_then(|finding| finding.index);
+        }
     }
 
     /// A plugin may stand in one global rule: the later one, by id, is rejected.
@@ -264,13 +283,25 @@ impl Reader {
 }
 
 /// What an item is called: `id`, else `username`, else `arr_` and its 1-based place.
-pub(crate) fn id_of(named_by: &[&str], value: &Value, index: usize) -> Id {
+fn id_of(named_by: &[&str], value: &Value, index: usize) -> Id {
     let named = |field: &str| match value.get(field)? {
         Value::String(text) if !text.is_empty() => Some(Id::from(text.as_str())),
         Value::Number(number) => number.as_u64().map(Id::from),
         _ => None,
     };
     named_by.iter().copied().find_map(named).unwrap_or_else(|| Id::from(format!("arr_{}", index + 1)))
+}
+
+/// Under which root key and id each item of a document stands, with its place. Of two with one id the first, which is
+/// the one that is used.
+pub(crate) fn by_id(document: &Value) -> HashMap<(&str, Id), usize> {
+    let mut places = HashMap::new();
+    for (key, list) in document.as_object().into_iter().flatten() {
+        for (place, item) in list.as_array().into_iter().flatten().enumerate() {
+            places.entry((key.as_str(), id_of(&["id", "username"], item, place))).or_insert(place);
+        }
+    }
+    places
 }
 
 /// Which requests a broken route is for. `None` if paths, hosts or methods cannot be read, or it is not in use.
