@@ -75,6 +75,7 @@ mod error;
 mod exchange;
 mod hop;
 mod host;
+mod interim;
 mod service;
 mod upgrade;
 

@@ -10,7 +10,7 @@ use super::route::{Forward, Route};
 use super::websocket::judge_handshake;
 use crate::error::{Error, IntoResponse, Request, Response};
 use crate::upstream::{Attempt, ForwardContext, Forwarded, Outgoing};
-use crate::{ConnectInfo, Exchange, Next, UpgradeWish};
+use crate::{ConnectInfo, Exchange, Next, UpgradeWish, interim};
 
 /// The answer to a request that no layer stands before.
 pub(super) fn direct(
@@ -111,6 +111,7 @@ async fn forward(
         trailers,
         timeouts: target.timeouts,
         attempts: attempts.as_mut(),
+        interim: Some(&interim::offer),
         ..ForwardContext::default()
     };
     let answer = upstream.exchange(request, &mut context).await;

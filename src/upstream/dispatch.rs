@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{HOST, HeaderMap};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, StatusCode, Uri, Version};
 use tokio::time::Instant;
 
 use super::admission::{Admission, Permit, Refused};
@@ -265,6 +265,8 @@ impl<'a> Attempts<'a> {
 fn respond(reply: Reply, permit: Permit<'_>) -> Response {
     let Reply { head, body, .. } = reply;
     let (mut parts, ()) = head.into_parts();
+    // What the endpoint speaks is between it and us; a host's server would take it for what to speak to the client.
+    parts.version = Version::HTTP_11;
     let body = match body {
         Answer::Ready(body) => body,
         #[cfg(feature = "client")]

@@ -92,6 +92,11 @@ impl Shared {
         self.progress == Progress::Held && self.pace.is_waiting()
     }
 
+    /// Whether a `100` is still to be written, so that nothing else may begin.
+    pub(super) fn owes_continue(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
     /// Takes the body away from its holder.
     pub(super) fn revoke(&mut self) {
         if self.progress == Progress::Held {

@@ -12,6 +12,7 @@ use tower::Service;
 use super::tunnel;
 use super::wire::{Next, Seen, Wire, request_too_long};
 use crate::error::{Request, Response};
+use crate::interim;
 use crate::server::Protocols;
 use crate::server::registry::Entry;
 
@@ -68,7 +69,8 @@ where
                 return takeover.as_mut().poll(cx);
             }
             if let Some(call) = me.call.as_mut().as_pin_mut() {
-                let polled = catch_unwind(AssertUnwindSafe(|| call.poll(cx)));
+                let (polled, hints) = interim::listen(|| catch_unwind(AssertUnwindSafe(|| call.poll(cx))));
+                me.wire.write_interim(hints, cx);
                 let seen = match &polled {
                     Ok(Poll::Pending) => Some(ready!(me.wire.poll_serving(cx))),
                     _ => None,

@@ -106,6 +106,8 @@ pub(super) struct Wire {
     wish: Option<Box<HeaderValue>>,
     /// A body that is read over.
     drain: Option<Box<Decoder>>,
+    /// What the socket did not take of an interim response: it stands before the answer.
+    interim: Option<Box<[u8]>>,
     opened: u32,
     /// Tick at which the request at hand is late.
     deadline: u32,
@@ -136,6 +138,7 @@ impl Wire {
             upgraded: None,
             wish: None,
             drain: None,
+            interim: None,
             deadline: 0,
             alarm: None,
             requests: 0,
@@ -454,6 +457,26 @@ impl Wire {
         if self.client.options().problem_details { into_problem(response) } else { response }
     }
 
+    /// Passes interim responses on to a client that knows them. They are hints: while the socket is full, further ones
+    /// are left out.
+    pub(super) fn write_interim(&mut self, heads: Vec<http::Response<()>>, cx: &mut Context<'_>) {
+        let owes_continue = || self.slot.as_ref().is_some_and(|slot| slot.lock().owes_continue());
+        if heads.is_empty() || self.version_10 || self.interim.is_some() || owes_continue() {
+            return;
+        }
+        let mut out = Vec::new();
+        for head in heads {
+            let options = ResponseOptions { framing: Framing::None, send_length: false, connection: Connection::Stay };
+            write_response(&mut out, head.status(), head.headers(), &options);
+        }
+        // A connection that broke shows when the answer is written.
+        let written = match self.io().poll_write(cx, &out, &[]) {
+            Poll::Ready(Ok(written)) => written,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
+        self.interim = out.get(written..).filter(|left| !left.is_empty()).map(Box::from);
+    }
+
     fn write_answer(&mut self, response: &mut Response, cx: &mut Context<'_>) {
         let bodyless = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let framing = match response.body().size_hint().exact() {
@@ -490,8 +513,10 @@ impl Wire {
         let mut body = Outgoing::new(std::mem::take(response.body_mut()), sent, self.te_trailers);
         let send_length = self.is_head || response.status() == StatusCode::NOT_MODIFIED;
         let options = ResponseOptions { framing, send_length, connection };
+        let interim = self.interim.take().unwrap_or_default();
         SCRATCH.with_borrow_mut(|out| {
             out.clear();
+            out.extend_from_slice(&interim);
             write_response(out, response.status(), response.headers(), &options);
             let mut chunk = Bytes::new();
             if let Poll::Ready(Err(Cut)) = body.poll_fill(cx, out, &mut chunk) {
@@ -502,7 +527,7 @@ impl Wire {
                 *response = self.own(error);
                 let failed = std::mem::take(response.body_mut()).into_bytes().unwrap_or_default();
                 let framing = Framing::Length(failed.len() as u64);
-                out.clear();
+                out.truncate(interim.len());
                 let options = ResponseOptions { framing, send_length: false, connection: Connection::Close };
                 write_response(out, response.status(), response.headers(), &options);
                 out.extend_from_slice(&failed);
