@@ -6,9 +6,15 @@
 
 #[path = "security/hop.rs"]
 mod hop;
+#[path = "security/limits.rs"]
+mod limits;
+#[path = "security/origins.rs"]
+mod origins;
 #[path = "security/paths.rs"]
 mod paths;
 mod peers;
+#[path = "security/property.rs"]
+mod property;
 #[path = "security/requests.rs"]
 mod requests;
 #[path = "security/rig.rs"]

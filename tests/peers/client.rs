@@ -106,6 +106,11 @@ impl Client {
         self.end.unwrap()
     }
 
+    /// How the other side ended the connection, which it has.
+    pub(crate) fn ended(&self) -> End {
+        self.end.unwrap()
+    }
+
     /// What has come and is not taken.
     pub(crate) fn untaken(&self) -> &[u8] {
         &self.received

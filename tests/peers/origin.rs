@@ -1,6 +1,7 @@
 //! An origin of raw bytes: it records all that it gets, and answers by a script.
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +21,8 @@ pub(crate) enum Step {
     Until(Vec<u8>),
     /// Sends these bytes.
     Send(Vec<u8>),
+    /// Does nothing for so long: for origins that are slow.
+    Pause(Duration),
     /// Closes the sending half, and reads on.
     Finish,
     /// Closes.
@@ -156,6 +159,10 @@ impl Connection {
                 Step::Until(pattern) => {
                     let end = |bytes: &[u8]| bytes.windows(pattern.len()).position(|window| window == pattern);
                     self.take(|bytes| Ok(end(bytes).map(|at| at + pattern.len()))).await
+                }
+                Step::Pause(time) => {
+                    tokio::time::sleep(*time).await;
+                    true
                 }
                 Step::Send(bytes) => self.stream.write_all(bytes).await.is_ok(),
                 Step::Finish => self.stream.shutdown().await.is_ok(),
