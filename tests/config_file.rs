@@ -204,7 +204,10 @@ fn the_environment_is_read() {
         error.to_string(),
         "a.yaml, line 2: the environment variable NOBODY is not set: set it, or write `${{NOBODY:=default}}`"
     );
-    assert!(matches!(json(r#"{"a": ["${{NOBODY}}"]}"#), Err(SourceError::Variable { .. })));
+    let error = json("{\"a\":\n [\"${{ NOBODY }}\"]}").unwrap_err();
+    assert!(matches!(error, SourceError::Variable { line: Some(2), .. }), "{error}");
+    let error = json(r#"{"upstreams": [{"nodes": {"${{BACKEND}}": 1, "127.0.0.1:9": 2}}]}"#).unwrap_err();
+    assert!(error.to_string().contains("the key `127.0.0.1:9` stands twice"), "{error}");
 }
 
 #[test]

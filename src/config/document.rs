@@ -4,7 +4,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::bounds::Bounds;
-use super::environment::{Environment, Undefined};
+use super::environment::{self, Environment, Undefined};
 use super::json;
 use super::lines::Tree;
 use super::places::places;
@@ -15,7 +15,7 @@ use crate::gateway::SourceError;
 use crate::model::{Finding, Kind, Read, ReadOptions, Snapshot, read};
 
 /// What is wrong with a text.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Syntax {
     pub(super) line: Option<u32>,
     pub(super) message: String,
@@ -131,9 +131,28 @@ impl Reader<'_> {
 }
 
 /// Why a text is no document.
-enum Fault {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
     Syntax(Syntax),
     Undefined(Undefined),
+}
+
+impl Fault {
+    /// With its line in `text`, if it is about a reference.
+    fn placed(self, text: &str) -> Self {
+        match self {
+            Self::Undefined(Undefined { line: None, name }) => {
+                let line = environment::line_of(text, &name);
+                Self::Undefined(Undefined { line, name })
+            }
+            other => other,
+        }
+    }
+
+    /// Two entries of one map have the same key.
+    pub(super) fn twice(key: &str) -> Self {
+        Self::Syntax(Syntax { line: None, message: format!("the key `{key}` stands twice in one object") })
+    }
 }
 
 /// A text to parse: YAML with its environment variables replaced, JSON as it was.
@@ -154,7 +173,7 @@ impl Source {
         match self.format {
             Format::Json => {
                 let mut document = json::parse(&self.text, self.bounds.depth()).map_err(Fault::Syntax)?;
-                self.environment.expand_value(&mut document).map_err(Fault::Undefined)?;
+                self.environment.expand_value(&mut document).map_err(|fault| fault.placed(&self.text))?;
                 Ok(document)
             }
             Format::Yaml => self.yaml().map_err(Fault::Syntax),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::document::Fault;
+
 /// Where variables are looked up.
 #[derive(Clone)]
 pub(super) struct Environment(Arc<Lookup>);
@@ -47,11 +49,11 @@ impl Environment {
     }
 
     /// Replaces the references in all strings and keys of `value`. A whole value that then looks like a number or a
-    /// boolean becomes one.
-    pub(super) fn expand_value(&self, value: &mut Value) -> Result<(), Undefined> {
+    /// boolean becomes one. Keys that become the same are a fault, as keys that stand twice are.
+    pub(super) fn expand_value(&self, value: &mut Value) -> Result<(), Fault> {
         match value {
             Value::String(text) => {
-                if let Some(expanded) = self.expand(text).map_err(Undefined::without_line)? {
+                if let Some(expanded) = self.expand(text).map_err(Fault::without_line)? {
                     *value = match serde_json::from_str(&expanded) {
                         Ok(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar,
                         _ => Value::String(expanded),
@@ -65,7 +67,10 @@ impl Environment {
                 if object.keys().any(|key| next_reference(key).is_some()) {
                     let mut expanded = Map::new();
                     for (key, value) in std::mem::take(object) {
-                        let name = self.expand(&key).map_err(Undefined::without_line)?.unwrap_or(key);
+                        let name = self.expand(&key).map_err(Fault::without_line)?.unwrap_or(key);
+                        if expanded.contains_key(&name) {
+                            return Err(Fault::twice(&name));
+                        }
                         expanded.insert(name, value);
                     }
                     *object = expanded;
@@ -94,10 +99,17 @@ pub(super) struct Undefined {
     pub(super) line: Option<u32>,
 }
 
-impl Undefined {
-    fn without_line(self) -> Self {
-        Self { line: None, ..self }
+impl Fault {
+    fn without_line(undefined: Undefined) -> Self {
+        Self::Undefined(Undefined { line: None, ..undefined })
     }
+}
+
+/// The 1-based line of the first reference to `name`.
+pub(super) fn line_of(text: &str, name: &str) -> Option<u32> {
+    let mut references = text.match_indices("${{").filter_map(|(at, _)| Some((at, next_reference(text.get(at..)?)?.1)));
+    let (at, _) = references.find(|(_, inner)| inner.split(":=").next().is_some_and(|found| found.trim() == name))?;
+    u32::try_from(text.get(..at)?.matches('\n').count() + 1).ok()
 }
 
 /// What stands before, in and after the first reference.
@@ -152,6 +164,8 @@ mod tests {
         assert_eq!(environment().expand_value(&mut value), Ok(()));
         assert_eq!(value, json!({"a": 8080, "b": [true, "x8080"], "a.test:80": 1, "c": "8080", "d": ""}));
         let undefined = Undefined { name: "NONE".to_owned(), line: None };
-        assert_eq!(environment().expand_value(&mut json!([{"${{NONE}}": 1}])), Err(undefined));
+        assert_eq!(environment().expand_value(&mut json!([{"${{NONE}}": 1}])), Err(Fault::Undefined(undefined)));
+        let twice = environment().expand_value(&mut json!({"${{HOST}}": 1, "a.test": 2}));
+        assert_eq!(twice, Err(Fault::twice("a.test")));
     }
 }
