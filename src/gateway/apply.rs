@@ -205,7 +205,7 @@ impl<'a> Compile<'a> {
         let mut everything = before.revision == 0;
         everything |= compile.settings(&snapshot.settings);
         everything |= compile.globals(&snapshot.global_rules);
-        compile.upstreams(&snapshot.upstreams);
+        compile.upstreams(&snapshot.upstreams, everything);
         compile.plugin_configs(&snapshot.plugin_configs, everything);
         compile.services(&snapshot.services, everything);
         everything |= before.snapshot.blocked != snapshot.blocked;
@@ -313,8 +313,10 @@ impl<'a> Compile<'a> {
         true
     }
 
-    fn upstreams(&mut self, specs: &[Arc<UpstreamSpec>]) {
+    fn upstreams(&mut self, specs: &[Arc<UpstreamSpec>], everything: bool) {
         let (removed, changed) = self.changed(&self.before.snapshot.upstreams, specs);
+        // Limits of answers are settings; an upstream that they leave as it was stays the same one.
+        let changed: Vec<_> = if everything { specs.iter().collect() } else { changed };
         for id in removed {
             self.upstreams.changes.insert(id, None);
         }
@@ -331,7 +333,7 @@ impl<'a> Compile<'a> {
     fn upstream(&mut self, spec: &UpstreamSpec, kind: Kind, id: &Id) -> Result<Arc<Upstream>, Finding> {
         let owner = Owner { kind, id };
         self.findings.extend(idle::upstream(spec, owner));
-        upstreams::compile(spec, owner, &self.kit.upstreams, &self.kit.endpoints)
+        upstreams::compile(spec, owner, self.rules.answers, &self.kit.upstreams, &self.kit.endpoints)
     }
 
     fn plugin_configs(&mut self, specs: &[Arc<PluginConfigSpec>], everything: bool) {

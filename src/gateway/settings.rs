@@ -5,6 +5,7 @@ use ipnet::IpNet;
 
 use crate::model::{EncodedSlash, ErrorBodies, PathMode, Settings, UnknownPlugin};
 use crate::router::{self, PathOptions, RouterOptions};
+use crate::upstream::AnswerLimits;
 
 /// What holds for every request.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Rules {
     pub(crate) problem: bool,
     pub(crate) body_bytes: u64,
     pub(crate) body_timeout: Duration,
+    /// Heads of upstreams' responses.
+    pub(crate) answers: AnswerLimits,
     /// Until the response head, for requests that come by a host's server.
     pub(crate) request_timeout: Duration,
 }
@@ -52,6 +55,11 @@ impl Rules {
             problem: settings.errors == ErrorBodies::Problem,
             body_bytes: settings.limits.body_bytes,
             body_timeout: settings.limits.body_timeout(),
+            answers: AnswerLimits {
+                header_bytes: usize::try_from(settings.limits.response_header_bytes).unwrap_or(usize::MAX),
+                header_count: usize::try_from(settings.limits.response_header_count).unwrap_or(usize::MAX),
+                interim: settings.limits.max_interim_responses,
+            },
             request_timeout: settings.limits.request_timeout(),
         }
     }

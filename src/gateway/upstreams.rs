@@ -6,8 +6,8 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::model::{Finding, Id, Kind, NodeSpec, PassHost, Scheme, Timeouts, UpstreamSpec};
 use crate::upstream::{
-    self, AdmissionConfig, Endpoints, Keepalive, NodeConfig, RetryConfig, Target, Upstream, UpstreamBuildError,
-    UpstreamConfig, UpstreamKey, Upstreams,
+    self, AdmissionConfig, AnswerLimits, Endpoints, Keepalive, NodeConfig, RetryConfig, Target, Upstream,
+    UpstreamBuildError, UpstreamConfig, UpstreamKey, Upstreams,
 };
 
 /// The resource that an upstream stands in.
@@ -28,10 +28,11 @@ impl Owner<'_> {
 pub(crate) fn compile(
     spec: &UpstreamSpec,
     owner: Owner<'_>,
+    answers: AnswerLimits,
     upstreams: &Upstreams,
     endpoints: &Endpoints,
 ) -> Result<Arc<Upstream>, Finding> {
-    let config = config(spec, owner)?;
+    let config = UpstreamConfig { answers, ..config(spec, owner)? };
     upstreams.compile(config, endpoints).map_err(|error| unbuildable(&error, owner))
 }
 

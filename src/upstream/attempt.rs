@@ -9,7 +9,7 @@ use http::request::Parts;
 #[cfg(feature = "client")]
 use super::client::Incoming;
 #[cfg(feature = "client")]
-use super::config::{Keepalive, Timeouts};
+use super::config::{AnswerLimits, Keepalive, Timeouts};
 use super::error::Error;
 #[cfg(feature = "http2")]
 use super::http2::Streamed;
@@ -38,6 +38,7 @@ impl Outgoing {
 pub(crate) struct Plan<'a> {
     pub(crate) timeouts: &'a Timeouts,
     pub(crate) keepalive: &'a Keepalive,
+    pub(crate) answers: &'a AnswerLimits,
     /// The request may be delivered twice.
     pub(crate) repeatable: bool,
 }

@@ -232,6 +232,23 @@ impl Default for AdmissionConfig {
     }
 }
 
+/// How much an endpoint may say before the body of its response (security.md UP-02).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerLimits {
+    /// Bytes of all field lines together. Default 65,536. Over it: 502. Over HTTP/2 65,536 always.
+    pub header_bytes: usize,
+    /// Number of field lines. Default 200. Over it: 502.
+    pub header_count: usize,
+    /// Interim (1xx) responses to one request. Default 16. Over it: 502.
+    pub interim: u32,
+}
+
+impl Default for AnswerLimits {
+    fn default() -> Self {
+        Self { header_bytes: 64 * 1024, header_count: 200, interim: 16 }
+    }
+}
+
 /// Everything about one upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamConfig {
@@ -255,6 +272,8 @@ pub struct UpstreamConfig {
     pub retry: RetryConfig,
     /// Requests at once.
     pub admission: AdmissionConfig,
+    /// Heads of responses.
+    pub answers: AnswerLimits,
 }
 
 impl UpstreamConfig {
@@ -270,6 +289,7 @@ impl UpstreamConfig {
             keepalive: Keepalive::default(),
             retry: RetryConfig::default(),
             admission: AdmissionConfig::default(),
+            answers: AnswerLimits::default(),
         }
     }
 

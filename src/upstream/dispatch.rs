@@ -156,6 +156,7 @@ impl Upstream {
         Plan {
             timeouts: forward.timeouts.as_ref().unwrap_or(&self.config.timeouts),
             keepalive: &self.config.keepalive,
+            answers: &self.config.answers,
             repeatable: self.retry.is_repeatable(method),
         }
     }

@@ -39,8 +39,8 @@ pub(crate) use attempt::Outgoing;
 #[cfg(feature = "client")]
 pub use client::{Resolve, Resolved, SystemResolver};
 pub use config::{
-    AdmissionConfig, Keepalive, NodeConfig, PassHost, RetryConfig, Scheme, Target, Timeouts, UpstreamConfig,
-    UpstreamKey,
+    AdmissionConfig, AnswerLimits, Keepalive, NodeConfig, PassHost, RetryConfig, Scheme, Target, Timeouts,
+    UpstreamConfig, UpstreamKey,
 };
 pub use dispatch::Upstream;
 pub use error::{Error, Side, UpstreamBuildError};

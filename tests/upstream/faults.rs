@@ -60,6 +60,38 @@ async fn sec_up_02_endless_heads_are_cut() {
     }
 }
 
+#[tokio::test]
+async fn sec_up_02_the_bounds_of_heads_can_be_set_live() {
+    let origin = Origin::start(|mut conn| async move {
+        while conn.request().await.is_some() {
+            conn.send("HTTP/1.1 102 Processing\r\n\r\n").await;
+            conn.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-a: 1\r\nx-b: 22\r\n\r\n").await;
+        }
+    })
+    .await;
+    let gateway = tollgate::Gateway::builder().build().unwrap();
+    let status = async |limits: serde_json::Value| {
+        let address = origin.address;
+        let document = serde_json::json!({
+            "upstreams": [{"id": "u", "nodes": {address.to_string(): 1}}],
+            "routes": [{"id": "r", "uri": "/", "upstream_id": "u"}],
+            "tollgate": {"limits": limits},
+        });
+        let read = tollgate::model::read(&document, &Default::default());
+        assert_eq!(gateway.check(&read.snapshot), []);
+        gateway.apply(read.snapshot).unwrap();
+        let request = http::Request::get("http://a.test/").body(Body::empty()).unwrap();
+        tower::ServiceExt::oneshot(gateway.clone(), request).await.unwrap().status().as_u16()
+    };
+    use serde_json::json;
+    assert_eq!(status(json!({})).await, 200);
+    assert_eq!(status(json!({"response_header_count": 3, "max_interim_responses": 1})).await, 200);
+    assert_eq!(status(json!({"response_header_count": 2})).await, 502);
+    assert_eq!(status(json!({"response_header_bytes": 20})).await, 502);
+    assert_eq!(status(json!({"max_interim_responses": 0})).await, 502);
+    assert_eq!(status(json!({})).await, 200);
+}
+
 /// The origin sends `answer` and then closes, or resets.
 async fn cut_after(answer: &'static str, reset: bool) -> (Client, Origin) {
     let origin = Origin::start(move |mut conn| async move {

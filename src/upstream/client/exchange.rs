@@ -7,15 +7,13 @@ use bytes::{Buf as _, Bytes};
 use http::request::Parts;
 use http::{Response, StatusCode};
 
-use super::super::config::Timeouts;
+use super::super::attempt::Plan;
+use super::super::config::{AnswerLimits, Timeouts};
 use super::super::forward::ForwardContext;
 use super::upload::{Upload, UploadError};
 use crate::BodyError;
 use crate::http1::{HeadLimits, ParsedResponse, ResponseFault, gather, parse_response, write_request};
 use crate::net::{Io, Late, Room};
-
-/// Interim responses to one request (security.md UP-02).
-const MAX_INTERIM: u8 = 16;
 
 /// What is sent.
 #[derive(Clone, Copy)]
@@ -30,6 +28,7 @@ pub(super) struct Exchange<'a> {
     io: &'a Arc<Io>,
     head: Head<'a>,
     timeouts: &'a Timeouts,
+    limits: &'a AnswerLimits,
     pub(super) upload: Upload,
     begun: bool,
     /// The socket takes no more; an answer may wait nevertheless.
@@ -39,7 +38,7 @@ pub(super) struct Exchange<'a> {
     pub(super) carry: Bytes,
     /// Whether anything came.
     heard: bool,
-    interim: u8,
+    interim: u32,
 }
 
 /// What the deadline that is set is for.
@@ -68,11 +67,12 @@ pub(super) enum Broken {
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(io: &'a Arc<Io>, head: Head<'a>, timeouts: &'a Timeouts, upload: Upload) -> Self {
+    pub(super) fn new(io: &'a Arc<Io>, head: Head<'a>, plan: &Plan<'a>, upload: Upload) -> Self {
         Self {
             io,
             head,
-            timeouts,
+            timeouts: plan.timeouts,
+            limits: plan.answers,
             upload,
             begun: false,
             write_error: None,
@@ -218,7 +218,7 @@ impl<'a> Exchange<'a> {
     /// `100` is between us and the endpoint; the others go to whoever wants them.
     fn pass_interim(&mut self, interim: Response<()>) -> Result<(), Broken> {
         self.interim += 1;
-        if self.interim > MAX_INTERIM {
+        if self.interim > self.limits.interim {
             return Err(Broken::Malformed("too many interim responses"));
         }
         if let Some(pass) = self.head.forward.interim
@@ -230,8 +230,9 @@ impl<'a> Exchange<'a> {
     }
 
     fn parse(&self, input: &Bytes) -> Result<Option<ParsedResponse>, Broken> {
-        const LIMITS: HeadLimits = HeadLimits::response();
-        parse_response(input, &self.head.parts.method, &LIMITS).map_err(|fault| match fault {
+        let AnswerLimits { header_bytes, header_count, .. } = *self.limits;
+        let limits = HeadLimits { header_bytes, field_bytes: header_bytes, header_count, ..HeadLimits::response() };
+        parse_response(input, &self.head.parts.method, &limits).map_err(|fault| match fault {
             ResponseFault::Malformed(reason) => Broken::Malformed(reason),
             ResponseFault::TooLarge => Broken::Malformed("head is over the limit"),
         })

@@ -41,7 +41,7 @@ pub(crate) async fn send(
         let parts = &request.parts;
         let target = forward.target.or_else(|| parts.uri.path_and_query().map(|target| target.as_str())).unwrap_or("/");
         let upload = Upload::new(&parts.method, body);
-        let mut exchange = Exchange::new(&lease.io, Head { parts, target, forward }, plan.timeouts, upload);
+        let mut exchange = Exchange::new(&lease.io, Head { parts, target, forward }, plan, upload);
         let ended = poll_fn(|cx| exchange.poll(cx)).await;
         let sent = exchange.is_sent();
         let Exchange { upload, carry, .. } = exchange;
