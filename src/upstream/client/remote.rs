@@ -167,3 +167,33 @@ impl Lease {
         self.remote.pool.quarantine(self.remote.sweep.clock());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::SystemResolver;
+
+    #[test]
+    fn names_and_hosts_of_nodes() {
+        let remote = |scheme, host: &str, port| {
+            let resolver: Arc<dyn Resolve> = Arc::new(SystemResolver::default());
+            let key = RemoteKey { scheme, host: host.into(), port };
+            let remote = Remote::new(key, &Sweep::new(), &resolver)?;
+            Some((remote.name.to_string(), remote.host.to_str().unwrap().to_owned()))
+        };
+        // The port that the scheme has anyway is not said in `Host` (upstream.md §5).
+        for (scheme, host, port, name, said) in [
+            (Scheme::Http, "a.test", 80, "a.test:80", "a.test"),
+            (Scheme::Http, "a.test", 443, "a.test:443", "a.test:443"),
+            (Scheme::Grpc, "10.0.0.1", 80, "10.0.0.1:80", "10.0.0.1"),
+            (Scheme::Https, "a.test", 443, "a.test:443", "a.test"),
+            (Scheme::Http, "::1", 80, "[::1]:80", "[::1]"),
+            (Scheme::Http, "2001:db8::1", 8080, "[2001:db8::1]:8080", "[2001:db8::1]:8080"),
+        ] {
+            assert_eq!(remote(scheme, host, port), Some((name.into(), said.into())), "{host}:{port}");
+        }
+        for host in ["", "a b", "a/b", "u@h", "a\r\nb", ":::"] {
+            assert_eq!(remote(Scheme::Http, host, 80), None, "{host:?}");
+        }
+    }
+}
