@@ -35,6 +35,7 @@ mod forward;
 mod handle;
 mod idle;
 mod judge;
+mod lax;
 mod live;
 mod rewrite;
 mod route;
