@@ -80,8 +80,8 @@ impl Sent {
     }
 }
 
-fn list(text: &str) -> Vec<String> {
-    text.split(',').map(str::to_owned).collect()
+fn list<T: for<'a> From<&'a str>>(text: &str) -> Vec<T> {
+    text.split(',').map(T::from).collect()
 }
 
 fn rule(text: &str, order: u64) -> Option<Rule<()>> {
@@ -97,11 +97,11 @@ fn rule(text: &str, order: u64) -> Option<Rule<()>> {
             "h" => rule.hosts = list(value),
             "svc" if rule.hosts.is_empty() => rule.hosts = list(value),
             "svc" => {}
-            "m" => rule.methods = list(value).iter().map(|method| method.parse().unwrap()).collect(),
+            "m" => rule.methods = value.split(',').map(|method| method.parse().unwrap()).collect(),
             "p" => rule.priority = value.parse().unwrap(),
             "ip" => {
-                let network = |text: &String| text.parse().or_else(|_| text.parse::<IpAddr>().map(Into::into)).unwrap();
-                rule.remote_addrs = list(value).iter().map(network).collect();
+                let network = |text: &str| text.parse().or_else(|_| text.parse::<IpAddr>().map(Into::into)).unwrap();
+                rule.remote_addrs = value.split(',').map(network).collect();
             }
             "v" => rule.vars = Some(Expr::compile(&serde_json::from_str(value).unwrap()).unwrap()),
             other => panic!("unknown option {other}"),
@@ -117,6 +117,14 @@ fn router(mode: &str, path_mode: PathMode, rules: &str) -> Router<()> {
     let (router, errors) = Router::from_rules(options, rules);
     assert!(errors.is_empty(), "{errors:?}");
     router
+}
+
+#[test]
+fn no_row_is_missing() {
+    let rows = ROWS.lines().filter(|line| line.starts_with('C'));
+    let numbers: Vec<_> = rows.filter_map(|line| line.split_once(" | ")).map(|(number, _)| number).collect();
+    let expected: Vec<_> = (1..=95).map(|number| format!("C{number}")).collect();
+    assert_eq!(numbers, expected);
 }
 
 #[test]

@@ -9,19 +9,19 @@ use std::sync::Arc;
 use super::blocks::{Blocks, Toolbox};
 use super::builder::{GatewayBuilder, Route as CodeRoute};
 use super::chain::{Block, Place, in_order};
+use super::idle;
+use super::items::{IdChanges, Ids, Judge};
 use super::live::Live;
 use super::route::{Chain, Forward, Route};
 use super::settings::Rules;
 use super::upstreams::{self, Owner};
 use super::vars::CustomVars;
 use super::{ApplyError, Gateway};
-use super::{idle, lax};
 use crate::PluginLayer;
 use crate::error::Error;
 use crate::model::{
-    Blocked, Described, Finding, Fold, GlobalPlugins, GlobalRuleSpec, Id, Items, Kind, MatchPart, Places,
-    PluginConfigSpec, PluginMap, Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec,
-    check_item, duplicate,
+    Blocked, Finding, GlobalPlugins, GlobalRuleSpec, Id, Kind, MatchPart, Places, PluginConfigSpec, PluginMap,
+    Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec, duplicate,
 };
 use crate::plugin::Registry;
 use crate::router::{Expr, Predicate, Router, RouterOptions, Rule, RuleError};
@@ -58,6 +58,7 @@ struct State {
     plugin_configs: HashMap<Id, Arc<Blocks>>,
     routes: HashMap<Id, Built>,
     router: Router<Arc<Route>>,
+    ids: Ids,
     revision: u64,
 }
 
@@ -72,6 +73,7 @@ impl Default for State {
             plugin_configs: HashMap::new(),
             routes: HashMap::new(),
             router: Router::new(RouterOptions::default()),
+            ids: Ids::default(),
             revision: 0,
         }
     }
@@ -201,7 +203,7 @@ impl<'a> Compile<'a> {
             services: Tables::default(),
             plugin_configs: Tables::default(),
         };
-        compile.structure(&snapshot);
+        let ids = compile.structure(&snapshot);
         let mut everything = before.revision == 0;
         everything |= compile.settings(&snapshot.settings);
         everything |= compile.globals(&snapshot.global_rules);
@@ -210,8 +212,8 @@ impl<'a> Compile<'a> {
         compile.services(&snapshot.services, everything);
         everything |= before.snapshot.blocked != snapshot.blocked;
         // Left-out routes are in no table: they stand among the others by counting, and may have a service's hosts.
-        let around_them = !compile.services.changes.is_empty() || before.snapshot.routes != snapshot.routes;
-        everything |= !snapshot.blocked.is_empty() && around_them;
+        everything |= !snapshot.blocked.is_empty()
+            && (!compile.services.changes.is_empty() || before.snapshot.routes != snapshot.routes);
         let plan = if everything { None } else { compile.route_changes(&snapshot.routes) };
         let (changes, router) = match plan {
             Some(changes) => {
@@ -241,6 +243,7 @@ impl<'a> Compile<'a> {
                 None => state.routes.remove(&id),
             };
         }
+        state.ids.commit(ids);
         // What the next one is compared with needs no text.
         state.snapshot = Snapshot { places: Places::default(), ..snapshot };
         state.rules = rules;
@@ -252,7 +255,7 @@ impl<'a> Compile<'a> {
     }
 
     /// Rules that a snapshot must keep as a whole. Items that are as before were judged then.
-    fn structure(&mut self, snapshot: &Snapshot) {
+    fn structure(&mut self, snapshot: &Snapshot) -> IdChanges {
         for rejected in &snapshot.rejected {
             self.findings.extend(rejected.findings.iter().cloned());
         }
@@ -263,8 +266,8 @@ impl<'a> Compile<'a> {
                 self.findings.push(duplicate(Kind::Route, code.spec.id.clone(), position));
             }
         }
-        let mut judge = Judge { everything: first, in_code: &in_code, findings: &mut self.findings };
-        let _ = snapshot.clone().fold(&self.before.snapshot, &mut judge);
+        let judge = Judge::new(first, &self.before.ids, &in_code, &mut self.findings);
+        judge.run(snapshot, &self.before.snapshot)
     }
 
     fn settings(&mut self, settings: &Arc<Settings>) -> bool {
@@ -272,7 +275,6 @@ impl<'a> Compile<'a> {
         if !same {
             self.rules = Arc::new(Rules::new(settings));
             self.findings.extend(idle::settings(settings));
-            self.findings.extend(lax::settings(settings));
         }
         !same
     }
@@ -602,14 +604,14 @@ impl<'a> Compile<'a> {
                 }
             },
         };
-        let mut hosts: Vec<String> = spec.own_hosts().map(|host| host.as_str().to_owned()).collect();
+        let mut hosts: Vec<Arc<str>> = spec.own_hosts().map(|host| host.to_shared()).collect();
         if hosts.is_empty() {
-            hosts = inherited.iter().map(|host| host.as_str().to_owned()).collect();
+            hosts = inherited.iter().map(|host| host.to_shared()).collect();
         }
         Some(Rule {
             id: spec.id.to_shared(),
             order,
-            uris: spec.patterns().map(str::to_owned).collect(),
+            uris: spec.uri.iter().chain(&spec.uris).cloned().collect(),
             hosts,
             methods: spec.methods.iter().map(|method| token(*method)).collect(),
             remote_addrs: spec.clients().map(|client| client.network()).collect(),
@@ -660,8 +662,8 @@ impl<'a> Compile<'a> {
             .map(|(pair, (uri, host))| Rule {
                 id: format!("{id} (left out {number}.{pair})").into(),
                 order: FIRST + GAP * (position + 1) - GAP / 2 + number,
-                uris: vec![uri.to_string()],
-                hosts: host.iter().map(|host| host.as_str().to_owned()).collect(),
+                uris: vec![Arc::clone(uri)],
+                hosts: host.iter().map(|host| host.to_shared()).collect(),
                 methods: methods.iter().map(|method| token(*method)).collect(),
                 remote_addrs: remote_addrs.iter().map(|client| client.network()).collect(),
                 // What cannot be compiled does not narrow the match: it fails closed.
@@ -685,43 +687,6 @@ impl<'a> Compile<'a> {
         let removed = old.iter().map(|item| item.id()).filter(|id| !ids.contains(id)).cloned().collect();
         let changed = new.iter().filter(|item| was.get(item.id()).is_none_or(|was| !same(was, item))).collect();
         (removed, changed)
-    }
-}
-
-/// Judges what is new or differs, each item by its own rules, and ids that stand twice.
-struct Judge<'a> {
-    everything: bool,
-    /// Ids of the routes in code.
-    in_code: &'a HashSet<&'a Id>,
-    findings: &'a mut Vec<Finding>,
-}
-
-impl Fold for Judge<'_> {
-    fn items<T: Described>(&mut self, items: Items<T>, before: &Items<T>) -> Items<T> {
-        if !self.everything && items.is_same(before) {
-            return items;
-        }
-        let (old, new) = if self.everything { (0..0, 0..items.len()) } else { difference(before, &items) };
-        let fresh = items.get(new.clone()).unwrap_or(&[]);
-        for item in fresh {
-            self.findings.extend(check_item(&**item));
-            self.findings.extend(idle::item(&**item));
-        }
-        // Ids outside of the part that differs are known to be unique among themselves.
-        let known: HashSet<&Id> = before.get(old).unwrap_or(&[]).iter().map(|item| item.id()).collect();
-        let others: HashSet<&Id> = if fresh.iter().all(|item| known.contains(item.id())) {
-            HashSet::new()
-        } else {
-            items.iter().enumerate().filter(|(index, _)| !new.contains(index)).map(|(_, item)| item.id()).collect()
-        };
-        let mut seen = HashSet::new();
-        for (index, item) in items.iter().enumerate().skip(new.start).take(new.len()) {
-            let taken = T::KIND == Kind::Route && self.in_code.contains(item.id());
-            if !seen.insert(item.id()) || others.contains(item.id()) || taken {
-                self.findings.push(duplicate(T::KIND, item.id().clone(), index));
-            }
-        }
-        items
     }
 }
 
@@ -757,7 +722,7 @@ fn same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
 }
 
 /// The parts of two lists between their common beginning and their common end.
-fn difference<T: PartialEq>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Range<usize>) {
+pub(super) fn difference<T: PartialEq>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Range<usize>) {
     let begin = old.iter().zip(new).take_while(|(old, new)| same(old, new)).count();
     let rest = old.len().min(new.len()) - begin;
     let end = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(old, new)| same(old, new)).count();

@@ -75,7 +75,7 @@ impl<T> Router<T> {
         let candidates = entries
             .into_iter()
             .map(|entry| {
-                let verdict = match entry.first_failing(query) {
+                let verdict = match entry.first_failing(query, &self.options) {
                     Some(condition) => Verdict::Fails { condition, wants: entry.wants(condition) },
                     None if std::mem::replace(&mut is_won, true) => Verdict::ComesLater,
                     None => Verdict::Wins,
@@ -83,8 +83,8 @@ impl<T> Router<T> {
                 Candidate {
                     id: Arc::clone(&entry.id),
                     pattern: Arc::clone(&entry.pattern.source),
-                    host: entry.host.as_ref().map(|host| Arc::clone(&host.source)),
-                    priority: entry.rank.priority.0,
+                    host: entry.host.clone(),
+                    priority: entry.priority,
                     verdict,
                 }
             })
@@ -103,7 +103,7 @@ impl<T> Entry<T> {
             Condition::Address => {
                 list(conditions.iter().flat_map(|conditions| &conditions.addresses).map(ToString::to_string).collect())
             }
-            Condition::Host => self.host.iter().map(|host| host.source.to_string()).collect(),
+            Condition::Host => self.host.iter().map(ToString::to_string).collect(),
             Condition::Vars => self.vars().map(ToString::to_string).unwrap_or_default(),
             Condition::Predicate => conditions
                 .and_then(|conditions| conditions.predicate.as_ref())

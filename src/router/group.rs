@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::query::Query;
 use super::radix::{Radix, Vacant};
-use super::rule::Entry;
+use super::rule::{Entry, Placed};
 use super::vars::{Value, VarName};
 
 /// What a path tree keeps at a pattern.
@@ -14,7 +14,14 @@ pub(super) trait Leaf: Vacant {
     type Value;
 
     /// Adds or removes an entry.
-    fn change(&mut self, entry: &Arc<Entry<Self::Value>>, change: Change);
+    fn change(&mut self, placed: &Placed<Self::Value>, change: Change);
+
+    /// Takes the entries that may hold in the sequence of their ranks until one is accepted.
+    fn find<'r>(
+        &'r self,
+        query: &Query<'_>,
+        accept: &mut impl FnMut(&'r Entry<Self::Value>) -> bool,
+    ) -> Option<&'r Entry<Self::Value>>;
 
     /// Adds the runs of entries that may hold. An entry that is left out cannot hold.
     fn collect<'r>(&'r self, query: &Query<'_>, runs: &mut Runs<'r, Self::Value>);
@@ -61,10 +68,23 @@ struct Table<T> {
 impl<T> Leaf for Group<T> {
     type Value = T;
 
-    fn change(&mut self, entry: &Arc<Entry<T>>, change: Change) {
+    fn change(&mut self, placed: &Placed<T>, change: Change) {
         match change {
-            Change::Add => self.add(entry),
-            Change::Remove => self.remove(entry),
+            Change::Add => self.add(&placed.entry),
+            Change::Remove => self.remove(&placed.entry),
+        }
+    }
+
+    #[inline]
+    fn find<'r>(&'r self, query: &Query<'_>, accept: &mut impl FnMut(&'r Entry<T>) -> bool) -> Option<&'r Entry<T>> {
+        match self {
+            Self::Empty => None,
+            Self::One(entry) => accept(entry).then_some(&**entry),
+            Self::Many(many) => {
+                let mut runs = Runs::new();
+                many.collect(query, &mut runs);
+                runs.first(accept)
+            }
         }
     }
 

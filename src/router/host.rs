@@ -107,16 +107,19 @@ impl<'a> HostName<'a> {
     }
 
     /// The name alone: lower case, no port, no trailing dot; an IPv6 address in its brackets.
+    #[inline]
     pub fn name(&self) -> &str {
         self.authority.get(..self.name).unwrap_or_default()
     }
 
     /// The port as sent, if there was one.
+    #[inline]
     pub fn port(&self) -> Option<&str> {
         self.authority.get(self.name..).and_then(|port| port.strip_prefix(':'))
     }
 
     /// The name with `:port`, if a port was sent.
+    #[inline]
     pub fn authority(&self) -> &str {
         &self.authority
     }

@@ -7,7 +7,7 @@ use super::group::{Change, Group, Leaf, Runs};
 use super::host::{HostName, HostPattern};
 use super::query::Query;
 use super::radix::{Backward, Radix, Vacant};
-use super::rule::Entry;
+use super::rule::{Entry, Placed};
 
 /// Values by host pattern.
 #[derive(Clone, Debug, Default)]
@@ -69,14 +69,21 @@ impl<B: Vacant> HostTable<B> {
         host: Option<&HostName<'_>>,
         mut visit: impl FnMut(&'r B) -> Option<R>,
     ) -> Option<R> {
-        if let (Some(named), Some(host)) = (&self.named, host.filter(|host| !host.name().is_empty())) {
-            let (mut exact, mut wildcards) = (Found::new(), Found::new());
-            // From the last to the first: `pop` gives them in sequence.
-            named.plain.gather(host.name(), &mut exact, &mut wildcards);
-            if host.port().is_some() {
-                named.with_port.gather(host.authority(), &mut exact, &mut wildcards);
+        if let (Some(named), Some(host)) = (&self.named, host) {
+            // Wildcards from the last to the first: `pop` gives them in sequence.
+            let mut wildcards = SmallVec::new();
+            let exact = named.plain.gather(host.name(), &mut wildcards);
+            let exact_with_port = if named.with_port.is_vacant() || host.port().is_none() || host.name().is_empty() {
+                None
+            } else {
+                named.with_port.gather(host.authority(), &mut wildcards)
+            };
+            for value in [exact_with_port, exact].into_iter().flatten() {
+                if let Some(result) = visit(value) {
+                    return Some(result);
+                }
             }
-            while let Some(value) = exact.pop().or_else(|| wildcards.pop()) {
+            while let Some(value) = wildcards.pop() {
                 if let Some(result) = visit(value) {
                     return Some(result);
                 }
@@ -99,27 +106,37 @@ impl<B: Vacant> HostTable<B> {
     }
 }
 
-type Found<'r, B> = SmallVec<[&'r B; 4]>;
-
 impl<B: Vacant> Hosts<B> {
+    /// Gives what is kept for exactly this host and adds what is kept for its wildcards. An empty name is no host.
     #[inline]
-    fn gather<'r>(&'r self, host: &str, exact: &mut Found<'r, B>, wildcards: &mut Found<'r, B>) {
+    fn gather<'r>(&'r self, host: &str, wildcards: &mut SmallVec<[&'r B; 4]>) -> Option<&'r B> {
+        let mut exact = None;
+        if host.is_empty() {
+            return exact;
+        }
         self.walk(host.as_bytes(), |slot, rest| {
             if rest.is_empty() && !slot.exact.is_vacant() {
-                exact.push(&slot.exact);
+                exact = Some(&slot.exact);
             }
             if !slot.wildcard.is_vacant() {
                 wildcards.push(&slot.wildcard);
             }
         });
+        exact
     }
 }
 
 impl<T> Leaf for HostTable<Group<T>> {
     type Value = T;
 
-    fn change(&mut self, entry: &Arc<Entry<T>>, change: Change) {
-        self.update(entry.host.as_ref(), |group| group.change(entry, change));
+    fn change(&mut self, placed: &Placed<T>, change: Change) {
+        self.update(placed.host.as_ref(), |group| group.change(placed, change));
+    }
+
+    fn find<'r>(&'r self, query: &Query<'_>, accept: &mut impl FnMut(&'r Entry<T>) -> bool) -> Option<&'r Entry<T>> {
+        let mut runs = Runs::new();
+        self.collect(query, &mut runs);
+        runs.first(accept)
     }
 
     fn collect<'r>(&'r self, query: &Query<'_>, runs: &mut Runs<'r, T>) {

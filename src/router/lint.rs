@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::pattern::Step;
-use super::rule::Entry;
+use super::rule::{Entry, Placed};
 use super::table::{Index, Router};
 
 /// Something suspicious about one path of a rule.
@@ -64,7 +64,10 @@ impl<T> Router<T> {
     /// beginning, host and `vars`.
     pub fn lint(&self) -> Vec<Lint> {
         let mut lints = Vec::new();
-        let mut visit = |entries: Vec<&Arc<Entry<T>>>| lint_key(entries, &mut lints);
+        let mut visit = |entries: Vec<&Arc<Entry<T>>>| {
+            let placed = entries.into_iter().map(|entry| entry.place(&self.options)).collect();
+            lint_key(placed, &mut lints);
+        };
         match &self.index {
             Index::HostFirst(hosts) => hosts.each(&mut |paths| paths.each_key(&mut visit)),
             Index::PathFirst(paths) => paths.each_key(&mut visit),
@@ -80,51 +83,51 @@ impl<T> Router<T> {
 type Kind<'e> = (Option<(&'e str, bool)>, Option<&'e str>);
 
 /// Looks at the entries of one literal key, where rank alone decides.
-fn lint_key<T>(mut entries: Vec<&Arc<Entry<T>>>, lints: &mut Vec<Lint>) {
-    entries.sort_by(|left, right| (left.rank, &left.id).cmp(&(right.rank, &right.id)));
-    let mut earlier: HashMap<Kind<'_>, Vec<&Arc<Entry<T>>>> = HashMap::new();
-    for entry in entries {
+fn lint_key<T>(mut entries: Vec<Placed<T>>, lints: &mut Vec<Lint>) {
+    entries.sort_by(|left, right| left.entry.rank().cmp(&right.entry.rank()));
+    let mut earlier: HashMap<Kind<'_>, Vec<&Placed<T>>> = HashMap::new();
+    for placed in &entries {
+        let entry = &placed.entry;
         let note = |finding| Lint {
             id: Arc::clone(&entry.id),
             pattern: Arc::clone(&entry.pattern.source),
-            host: entry.host.as_ref().map(|host| Arc::clone(&host.source)),
+            host: entry.host.clone(),
             finding,
         };
         if entry.pattern.ends_inside_segment() {
             lints.push(note(Finding::EndsInsideSegment));
         }
         let covering =
-            covering_kinds(entry).find_map(|kind| earlier.get(&kind)?.iter().find(|other| covers(other, entry)));
+            covering_kinds(placed).find_map(|kind| earlier.get(&kind)?.iter().find(|other| covers(other, placed)));
         match covering {
             Some(other) => lints.push(note(Finding::Shadowed {
-                by: Arc::clone(&other.id),
-                pattern: Arc::clone(&other.pattern.source),
+                by: Arc::clone(&other.entry.id),
+                pattern: Arc::clone(&other.entry.pattern.source),
             })),
-            None => earlier.entry(kind_of(entry)).or_default().push(entry),
+            None => earlier.entry(kind_of(placed)).or_default().push(placed),
         }
     }
 }
 
-fn kind_of<T>(entry: &Entry<T>) -> Kind<'_> {
-    let host = entry.host.as_ref().map(|host| (&*host.text, host.is_wildcard));
-    (host, entry.vars().map(|vars| vars.source()))
+fn kind_of<T>(placed: &Placed<T>) -> Kind<'_> {
+    let host = placed.host.as_ref().map(|host| (&*host.text, host.is_wildcard));
+    (host, placed.entry.vars().map(|vars| vars.source()))
 }
 
 /// The kinds that an entry must have to cover this one: any host, the same, or a wildcard over it; no `vars` or the
 /// same.
-fn covering_kinds<T>(entry: &Entry<T>) -> impl Iterator<Item = Kind<'_>> {
-    let vars = entry.vars().map(|vars| vars.source());
-    let text = entry.host.as_ref().map_or("", |host| &*host.text);
+fn covering_kinds<T>(placed: &Placed<T>) -> impl Iterator<Item = Kind<'_>> {
+    let vars = placed.entry.vars().map(|vars| vars.source());
+    let text = placed.host.as_ref().map_or("", |host| &*host.text);
     let suffixes = (0..=text.len()).filter_map(move |at| text.get(at..)).map(|suffix| Some((suffix, true)));
-    let suffixes = suffixes.filter(|_| entry.host.is_some());
-    let hosts = [None, kind_of(entry).0].into_iter().chain(suffixes);
+    let suffixes = suffixes.filter(|_| placed.host.is_some());
+    let hosts = [None, kind_of(placed).0].into_iter().chain(suffixes);
     hosts.flat_map(move |host| [(host, None), (host, vars)])
 }
 
 /// Whether `first`, which comes first and is of a covering kind, takes every request that `second` would.
-fn covers<T>(first: &Entry<T>, second: &Entry<T>) -> bool {
-    let of = |entry: &Entry<T>| entry.conditions.clone();
-    let is_wider = match (of(first), of(second)) {
+fn covers<T>(first: &Placed<T>, second: &Placed<T>) -> bool {
+    let is_wider = match (&first.entry.conditions, &second.entry.conditions) {
         (None, _) => true,
         (Some(first), None) => first.addresses.is_empty() && first.vars.is_none() && first.predicate.is_none(),
         (Some(first), Some(second)) => {
@@ -138,7 +141,7 @@ fn covers<T>(first: &Entry<T>, second: &Entry<T>) -> bool {
             predicate && (is_anywhere || (!second.addresses.is_empty() && second.addresses.iter().all(addresses)))
         }
     };
-    is_wider && first.methods.cover(&second.methods) && steps_cover(&first.pattern.steps, &second.pattern.steps)
+    is_wider && first.entry.methods.cover(&second.entry.methods) && steps_cover(&first.steps, &second.steps)
 }
 
 /// Whether every path that matches `second` matches `first`; both have the same literal key. May say no where the

@@ -12,7 +12,7 @@ use super::group::{Change, Leaf, Runs};
 use super::pattern::{Step, segment_end};
 use super::query::Query;
 use super::radix::{Radix, Vacant};
-use super::rule::Entry;
+use super::rule::{Entry, Placed};
 
 /// Values by path pattern.
 #[derive(Clone, Debug, Default)]
@@ -25,12 +25,6 @@ pub(super) struct PathTree<L> {
 struct Slot<L> {
     /// Patterns that end here.
     exact: L,
-    open: Option<Arc<Open<L>>>,
-}
-
-/// What follows a key.
-#[derive(Clone, Debug, Default)]
-struct Open<L> {
     /// Patterns that take whatever follows, or look at it themselves.
     anything: L,
     /// Patterns that go on with one segment: what stands behind it.
@@ -45,33 +39,33 @@ impl<L: Vacant> Vacant for PathTree<L> {
 
 impl<L: Vacant> Vacant for Slot<L> {
     fn is_vacant(&self) -> bool {
-        self.exact.is_vacant() && self.open.is_none()
+        self.exact.is_vacant() && self.is_closed()
+    }
+}
+
+impl<L: Vacant> Slot<L> {
+    /// Whether nothing follows the key.
+    #[inline]
+    fn is_closed(&self) -> bool {
+        self.anything.is_vacant() && self.segment.is_vacant()
     }
 }
 
 impl<L: Leaf> PathTree<L> {
     /// Adds or removes an entry.
-    pub(super) fn change(&mut self, entry: &Arc<Entry<L::Value>>, change: Change) {
-        self.change_at(&entry.pattern.steps, entry, change);
+    pub(super) fn change(&mut self, placed: &Placed<L::Value>, change: Change) {
+        self.change_at(&placed.steps, placed, change);
     }
 
-    fn change_at(&mut self, steps: &[Step], entry: &Arc<Entry<L::Value>>, change: Change) {
+    fn change_at(&mut self, steps: &[Step], placed: &Placed<L::Value>, change: Change) {
         let (key, rest): (&[u8], _) = match steps {
             [Step::Literal(literal), rest @ ..] => (literal, rest),
             rest => (&[], rest),
         };
         self.keys.update(key, |slot| match rest {
-            [] => slot.exact.change(entry, change),
-            [step, behind @ ..] => {
-                let open = Arc::make_mut(slot.open.get_or_insert_default());
-                match step {
-                    Step::Segment => open.segment.change_at(behind, entry, change),
-                    Step::Literal(_) | Step::Run | Step::Anything => open.anything.change(entry, change),
-                }
-                if open.anything.is_vacant() && open.segment.is_vacant() {
-                    slot.open = None;
-                }
-            }
+            [] => slot.exact.change(placed, change),
+            [Step::Segment, behind @ ..] => slot.segment.change_at(behind, placed, change),
+            [Step::Literal(_) | Step::Run | Step::Anything, ..] => slot.anything.change(placed, change),
         });
     }
 
@@ -83,25 +77,20 @@ impl<L: Leaf> PathTree<L> {
         accept: &mut impl FnMut(&'r Entry<L::Value>) -> bool,
     ) -> Option<&'r Entry<L::Value>> {
         let mut exact = None;
-        let mut open: SmallVec<[(&'r Open<L>, &[u8]); 6]> = SmallVec::new();
+        let mut open: SmallVec<[(&'r Slot<L>, &[u8]); 6]> = SmallVec::new();
         self.keys.walk(query.path, |slot, rest| {
             if rest.is_empty() {
                 exact = Some(&slot.exact);
             }
-            if let Some(behind) = &slot.open {
-                open.push((behind, rest));
+            if !slot.is_closed() {
+                open.push((slot, rest));
             }
         });
-        let mut runs = Runs::new();
-        if let Some(leaf) = exact {
-            leaf.collect(query, &mut runs);
-            if let Some(entry) = runs.first(accept) {
-                return Some(entry);
-            }
+        if let Some(entry) = exact.and_then(|leaf| leaf.find(query, accept)) {
+            return Some(entry);
         }
-        while let Some((behind, rest)) = open.pop() {
-            behind.collect(rest, query, &mut runs);
-            if let Some(entry) = runs.first(accept) {
+        while let Some((slot, rest)) = open.pop() {
+            if let Some(entry) = slot.find_behind(rest, query, accept) {
                 return Some(entry);
             }
         }
@@ -117,12 +106,12 @@ impl<L: Leaf> PathTree<L> {
                 slot.exact.each(&mut |entry| exact.push(entry));
             }
             let mut entries = Vec::new();
-            slot.open.iter().for_each(|open| open.each(&mut |entry| entries.push(entry)));
+            slot.each_behind(&mut |entry| entries.push(entry));
             keys.push(entries);
         });
         keys.push(exact);
         for entries in &mut keys {
-            entries.sort_by(|left, right| (left.rank, &left.id).cmp(&(right.rank, &right.id)));
+            entries.sort_by(|left, right| left.rank().cmp(&right.rank()));
         }
         keys.into_iter().rev().flatten().collect()
     }
@@ -133,7 +122,7 @@ impl<L: Leaf> PathTree<L> {
             let mut entries = Vec::new();
             slot.exact.each(&mut |entry| entries.push(entry));
             visit(std::mem::take(&mut entries));
-            slot.open.iter().for_each(|open| open.each(&mut |entry| entries.push(entry)));
+            slot.each_behind(&mut |entry| entries.push(entry));
             visit(entries);
         });
     }
@@ -141,7 +130,7 @@ impl<L: Leaf> PathTree<L> {
     fn each<'r>(&'r self, visit: &mut dyn FnMut(&'r Arc<Entry<L::Value>>)) {
         self.keys.each(&mut |slot| {
             slot.exact.each(visit);
-            slot.open.iter().for_each(|open| open.each(visit));
+            slot.each_behind(visit);
         });
     }
 
@@ -151,15 +140,29 @@ impl<L: Leaf> PathTree<L> {
             if rest.is_empty() {
                 slot.exact.collect(query, runs);
             }
-            if let Some(open) = &slot.open {
-                open.collect(rest, query, runs);
-            }
+            slot.collect_behind(rest, query, runs);
         });
     }
 }
 
-impl<L: Leaf> Open<L> {
-    fn collect<'r>(&'r self, text: &[u8], query: &Query<'_>, runs: &mut Runs<'r, L::Value>) {
+impl<L: Leaf> Slot<L> {
+    #[inline]
+    fn find_behind<'r>(
+        &'r self,
+        text: &[u8],
+        query: &Query<'_>,
+        accept: &mut impl FnMut(&'r Entry<L::Value>) -> bool,
+    ) -> Option<&'r Entry<L::Value>> {
+        if self.segment.is_vacant() {
+            return self.anything.find(query, accept);
+        }
+        let mut runs = Runs::new();
+        self.collect_behind(text, query, &mut runs);
+        runs.first(accept)
+    }
+
+    /// Adds every entry that goes on behind the key and matches all of `text`.
+    fn collect_behind<'r>(&'r self, text: &[u8], query: &Query<'_>, runs: &mut Runs<'r, L::Value>) {
         self.anything.collect(query, runs);
         if self.segment.is_vacant() {
             return;
@@ -169,7 +172,7 @@ impl<L: Leaf> Open<L> {
         }
     }
 
-    fn each<'r>(&'r self, visit: &mut dyn FnMut(&'r Arc<Entry<L::Value>>)) {
+    fn each_behind<'r>(&'r self, visit: &mut dyn FnMut(&'r Arc<Entry<L::Value>>)) {
         self.anything.each(visit);
         self.segment.each(visit);
     }

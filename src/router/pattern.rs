@@ -7,22 +7,38 @@ use smallvec::SmallVec;
 use super::path::{self, PathFault, PathMode};
 
 /// Places of captures in a path, in the order of their names.
-pub(super) type Spans = SmallVec<[(u32, u32); 4]>;
+type Spans = SmallVec<[Range<usize>; 4]>;
 
 /// Name of the capture of a `*` that was given none.
 const UNNAMED: &str = ":ext";
 
-/// A compiled pattern.
+/// What a match needs of a pattern. The tree has compared the literals, so only the places of the captures are here.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     /// As written.
     pub(super) source: Arc<str>,
+    captures: SmallVec<[Capture; 3]>,
+    /// The whole pattern, if a run of segments stands before its end: the tree has compared what precedes it only.
+    inner_run: Option<Arc<[Step]>>,
+}
+
+/// A pattern as parsed: what the tree is built of.
+#[derive(Clone, Debug)]
+pub(super) struct Parsed {
+    pub(super) pattern: Pattern,
     /// What it is made of, in order. Literal runs never follow one another.
     pub(super) steps: Arc<[Step]>,
-    /// Names of the captures, in order.
-    pub(super) names: Arc<[Box<str>]>,
-    /// Whether a run of segments stands before the end, so that the tree finds the pattern only by what precedes it.
-    pub(super) has_inner_run: bool,
+}
+
+/// A captured piece of a path.
+#[derive(Clone, Copy, Debug)]
+struct Capture {
+    /// Bytes between it and what was captured before.
+    gap: u16,
+    /// Where its name stands in the source; empty for [`UNNAMED`].
+    name: (u16, u16),
+    /// Whether it takes all that is left.
+    is_rest: bool,
 }
 
 /// One piece of a pattern.
@@ -62,24 +78,25 @@ pub enum PatternFault {
     Path(#[from] PathFault),
 }
 
-impl Pattern {
+impl Parsed {
     /// Parses a pattern. With `parameters` a `:` at the start of a segment begins a capture.
-    pub(super) fn parse(source: &str, parameters: bool, mode: PathMode) -> Result<Self, PatternFault> {
+    pub(super) fn parse(source: &Arc<str>, parameters: bool, mode: PathMode) -> Result<Self, PatternFault> {
         if source.len() > 4096 {
             return Err(PatternFault::TooLong);
         }
         let mut building = Building::default();
-        if source == "*" {
-            building.capture(UNNAMED, Step::Run)?;
+        if &**source == "*" {
+            building.capture("", 1, Step::Run)?;
             return Ok(building.finish(source));
         }
+        let mut at = 1;
         let text = source.strip_prefix('/').ok_or(PatternFault::NoSlash)?;
         let mut literal = String::from("/");
         let mut segments = text.split('/').peekable();
         while let Some(segment) = segments.next() {
             let last = segments.peek().is_none();
             let capture = if let Some(name) = segment.strip_prefix('*') {
-                Some((if name.is_empty() { UNNAMED } else { name }, Step::Run))
+                Some((name, Step::Run))
             } else if parameters {
                 segment.strip_prefix(':').map(|name| (name, Step::Segment))
             } else {
@@ -88,7 +105,7 @@ impl Pattern {
             match capture {
                 Some((name, step)) => {
                     building.literal(&mut literal, false, mode)?;
-                    building.capture(name, step)?;
+                    building.capture(name, at + 1, step)?;
                 }
                 None => match segment.strip_suffix('*') {
                     Some(start) if last && !start.contains('*') => {
@@ -104,34 +121,96 @@ impl Pattern {
             if !last {
                 literal.push('/');
             }
+            at += segment.len() + 1;
         }
         building.literal(&mut literal, false, mode)?;
         Ok(building.finish(source))
     }
+}
+
+impl Pattern {
+    /// Whether nothing is captured.
+    #[inline]
+    pub(super) fn is_literal(&self) -> bool {
+        self.captures.is_empty()
+    }
 
     /// Whether the pattern is a prefix that ends inside a segment, such as `/admin*`.
     pub(super) fn ends_inside_segment(&self) -> bool {
-        match &*self.steps {
-            [.., Step::Literal(literal), Step::Anything] => !literal.ends_with(b"/"),
-            _ => false,
-        }
+        self.source.strip_suffix('*').is_some_and(|start| !start.is_empty() && !start.ends_with('/'))
     }
 
-    /// Places of the captures in `path`; `None` if the pattern does not match it.
-    pub(super) fn captures(&self, path: &[u8]) -> Option<Spans> {
-        let mut spans = Spans::new();
-        if self.has_inner_run {
-            return Blocks { path }.captures(&self.steps, &mut spans).then_some(spans);
-        }
-        let end = forward(&self.steps, path, 0, &mut spans)?;
-        (end == path.len()).then_some(spans)
+    /// Whether a path that the tree led here matches.
+    #[inline]
+    pub(super) fn holds(&self, path: &[u8]) -> bool {
+        self.inner_run.as_ref().is_none_or(|steps| places(steps, path).is_some())
     }
+
+    /// The captures of a path that matches: names, and places in the path.
+    #[inline]
+    pub(super) fn captures<'p, 'q>(&'p self, path: &'q [u8]) -> Captures<'p, 'q> {
+        let places = self.inner_run.as_ref().map(|steps| places(steps, path).unwrap_or_default().into_iter());
+        Captures { captures: self.captures.iter(), source: &self.source, path, at: 0, places }
+    }
+}
+
+/// Finds the captures one after the other.
+pub(super) struct Captures<'p, 'q> {
+    captures: std::slice::Iter<'p, Capture>,
+    source: &'p str,
+    path: &'q [u8],
+    at: usize,
+    /// Where they are, if that takes the whole pattern to tell.
+    places: Option<smallvec::IntoIter<[Range<usize>; 4]>>,
+}
+
+impl<'p> Iterator for Captures<'p, '_> {
+    type Item = (&'p str, Range<usize>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let capture = self.captures.next()?;
+        let place = match &mut self.places {
+            Some(places) => places.next()?,
+            None => {
+                let start = self.at + usize::from(capture.gap);
+                let rest = self.path.get(start..).unwrap_or_default();
+                let length = if capture.is_rest { rest.len() } else { segment_end(rest).unwrap_or(0) };
+                self.at = start + length;
+                start..self.at
+            }
+        };
+        Some((capture.name(self.source), place))
+    }
+}
+
+impl Capture {
+    #[inline]
+    fn name<'s>(&self, source: &'s str) -> &'s str {
+        let (from, to) = self.name;
+        if from == to { UNNAMED } else { source.get(usize::from(from)..usize::from(to)).unwrap_or_default() }
+    }
+}
+
+/// Places of the captures of a whole pattern in a path; `None` if it does not match.
+pub(super) fn places(steps: &[Step], path: &[u8]) -> Option<Spans> {
+    let mut spans = Spans::new();
+    if has_inner_run(steps) {
+        return Blocks { path }.captures(steps, &mut spans).then_some(spans);
+    }
+    let end = forward(steps, path, 0, &mut spans)?;
+    (end == path.len()).then_some(spans)
+}
+
+fn has_inner_run(steps: &[Step]) -> bool {
+    steps.iter().rev().skip(1).any(|step| *step == Step::Run)
 }
 
 #[derive(Default)]
 struct Building {
     steps: Vec<Step>,
     names: Vec<Box<str>>,
+    captures: SmallVec<[Capture; 3]>,
 }
 
 impl Building {
@@ -144,25 +223,35 @@ impl Building {
         Ok(())
     }
 
-    fn capture(&mut self, name: &str, step: Step) -> Result<(), PatternFault> {
-        if name.is_empty() {
+    /// `at`: where the name stands in the source.
+    fn capture(&mut self, name: &str, at: usize, step: Step) -> Result<(), PatternFault> {
+        let is_rest = step == Step::Run;
+        if name.is_empty() && !is_rest {
             return Err(PatternFault::NoName);
         }
+        let label = if name.is_empty() { UNNAMED } else { name };
         if name.contains('*') {
             return Err(PatternFault::InnerStar);
         }
-        if self.names.iter().any(|known| **known == *name) {
-            return Err(PatternFault::DuplicateName(name.to_owned()));
+        if self.names.iter().any(|known| **known == *label) {
+            return Err(PatternFault::DuplicateName(label.to_owned()));
         }
-        self.names.push(name.into());
+        self.names.push(label.into());
+        let gap = match self.steps.last() {
+            Some(Step::Literal(literal)) => literal.len(),
+            _ => 0,
+        };
+        let place = |at: usize| u16::try_from(at).map_err(|_| PatternFault::TooLong);
+        let name = (place(at)?, place(at + name.len())?);
+        self.captures.push(Capture { gap: place(gap)?, name, is_rest });
         self.steps.push(step);
         Ok(())
     }
 
-    fn finish(self, source: &str) -> Pattern {
-        let run = self.steps.iter().position(|step| *step == Step::Run);
-        let has_inner_run = run.is_some_and(|at| at + 1 < self.steps.len());
-        Pattern { source: source.into(), steps: self.steps.into(), names: self.names.into(), has_inner_run }
+    fn finish(self, source: &Arc<str>) -> Parsed {
+        let steps: Arc<[Step]> = self.steps.into();
+        let inner_run = has_inner_run(&steps).then(|| Arc::clone(&steps));
+        Parsed { pattern: Pattern { source: Arc::clone(source), captures: self.captures, inner_run }, steps }
     }
 }
 
@@ -176,7 +265,7 @@ fn forward(steps: &[Step], path: &[u8], mut at: usize, spans: &mut Spans) -> Opt
             Step::Run | Step::Anything => rest.len(),
         };
         if matches!(step, Step::Segment | Step::Run) {
-            spans.push(span(at..at + length));
+            spans.push(at..at + length);
         }
         at += length;
     }
@@ -188,10 +277,6 @@ fn forward(steps: &[Step], path: &[u8], mut at: usize, spans: &mut Spans) -> Opt
 pub(super) fn segment_end(text: &[u8]) -> Option<usize> {
     let end = text.iter().position(|byte| *byte == b'/').unwrap_or(text.len());
     (end > 0).then_some(end)
-}
-
-fn span(range: Range<usize>) -> (u32, u32) {
-    (u32::try_from(range.start).unwrap_or(u32::MAX), u32::try_from(range.end).unwrap_or(u32::MAX))
 }
 
 /// Patterns with a run of segments before their end.
@@ -217,14 +302,14 @@ impl Blocks<'_> {
         for block in blocks.rev() {
             let Some((begin, end, mut found)) = self.last_place(block, start, limit, is_last) else { return false };
             if !is_last {
-                found.push(span(end..limit));
+                found.push(end..limit);
             }
             behind.push(found);
             limit = begin;
             is_last = false;
         }
         spans.extend(head);
-        spans.push(span(start..limit));
+        spans.push(start..limit);
         spans.extend(behind.into_iter().rev().flatten());
         true
     }
@@ -249,10 +334,11 @@ mod tests {
     use super::*;
 
     fn captures(pattern: &str, path: &str) -> Option<Vec<String>> {
-        let pattern = Pattern::parse(pattern, true, PathMode::Strict).unwrap();
-        let spans = pattern.captures(path.as_bytes())?;
-        assert_eq!(spans.len(), pattern.names.len());
-        Some(spans.iter().map(|(from, to)| path[*from as usize..*to as usize].to_owned()).collect())
+        let Parsed { pattern, steps } = Parsed::parse(&pattern.into(), true, PathMode::Strict).unwrap();
+        let spans = places(&steps, path.as_bytes())?;
+        let captures: Spans = pattern.captures(path.as_bytes()).map(|(_, span)| span).collect();
+        assert_eq!(spans, captures);
+        Some(spans.into_iter().map(|span| path[span].to_owned()).collect())
     }
 
     #[test]
@@ -270,7 +356,7 @@ mod tests {
 
     #[test]
     fn faults_are_named() {
-        let fault = |pattern| Pattern::parse(pattern, true, PathMode::Strict).unwrap_err();
+        let fault = |pattern: &str| Parsed::parse(&pattern.into(), true, PathMode::Strict).unwrap_err();
         assert_eq!(fault("a"), PatternFault::NoSlash);
         assert_eq!(fault(""), PatternFault::NoSlash);
         assert_eq!(fault("*/a"), PatternFault::NoSlash);

@@ -2,13 +2,14 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 
 use super::host::HostName;
 use super::path::decode;
-use super::pattern::{Pattern, Spans};
+use super::pattern::Pattern;
 use super::rule::Entry;
 use super::vars::Variables;
 
@@ -59,7 +60,7 @@ impl<'r, 'q, T> Match<'r, 'q, T> {
             value: &entry.value,
             id: &entry.id,
             pattern: &entry.pattern.source,
-            host_pattern: entry.host.as_ref().map(|host| &host.source),
+            host_pattern: entry.host.as_ref(),
             params: Params { pattern: &entry.pattern, path, decodes },
         }
     }
@@ -91,19 +92,14 @@ pub struct Params<'r, 'q> {
 impl<'r, 'q> Params<'r, 'q> {
     /// Whether the pattern captures nothing.
     pub fn is_empty(&self) -> bool {
-        self.pattern.names.is_empty()
+        self.pattern.is_literal()
     }
 
     /// The captures in the order of the pattern. The name of an unnamed `*` is `:ext`. In strict mode values are
     /// percent-decoded, so they are bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&'r str, Cow<'q, [u8]>)> {
-        let spans = if self.is_empty() { None } else { self.pattern.captures(self.path) };
-        let decodes = self.decodes;
-        let path = self.path;
-        self.pattern.names.iter().zip(spans.unwrap_or_default()).map(move |(name, span)| {
-            let value = cut(path, span);
-            (&**name, if decodes { decode(value) } else { Cow::Borrowed(value) })
-        })
+        let Self { pattern, path, decodes } = *self;
+        pattern.captures(path).map(move |(name, span)| (name, read(path, span, decodes)))
     }
 
     /// One capture.
@@ -111,14 +107,13 @@ impl<'r, 'q> Params<'r, 'q> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// The captures on their own. Free when there are none, else one allocation.
+    /// The captures on their own. Free when there are none; else the path is copied.
     pub fn to_owned(&self) -> PathParams {
         if self.is_empty() {
             return PathParams::default();
         }
         PathParams(Some(Arc::new(Owned {
-            names: Arc::clone(&self.pattern.names),
-            spans: self.pattern.captures(self.path).unwrap_or_default(),
+            pattern: self.pattern.clone(),
             path: self.path.into(),
             decodes: self.decodes,
         })))
@@ -138,8 +133,7 @@ impl fmt::Debug for Params<'_, '_> {
 pub struct PathParams(Option<Arc<Owned>>);
 
 struct Owned {
-    names: Arc<[Box<str>]>,
-    spans: Spans,
+    pattern: Pattern,
     path: Box<[u8]>,
     decodes: bool,
 }
@@ -153,10 +147,8 @@ impl PathParams {
     /// As [`Params::iter`].
     pub fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, [u8]>)> {
         self.0.iter().flat_map(|owned| {
-            owned.names.iter().zip(&owned.spans).map(|(name, span)| {
-                let value = cut(&owned.path, *span);
-                (&**name, if owned.decodes { decode(value) } else { Cow::Borrowed(value) })
-            })
+            let captures = owned.pattern.captures(&owned.path);
+            captures.map(|(name, span)| (name, read(&owned.path, span, owned.decodes)))
         })
     }
 
@@ -174,7 +166,7 @@ impl fmt::Debug for PathParams {
     }
 }
 
-fn cut(path: &[u8], (from, to): (u32, u32)) -> &[u8] {
-    let place = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
-    path.get(place(from)..place(to)).unwrap_or_default()
+fn read(path: &[u8], span: Range<usize>, decodes: bool) -> Cow<'_, [u8]> {
+    let value = path.get(span).unwrap_or_default();
+    if decodes { decode(value) } else { Cow::Borrowed(value) }
 }

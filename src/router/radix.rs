@@ -25,7 +25,7 @@ pub(super) trait Side {
     /// The first `at` bytes in walking order, and the rest.
     fn split(text: &[u8], at: usize) -> (&[u8], &[u8]);
     /// Puts `near` before `far`.
-    fn join(near: &[u8], far: &[u8]) -> Label;
+    fn join(near: &[u8], far: &[u8]) -> Bytes;
 }
 
 /// Keys are read from their first byte on: a path.
@@ -36,8 +36,8 @@ pub(super) enum Forward {}
 #[derive(Debug)]
 pub(super) enum Backward {}
 
-/// Bytes of an edge. Most are short, and a lookup then finds them within the node.
-type Label = SmallVec<[u8; 24]>;
+/// Bytes within a node, if they are few: a lookup then reads one allocation for each node.
+type Bytes = SmallVec<[u8; 32]>;
 
 /// The tree.
 #[derive(Debug)]
@@ -46,12 +46,15 @@ pub(super) struct Radix<V, S = Forward> {
     side: PhantomData<fn() -> S>,
 }
 
+/// Fields stand in the order in which a walk needs them, so that a node between keys costs one or two cache lines.
 #[derive(Clone, Debug)]
+#[repr(C)]
 struct Node<V> {
-    label: Label,
-    /// First byte of each child's label, in step with `children`.
-    firsts: SmallVec<[u8; 16]>,
-    children: Vec<Arc<Node<V>>>,
+    /// The first byte of each child's label, in step with `children`; behind them the label of this node.
+    bytes: Bytes,
+    /// Whether `value` is not vacant: the nodes between keys need not be looked into.
+    is_key: bool,
+    children: SmallVec<[Arc<Node<V>>; 2]>,
     value: V,
 }
 
@@ -80,11 +83,15 @@ impl<V, S: Side> Radix<V, S> {
         let mut next = self.root.as_deref();
         let mut rest = text;
         while let Some(node) = next {
-            let Some(after) = S::strip(rest, &node.label) else { return };
+            let (firsts, label) = node.parts();
+            let Some(after) = S::strip(rest, label) else { return };
             rest = after;
-            visit(&node.value, rest);
+            if node.is_key {
+                visit(&node.value, rest);
+            }
             let Some(first) = S::first(rest) else { return };
-            next = node.child(first);
+            let child = firsts.iter().position(|byte| *byte == first);
+            next = child.and_then(|at| node.children.get(at)).map(|child| &**child);
         }
     }
 
@@ -119,14 +126,16 @@ impl<V: Vacant, S: Side> Radix<V, S> {
 }
 
 impl<V> Node<V> {
+    /// The first bytes of the children, and the label.
     #[inline]
-    fn child(&self, first: u8) -> Option<&Self> {
-        let at = self.firsts.iter().position(|byte| *byte == first)?;
-        self.children.get(at).map(|child| &**child)
+    fn parts(&self) -> (&[u8], &[u8]) {
+        self.bytes.split_at_checked(self.children.len()).unwrap_or_default()
     }
 
     fn each<'r>(&'r self, visit: &mut dyn FnMut(&'r V)) {
-        visit(&self.value);
+        if self.is_key {
+            visit(&self.value);
+        }
         for child in &self.children {
             child.each(visit);
         }
@@ -135,34 +144,38 @@ impl<V> Node<V> {
 
 impl<V: Vacant> Node<V> {
     fn leaf(label: &[u8]) -> Self {
-        Self { label: SmallVec::from_slice(label), firsts: SmallVec::new(), children: Vec::new(), value: V::default() }
+        Self { bytes: SmallVec::from_slice(label), children: SmallVec::new(), is_key: false, value: V::default() }
     }
 
     fn is_vacant(&self) -> bool {
-        self.value.is_vacant() && self.children.is_empty()
+        !self.is_key && self.children.is_empty()
     }
 
     fn update<S: Side>(shared: &mut Arc<Self>, key: &[u8], change: impl FnOnce(&mut V)) {
         let node = Arc::make_mut(shared);
-        let common = S::common(&node.label, key);
-        if common < node.label.len() {
+        let (_, label) = node.parts();
+        let (common, whole) = (S::common(label, key), label.len());
+        if common < whole {
             node.split::<S>(common);
         }
         let (_, rest) = S::split(key, common);
         let Some(first) = S::first(rest) else {
             change(&mut node.value);
+            node.is_key = !node.value.is_vacant();
             return node.absorb::<S>();
         };
-        let at = node.firsts.iter().position(|byte| *byte == first).unwrap_or_else(|| {
-            node.firsts.push(first);
+        let (firsts, _) = node.parts();
+        let at = firsts.iter().position(|byte| *byte == first).unwrap_or_else(|| {
+            let at = node.children.len();
+            node.bytes.insert(at, first);
             node.children.reserve_exact(1);
             node.children.push(Arc::new(Self::leaf(rest)));
-            node.children.len() - 1
+            at
         });
         if let Some(child) = node.children.get_mut(at) {
             Self::update::<S>(child, rest, change);
             if child.is_vacant() {
-                node.firsts.remove(at);
+                node.bytes.remove(at);
                 node.children.remove(at);
                 node.absorb::<S>();
             }
@@ -171,28 +184,46 @@ impl<V: Vacant> Node<V> {
 
     /// Cuts the label behind `at` bytes and puts a node between.
     fn split<S: Side>(&mut self, at: usize) {
-        let (near, far) = S::split(&self.label, at);
-        let (near, far) = (SmallVec::from_slice(near), SmallVec::<[u8; 24]>::from_slice(far));
-        let first = S::first(&far);
+        let (firsts, label) = self.parts();
+        let (near, far) = S::split(label, at);
+        let above = S::first(far).into_iter().chain(near.iter().copied()).collect();
+        let below = firsts.iter().chain(far).copied().collect();
         let lower = Self {
-            label: far,
-            firsts: std::mem::take(&mut self.firsts),
+            bytes: below,
             children: std::mem::take(&mut self.children),
+            is_key: std::mem::take(&mut self.is_key),
             value: std::mem::take(&mut self.value),
         };
-        self.label = near;
-        self.firsts.extend(first);
+        self.bytes = above;
         self.children.push(Arc::new(lower));
     }
 
     /// Takes an only child into itself when nothing is kept between them.
     fn absorb<S: Side>(&mut self) {
-        if !self.value.is_vacant() || self.children.len() > 1 {
+        if self.is_key || self.children.len() != 1 {
             return;
         }
+        let (_, near) = self.parts();
+        let near = Bytes::from_slice(near);
         let Some(child) = self.children.pop() else { return };
-        let child = Arc::unwrap_or_clone(child);
-        *self = Self { label: S::join(&self.label, &child.label), ..child };
+        let mut child = Arc::unwrap_or_clone(child);
+        let (firsts, far) = child.parts();
+        let bytes = firsts.iter().copied().chain(S::join(&near, far)).collect();
+        child.bytes = bytes;
+        *self = child;
+    }
+}
+
+/// Whether two texts of one length are equal. Labels are short, and a call of `memcmp` costs more than they do.
+#[inline]
+fn is_same(left: &[u8], right: &[u8]) -> bool {
+    if let (Some(left_end), Some(right_end)) = (left.last_chunk::<8>(), right.last_chunk::<8>()) {
+        let (left, right) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
+        left_end == right_end && left.iter().zip(right).all(|(left, right)| left == right)
+    } else if let (Some(left_end), Some(right_end)) = (left.last_chunk::<4>(), right.last_chunk::<4>()) {
+        left_end == right_end && left.first_chunk::<4>() == right.first_chunk::<4>()
+    } else {
+        left.iter().zip(right).all(|(left, right)| left == right)
     }
 }
 
@@ -204,7 +235,8 @@ impl Side for Forward {
 
     #[inline]
     fn strip<'t>(text: &'t [u8], label: &[u8]) -> Option<&'t [u8]> {
-        text.strip_prefix(label)
+        let (near, rest) = text.split_at_checked(label.len())?;
+        is_same(near, label).then_some(rest)
     }
 
     fn common(left: &[u8], right: &[u8]) -> usize {
@@ -215,7 +247,7 @@ impl Side for Forward {
         text.split_at_checked(at).unwrap_or((text, &[]))
     }
 
-    fn join(near: &[u8], far: &[u8]) -> Label {
+    fn join(near: &[u8], far: &[u8]) -> Bytes {
         near.iter().chain(far).copied().collect()
     }
 }
@@ -228,7 +260,8 @@ impl Side for Backward {
 
     #[inline]
     fn strip<'t>(text: &'t [u8], label: &[u8]) -> Option<&'t [u8]> {
-        text.strip_suffix(label)
+        let (rest, near) = text.split_at_checked(text.len().checked_sub(label.len())?)?;
+        is_same(near, label).then_some(rest)
     }
 
     fn common(left: &[u8], right: &[u8]) -> usize {
@@ -240,7 +273,7 @@ impl Side for Backward {
         (near, far)
     }
 
-    fn join(near: &[u8], far: &[u8]) -> Label {
+    fn join(near: &[u8], far: &[u8]) -> Bytes {
         far.iter().chain(near).copied().collect()
     }
 }
@@ -257,6 +290,10 @@ mod tests {
         fn is_vacant(&self) -> bool {
             *self == 0
         }
+    }
+
+    fn count(node: &Node<u32>) -> usize {
+        1 + node.children.iter().map(|child| count(child)).sum::<usize>()
     }
 
     fn agree<S: Side>(changes: &[(Vec<u8>, u32)], texts: &[Vec<u8>], begins: fn(&[u8], &[u8]) -> bool) {
@@ -282,12 +319,10 @@ mod tests {
             expected.sort_unstable();
             assert_eq!(found, expected);
         }
-        let (mut kept, mut nodes) = (0, 0);
-        tree.each(&mut |value| {
-            kept += usize::from(*value != 0);
-            nodes += 1;
-        });
+        let mut kept = 0;
+        tree.each(&mut |value| kept += usize::from(*value != 0));
         assert_eq!(kept, map.len());
+        let nodes = tree.root.as_deref().map_or(0, count);
         assert!(nodes <= 2 * map.len(), "what is vacant is pruned");
         let mut again = Radix::<u32, S>::default();
         for (key, value) in changes.iter().take(changes.len() / 2) {

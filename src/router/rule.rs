@@ -8,7 +8,7 @@ use http::Method;
 use ipnet::IpNet;
 
 use super::host::{HostPattern, HostPatternFault};
-use super::pattern::{Pattern, PatternFault};
+use super::pattern::{Parsed, Pattern, PatternFault, Step, places};
 use super::predicate::Predicate;
 use super::query::Query;
 use super::table::RouterOptions;
@@ -22,9 +22,9 @@ pub struct Rule<T> {
     /// Place among equals: position in the file; the same for all rules if the id, byte-wise, is to decide.
     pub order: u64,
     /// Path patterns (router.md §3), at least one.
-    pub uris: Vec<String>,
+    pub uris: Vec<Arc<str>>,
     /// Host patterns (router.md §5). None: any host, and requests without one.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<Arc<str>>,
     /// Methods. None: any.
     pub methods: Vec<Method>,
     /// Client addresses. None: any.
@@ -41,7 +41,7 @@ pub struct Rule<T> {
 
 impl<T> Rule<T> {
     /// A rule for one path and nothing else.
-    pub fn new(id: impl Into<Arc<str>>, uri: impl Into<String>, value: T) -> Self {
+    pub fn new(id: impl Into<Arc<str>>, uri: impl Into<Arc<str>>, value: T) -> Self {
         Self {
             id: id.into(),
             order: 0,
@@ -78,7 +78,7 @@ pub enum RuleFault {
     #[error("uris: {uri:?}: {fault}")]
     Uri {
         /// The pattern.
-        uri: String,
+        uri: Arc<str>,
         /// What is wrong.
         fault: PatternFault,
     },
@@ -86,7 +86,7 @@ pub enum RuleFault {
     #[error("hosts: {host:?}: {fault}")]
     Host {
         /// The pattern.
-        host: String,
+        host: Arc<str>,
         /// What is wrong.
         fault: HostPatternFault,
     },
@@ -95,21 +95,24 @@ pub enum RuleFault {
 /// One pair of path and host of a rule, with all that a match needs in one place.
 #[derive(Debug)]
 pub(super) struct Entry<T> {
-    pub(super) rank: Rank,
     pub(super) methods: Methods,
     pub(super) conditions: Option<Arc<Conditions>>,
-    pub(super) pattern: Pattern,
-    pub(super) host: Option<HostPattern>,
-    pub(super) id: Arc<str>,
     pub(super) value: T,
+    pub(super) pattern: Pattern,
+    pub(super) id: Arc<str>,
+    /// The host pattern, as written.
+    pub(super) host: Option<Arc<str>>,
+    pub(super) priority: i64,
+    order: u64,
+    /// Which pair of path and host of its rule it is.
+    pair: u32,
 }
 
-/// Sequence among entries of one literal key: priority, then length of the pattern as written, then load order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    pub(super) priority: Reverse<i64>,
-    length: Reverse<usize>,
-    order: u64,
+/// An entry, and the place in the index where it goes.
+pub(super) struct Placed<T> {
+    pub(super) entry: Arc<Entry<T>>,
+    pub(super) host: Option<HostPattern>,
+    pub(super) steps: Arc<[Step]>,
 }
 
 /// Conditions that few rules have.
@@ -154,14 +157,14 @@ impl fmt::Display for Condition {
 
 impl<T: Clone> Rule<T> {
     /// Compiles the rule into entries.
-    pub(super) fn compile(self, options: &RouterOptions) -> Result<Vec<Arc<Entry<T>>>, RuleError> {
+    pub(super) fn compile(self, options: &RouterOptions) -> Result<Vec<Placed<T>>, RuleError> {
         let mut faults = Vec::new();
         if self.uris.is_empty() {
             faults.push(RuleFault::NoUri);
         }
         let mut patterns = Vec::with_capacity(self.uris.len());
         for uri in self.uris {
-            match Pattern::parse(&uri, options.parameters, options.path_mode) {
+            match Parsed::parse(&uri, options.parameters, options.path_mode) {
                 Ok(pattern) => patterns.push(pattern),
                 Err(fault) => faults.push(RuleFault::Uri { uri, fault }),
             }
@@ -172,7 +175,7 @@ impl<T: Clone> Rule<T> {
         }
         for host in self.hosts {
             match HostPattern::parse(&host) {
-                Ok(pattern) => hosts.push(Some(pattern)),
+                Ok(pattern) => hosts.push(Some((host, pattern))),
                 Err(fault) => faults.push(RuleFault::Host { host, fault }),
             }
         }
@@ -185,21 +188,22 @@ impl<T: Clone> Rule<T> {
         let conditions = (!is_plain)
             .then(|| Arc::new(Conditions { addresses: self.remote_addrs.into(), vars, predicate: self.predicate }));
         let mut entries = Vec::with_capacity(patterns.len() * hosts.len());
-        for pattern in &patterns {
+        let mut pairs = 0..;
+        for Parsed { pattern, steps } in &patterns {
             for host in &hosts {
-                entries.push(Arc::new(Entry {
-                    rank: Rank {
-                        priority: Reverse(self.priority),
-                        length: Reverse(pattern.source.len()),
-                        order: self.order,
-                    },
+                let entry = Arc::new(Entry {
                     methods: methods.clone(),
                     conditions: conditions.clone(),
-                    pattern: pattern.clone(),
-                    host: host.clone(),
-                    id: Arc::clone(&self.id),
                     value: self.value.clone(),
-                }));
+                    pattern: pattern.clone(),
+                    id: Arc::clone(&self.id),
+                    host: host.as_ref().map(|(source, _)| Arc::clone(source)),
+                    priority: self.priority,
+                    order: self.order,
+                    pair: pairs.next().unwrap_or(u32::MAX),
+                });
+                let host = host.as_ref().map(|(_, pattern)| pattern.clone());
+                entries.push(Placed { entry, host, steps: Arc::clone(steps) });
             }
         }
         Ok(entries)
@@ -207,10 +211,33 @@ impl<T: Clone> Rule<T> {
 }
 
 impl<T> Entry<T> {
-    /// Whether this entry comes first. Entries of one rule that are alike stay as they are.
+    /// Sequence among entries of one literal key: priority, then length of the pattern as written, then load order;
+    /// among those of one rule the place in it.
+    #[inline]
+    pub(super) fn rank(&self) -> impl Ord + use<'_, T> {
+        (Reverse(self.priority), Reverse(self.pattern.source.len()), self.order, &self.id, self.pair)
+    }
+
+    /// Whether this entry comes first.
     #[inline]
     pub(super) fn precedes(&self, other: &Self) -> bool {
-        (&self.rank, &self.id) < (&other.rank, &other.id)
+        self.rank() < other.rank()
+    }
+
+    /// The entry with its place, found anew.
+    pub(super) fn place(self: &Arc<Self>, options: &RouterOptions) -> Placed<T> {
+        Placed { entry: Arc::clone(self), host: self.host_pattern(), steps: self.steps(options) }
+    }
+
+    /// The host pattern, parsed anew: only changes and questions of people need more than its text.
+    pub(super) fn host_pattern(&self) -> Option<HostPattern> {
+        HostPattern::parse(self.host.as_deref()?).ok()
+    }
+
+    /// What the path pattern is made of, parsed anew for the same reason.
+    pub(super) fn steps(&self, options: &RouterOptions) -> Arc<[Step]> {
+        let parsed = Parsed::parse(&self.pattern.source, options.parameters, options.path_mode);
+        parsed.map_or_else(|_| Arc::default(), |parsed| parsed.steps)
     }
 
     pub(super) fn vars(&self) -> Option<&Expr> {
@@ -226,11 +253,11 @@ impl<T> Entry<T> {
     #[inline]
     pub(super) fn holds_but_for_method(&self, query: &Query<'_>) -> bool {
         self.conditions.as_ref().is_none_or(|conditions| conditions.first_failing(query).is_none())
-            && (!self.pattern.has_inner_run || self.pattern.captures(query.path).is_some())
+            && self.pattern.holds(query.path)
     }
 
     /// The first condition that fails, of all that an entry can have.
-    pub(super) fn first_failing(&self, query: &Query<'_>) -> Option<Condition> {
+    pub(super) fn first_failing(&self, query: &Query<'_>, options: &RouterOptions) -> Option<Condition> {
         let conditions = |which: fn(Condition) -> bool| {
             let failing = self.conditions.as_ref().and_then(|conditions| conditions.first_failing(query));
             failing.filter(|condition| which(*condition))
@@ -241,10 +268,11 @@ impl<T> Entry<T> {
         if let Some(address) = conditions(|condition| condition == Condition::Address) {
             return Some(address);
         }
-        if self.host.as_ref().is_some_and(|host| !host.matches(query.host)) {
+        if self.host_pattern().is_some_and(|host| !host.matches(query.host)) {
             return Some(Condition::Host);
         }
-        conditions(|_| true).or_else(|| self.pattern.captures(query.path).is_none().then_some(Condition::Captures))
+        let fits = || places(&self.steps(options), query.path).is_some();
+        conditions(|_| true).or_else(|| (!fits()).then_some(Condition::Captures))
     }
 }
 
@@ -264,10 +292,13 @@ impl Conditions {
 
 /// A set of methods: the common ones as bits.
 #[derive(Clone, Debug)]
-pub(super) enum Methods {
-    Any,
-    Of { common: u16, others: Option<Arc<[Method]>> },
+pub(super) struct Methods {
+    /// All bits: any method.
+    common: u16,
+    others: Option<Arc<Vec<Method>>>,
 }
+
+const ANY: u16 = u16::MAX;
 
 const COMMON: [Method; 9] = [
     Method::GET,
@@ -301,39 +332,29 @@ fn bit(method: &Method) -> u16 {
 impl Methods {
     fn new(methods: &[Method]) -> Self {
         if methods.is_empty() {
-            return Self::Any;
+            return Self { common: ANY, others: None };
         }
-        let others: Arc<[Method]> = methods.iter().filter(|method| bit(method) == 0).cloned().collect();
+        let others: Vec<Method> = methods.iter().filter(|method| bit(method) == 0).cloned().collect();
         let common = methods.iter().map(bit).fold(0, |bits, bit| bits | bit);
-        Self::Of { common, others: (!others.is_empty()).then_some(others) }
+        Self { common, others: (!others.is_empty()).then(|| Arc::new(others)) }
     }
 
     #[inline]
     pub(super) fn contain(&self, method: &Method) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Of { common, others } => {
-                common & bit(method) != 0 || others.as_ref().is_some_and(|others| others.contains(method))
-            }
-        }
+        self.common == ANY
+            || self.common & bit(method) != 0
+            || self.others.as_ref().is_some_and(|others| others.contains(method))
     }
 
     /// Whether every method of `other` is one of these.
     pub(super) fn cover(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Any, _) => true,
-            (Self::Of { .. }, Self::Any) => false,
-            (Self::Of { .. }, Self::Of { .. }) => other.iter().all(|method| self.contain(&method)),
-        }
+        self.common == ANY || (other.common != ANY && other.iter().all(|method| self.contain(&method)))
     }
 
     /// The methods, unless any will do.
     pub(super) fn iter(&self) -> impl Iterator<Item = Method> {
-        let (common, others) = match self {
-            Self::Any => (0, None),
-            Self::Of { common, others } => (*common, others.clone()),
-        };
-        let others: Vec<Method> = others.iter().flat_map(|others| others.iter().cloned()).collect();
+        let common = if self.common == ANY { 0 } else { self.common };
+        let others = self.others.iter().flat_map(|others| others.iter().cloned());
         COMMON.into_iter().filter(move |method| common & bit(method) != 0).chain(others)
     }
 }

@@ -12,7 +12,7 @@ use super::path::PathMode;
 use super::path_tree::PathTree;
 use super::query::{Match, NoMatch, Query};
 use super::radix::{Radix, Vacant};
-use super::rule::{Entry, Rule, RuleError};
+use super::rule::{Entry, Placed, Rule, RuleError};
 
 /// Switches of a [`Router`]; they hold for all its rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ impl Default for RouterOptions {
 /// Rules, and an index over them. A clone is cheap and independent.
 #[derive(Clone)]
 pub struct Router<T> {
-    options: RouterOptions,
+    pub(super) options: RouterOptions,
     pub(super) index: Index<T>,
     rules: Radix<Entries<T>>,
     len: usize,
@@ -75,12 +75,13 @@ impl<T: Clone> Router<T> {
     /// [`RuleError`] with all faults of the rule. The router is as before.
     pub fn insert(&mut self, rule: Rule<T>) -> Result<(), RuleError> {
         let id = Arc::clone(&rule.id);
-        let entries = rule.compile(&self.options)?;
+        let placed = rule.compile(&self.options)?;
         self.remove(&id);
-        for entry in &entries {
-            self.index.change(entry, Change::Add);
+        for placed in &placed {
+            self.index.change(placed, Change::Add);
         }
-        self.rules.update(id.as_bytes(), |kept| kept.0 = entries.into());
+        let entries = placed.into_iter().map(|placed| placed.entry).collect();
+        self.rules.update(id.as_bytes(), |kept| kept.0 = entries);
         self.len += 1;
         Ok(())
     }
@@ -91,7 +92,7 @@ impl<T: Clone> Router<T> {
             return false;
         };
         for entry in &entries.0 {
-            self.index.change(entry, Change::Remove);
+            self.index.change(&entry.place(&self.options), Change::Remove);
         }
         self.rules.update(id.as_bytes(), |kept| kept.0.clear());
         self.len -= 1;
@@ -151,10 +152,10 @@ impl<T> Router<T> {
 }
 
 impl<T> Index<T> {
-    fn change(&mut self, entry: &Arc<Entry<T>>, change: Change) {
+    fn change(&mut self, placed: &Placed<T>, change: Change) {
         match self {
-            Self::HostFirst(hosts) => hosts.update(entry.host.as_ref(), |paths| paths.change(entry, change)),
-            Self::PathFirst(paths) => paths.change(entry, change),
+            Self::HostFirst(hosts) => hosts.update(placed.host.as_ref(), |paths| paths.change(placed, change)),
+            Self::PathFirst(paths) => paths.change(placed, change),
         }
     }
 
