@@ -253,6 +253,45 @@ async fn shares_are_exact() {
     assert_eq!(counts, [30, 20, 10]);
 }
 
+#[tokio::test]
+async fn a_node_of_weight_0_gets_nothing_while_another_has_some() {
+    let origins = [Origin::naming().await, Origin::naming().await];
+    for weights in [[0, 7], [0, 0]] {
+        let before: Vec<_> = origins.iter().map(|origin| origin.seen().len()).collect();
+        let mut config = config(&[]);
+        let weighted = origins.iter().zip(weights);
+        config.nodes = weighted.map(|(origin, weight)| node(origin.address).with_weight(weight)).collect();
+        let client = Client::new(config);
+        for _ in 0..10 {
+            client.get("/").await.unwrap();
+        }
+        let counts: Vec<_> = origins.iter().zip(before).map(|(origin, before)| origin.seen().len() - before).collect();
+        // All weights 0 are equal weights.
+        assert_eq!(counts, if weights == [0, 7] { [0, 10] } else { [5, 5] });
+    }
+    let mut alone = config(&[]);
+    alone.nodes = vec![node(origins[0].address).with_weight(0)];
+    Client::new(alone).get("/").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lower_priority_serves_what_every_higher_node_failed() {
+    let (spare, idle) = (Origin::naming().await, Origin::naming().await);
+    let mut config = config(&[refusing().await, refusing().await, spare.address, idle.address]);
+    for (node, priority) in config.nodes.iter_mut().zip([10, 10, 0, -5]) {
+        node.priority = priority;
+    }
+    // One retry reaches the other node of the first group only.
+    config.retry = patient(1);
+    assert_eq!(Client::new(config.clone()).get("/").await.unwrap_err().reason(), "connect_refused");
+    config.retry = patient(2);
+    let client = Client::new(config);
+    for _ in 0..5 {
+        assert_eq!(client.get("/").await.unwrap().0, 200);
+    }
+    assert_eq!((spare.seen().len(), idle.seen().len()), (5, 0));
+}
+
 /// Picks the member that the request names.
 struct Named(Vec<std::sync::Arc<str>>);
 
