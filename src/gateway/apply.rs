@@ -9,14 +9,18 @@ use std::sync::Arc;
 use super::blocks::{Blocks, Toolbox};
 use super::builder::{GatewayBuilder, Route as CodeRoute};
 use super::chain::{Block, Place, in_order};
+<<<<<<< /tmp/r-ours
 use super::idle;
 use super::items::{IdChanges, Ids, Judge};
+=======
+>>>>>>> /tmp/r-theirs
 use super::live::Live;
 use super::route::{Chain, Forward, Route};
 use super::settings::Rules;
 use super::upstreams::{self, Owner};
 use super::vars::CustomVars;
 use super::{ApplyError, Gateway};
+use super::{idle, lax};
 use crate::PluginLayer;
 use crate::error::Error;
 use crate::model::{
@@ -275,6 +279,7 @@ impl<'a> Compile<'a> {
         if !same {
             self.rules = Arc::new(Rules::new(settings));
             self.findings.extend(idle::settings(settings));
+            self.findings.extend(lax::settings(settings));
         }
         !same
     }

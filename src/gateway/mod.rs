@@ -36,6 +36,7 @@ mod handle;
 mod idle;
 mod items;
 mod judge;
+mod lax;
 mod live;
 mod rewrite;
 mod route;

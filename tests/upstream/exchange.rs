@@ -239,6 +239,27 @@ async fn the_host_follows_pass_host() {
 }
 
 #[tokio::test]
+async fn nodes_of_ipv6_are_reached_with_and_without_brackets() {
+    let listener = match tokio::net::TcpListener::bind("[::1]:0").await {
+        Ok(listener) => listener,
+        // A machine without IPv6.
+        Err(_) => return,
+    };
+    let origin = Origin::on(listener, |mut conn| async move {
+        while conn.request().await.is_some() {
+            conn.send(ok("six")).await;
+        }
+    });
+    for host in ["::1", "[::1]"] {
+        let mut config = config(&[]);
+        config.nodes = vec![NodeConfig::new(Target::host(host, origin.address.port()))];
+        config.pass_host = PassHost::Node;
+        assert_eq!(Client::new(config).get("/").await.unwrap().1, "six");
+        assert_eq!(field(origin.seen().last().unwrap(), "host"), Some(&*origin.address.to_string()));
+    }
+}
+
+#[tokio::test]
 async fn a_client_without_a_host_gets_the_authority_or_the_node() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let client = Client::of(&origin);
