@@ -5,6 +5,7 @@
 //! [`UpgradedIo`] in its extensions; whoever owns the client's connection joins the two.
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -30,19 +31,35 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Response extension of a `101`: the upstream's connection, and what it had sent behind the head.
 #[derive(Clone)]
-pub struct UpgradedIo(Arc<Mutex<Option<Parts>>>);
+pub struct UpgradedIo {
+    parts: Arc<Mutex<Option<Parts>>>,
+    idle_timeout: Option<Duration>,
+}
 
 type Parts = (Box<dyn Duplex>, Bytes);
 
 impl UpgradedIo {
     /// Wraps a connection; `early` are the bytes read behind the head of the `101`.
     pub fn new(io: impl Duplex + 'static, early: Bytes) -> Self {
-        Self(Arc::new(Mutex::new(Some((Box::new(io), early)))))
+        Self { parts: Arc::new(Mutex::new(Some((Box::new(io), early)))), idle_timeout: None }
+    }
+
+    /// Sets how long the tunnel may be silent both ways.
+    #[must_use]
+    pub fn with_idle_timeout(mut self, idle_timeout: Duration) -> Self {
+        self.idle_timeout = Some(idle_timeout);
+        self
+    }
+
+    /// How long the tunnel may be silent both ways: `timeout.read` of the route or upstream that it leads through.
+    /// `None`: as long as who owns the client's connection allows.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
     }
 
     /// Takes the connection; the second call gets `None`.
     pub fn take(&self) -> Option<(Box<dyn Duplex>, Bytes)> {
-        match self.0.lock() {
+        match self.parts.lock() {
             Ok(mut slot) => slot.take(),
             Err(poisoned) => poisoned.into_inner().take(),
         }

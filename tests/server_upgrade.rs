@@ -17,6 +17,11 @@ const WISH: &str = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade:
 
 /// A service that grants each upgrade, and the other end of its tunnel.
 fn granting(early: &'static str) -> (Next, DuplexStream) {
+    granting_for(early, None)
+}
+
+/// The same, with an idle time-out of its own.
+fn granting_for(early: &'static str, idle: Option<Duration>) -> (Next, DuplexStream) {
     let (ours, theirs) = tokio::io::duplex(1 << 20);
     let slot = Arc::new(Mutex::new(Some(ours)));
     let service = Next::from_fn(move |request: Request<Body>| {
@@ -25,7 +30,11 @@ fn granting(early: &'static str) -> (Next, DuplexStream) {
             assert!(request.extensions().get::<UpgradeWish>().unwrap().is_websocket());
             let mut response = Response::default();
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            response.extensions_mut().insert(UpgradedIo::new(ours.unwrap(), Bytes::from_static(early.as_bytes())));
+            let upgraded = UpgradedIo::new(ours.unwrap(), Bytes::from_static(early.as_bytes()));
+            response.extensions_mut().insert(match idle {
+                Some(idle) => upgraded.with_idle_timeout(idle),
+                None => upgraded,
+            });
             response
         }
     });
@@ -138,6 +147,21 @@ async fn sec_upg_05_a_silent_tunnel_ends_and_a_lively_one_goes_on() {
     }
     assert_eq!(client.stream.read(&mut [0]).await.unwrap(), 0);
     assert_eq!(started.elapsed().as_secs(), 310);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec_upg_05_a_route_or_upstream_says_how_long_a_tunnel_may_be_silent() {
+    for seconds in [5, 600] {
+        let (service, mut origin) = granting_for("", Some(Duration::from_secs(seconds)));
+        let (_server, address) = start(Limits::default(), service);
+        let mut client = Raw::connect(address).await;
+        client.send(WISH).await;
+        client.until("\r\n\r\n").await;
+        let started = tokio::time::Instant::now();
+        assert_eq!(client.stream.read(&mut [0]).await.unwrap(), 0);
+        assert_eq!(origin.read(&mut [0]).await.unwrap(), 0);
+        assert_eq!(started.elapsed().as_secs(), seconds);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use crate::error::Response;
 use crate::net::{Direction, Relay};
 use crate::{UpgradeWish, UpgradedIo};
 
-/// Silence both ways after which a tunnel is closed, as on own listeners (security.md UPG-05).
+/// Silence both ways after which a tunnel is closed that says nothing itself, as on own listeners (security.md UPG-05).
 const IDLE: Duration = Duration::from_secs(60);
 /// Age at which a tunnel is closed.
 const AGE: Duration = Duration::from_secs(24 * 3600);
@@ -20,9 +20,9 @@ pub(super) fn join(client: OnUpgrade, wish: &UpgradeWish, response: &mut Respons
     if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
-    let Some((mut upstream, early)) = response.extensions().get::<UpgradedIo>().and_then(UpgradedIo::take) else {
-        return;
-    };
+    let Some(upgraded) = response.extensions().get::<UpgradedIo>() else { return };
+    let idle = upgraded.idle_timeout().unwrap_or(IDLE);
+    let Some((mut upstream, early)) = upgraded.take() else { return };
     // hyper wants the two fields, which belong to this hop and came off the upstream's answer.
     response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("upgrade"));
     response.headers_mut().insert(http::header::UPGRADE, wish.0.clone());
@@ -32,6 +32,6 @@ pub(super) fn join(client: OnUpgrade, wish: &UpgradeWish, response: &mut Respons
         let mut client = TokioIo::new(client);
         let (up, down) = (Direction::new(Bytes::new(), ()), Direction::new(early, ()));
         // How it ends is of no use to anybody here.
-        let _ = Relay::new(up, down, IDLE, AGE).run(&mut client, &mut upstream).await;
+        let _ = Relay::new(up, down, idle, AGE).run(&mut client, &mut upstream).await;
     });
 }

@@ -14,7 +14,7 @@ pub struct Timeouts {
     pub connect: Seconds,
     /// Bounds each stall while the request is sent. Default 60.
     pub send: Seconds,
-    /// Bounds the whole response head, then each gap in the body. Default 60.
+    /// Bounds the whole response head, then each gap in the body; and the silence of a tunnel. Default 60.
     pub read: Seconds,
 }
 

@@ -42,7 +42,8 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Bytes of further requests that are read while one is served. Default 32 KiB (H1-20).
     pub pipeline_bytes: usize,
-    /// Silence both ways after which a tunnel is closed. Default 60 s (UPG-05).
+    /// Silence both ways after which a tunnel is closed, unless its route or upstream says (`timeout.read`). Default 60 s
+    /// (UPG-05).
     pub tunnel_idle_timeout: Duration,
     /// Age at which a tunnel is closed. Default 24 h (UPG-05).
     pub tunnel_age: Duration,

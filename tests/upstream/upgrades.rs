@@ -1,7 +1,9 @@
 //! Tunnels (security.md §6).
+use std::time::Duration;
+
 use http::HeaderValue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tollgate::upstream::{ForwardContext, UpstreamService};
+use tollgate::upstream::{ForwardContext, Timeouts, UpstreamService};
 use tollgate::{Body, UpgradeWish, UpgradedIo};
 use tower::ServiceExt as _;
 
@@ -26,14 +28,17 @@ async fn an_allowed_upgrade_is_a_tunnel_and_holds_no_place() {
     let origin = echoing(head).await;
     let client = Client::of(&origin);
     let websocket = HeaderValue::from_static("websocket");
-    let cx = ForwardContext { upgrade: Some(&websocket), ..ForwardContext::default() };
+    let timeouts = Timeouts { read: Duration::from_secs(3600), ..Timeouts::default() };
+    let cx = ForwardContext { upgrade: Some(&websocket), timeouts: Some(timeouts), ..ForwardContext::default() };
     let response = client.forward(request("GET", "/chat", Body::empty()), cx).await.unwrap();
     assert_eq!((response.status().as_u16(), &response.headers()["x-a"]), (101, &HeaderValue::from_static("1")));
     assert_eq!(
         origin.seen()[0],
         "GET /chat HTTP/1.1\r\nhost: client.test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
     );
-    let (mut io, early) = response.extensions().get::<UpgradedIo>().unwrap().take().unwrap();
+    let upgraded = response.extensions().get::<UpgradedIo>().unwrap();
+    assert_eq!(upgraded.idle_timeout(), Some(timeouts.read));
+    let (mut io, early) = upgraded.take().unwrap();
     assert_eq!(early, "early");
     assert_eq!(client.upstream.active_requests(), 0);
     io.write_all(b"ping").await.unwrap();

@@ -15,6 +15,7 @@ use crate::upgrade::Duplex;
 /// Relays until both sides have ended, nothing moved for the idle time, the tunnel is too old, or the server drains.
 pub(super) async fn run(client: Arc<Client>, upgraded: Upgraded) {
     let Upgraded { early, upstream, websocket } = upgraded;
+    let idle_timeout = upstream.idle_timeout();
     let Some((mut upstream, early_upstream)) = upstream.take() else { return };
     let mut downstream = IoStream(Arc::clone(client.io()));
     client.set_busy();
@@ -22,7 +23,7 @@ pub(super) async fn run(client: Arc<Client>, upgraded: Upgraded) {
     let limits = Arc::clone(client.limits());
     let frames = || websocket.then(Frames::default);
     let (up, down) = (Direction::new(early, frames()), Direction::new(early_upstream, frames()));
-    let mut relay = Relay::new(up, down, limits.tunnel_idle_timeout, limits.tunnel_age);
+    let mut relay = Relay::new(up, down, idle_timeout.unwrap_or(limits.tunnel_idle_timeout), limits.tunnel_age);
     tokio::select! {
         ended = relay.run(&mut downstream, &mut upstream) => {
             if ended.is_ok() {

@@ -74,7 +74,7 @@ fn reply(lease: Lease, response: ParsedResponse, mut carry: Bytes, upload: Optio
     let address = lease.io.peer();
     if head.status() == StatusCode::SWITCHING_PROTOCOLS {
         lease.io.disarm();
-        let tunnel = UpgradedIo::new(IoStream(lease.into_io()), carry);
+        let tunnel = UpgradedIo::new(IoStream(lease.into_io()), carry).with_idle_timeout(plan.timeouts.read);
         return Reply { head, body: Answer::Tunnel(tunnel), address };
     }
     // An endpoint that takes the request while it answers, as an echo does, gets the rest of it; one that refuses it, will
