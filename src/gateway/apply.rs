@@ -9,11 +9,7 @@ use std::sync::Arc;
 use super::blocks::{Blocks, Toolbox};
 use super::builder::{GatewayBuilder, Route as CodeRoute};
 use super::chain::{Block, Place, in_order};
-<<<<<<< /tmp/r-ours
-use super::idle;
 use super::items::{IdChanges, Ids, Judge};
-=======
->>>>>>> /tmp/r-theirs
 use super::live::Live;
 use super::route::{Chain, Forward, Route};
 use super::settings::Rules;
