@@ -6,6 +6,9 @@
 
 #[path = "security/hop.rs"]
 mod hop;
+#[cfg(feature = "http2")]
+#[path = "security/http2.rs"]
+mod http2;
 #[path = "security/limits.rs"]
 mod limits;
 #[path = "security/origins.rs"]

@@ -1,5 +1,5 @@
 //! What is refused before any route is looked at, and what a host's server has left to be judged (security.md §1.5).
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue};
 use http::{Method, StatusCode, Version};
 
 use crate::UpgradeWish;
@@ -42,6 +42,9 @@ pub(super) fn judge_foreign(request: &mut Request) -> Result<(), Error> {
         request.headers_mut().remove(EXPECT);
     }
     judge_target(request)?;
+    if version >= Version::HTTP_2 {
+        join_cookies(request.headers_mut())?;
+    }
     let wish = upgrade_wish(request);
     crate::hop::strip_hop_by_hop(request.headers_mut());
     if request.body().is_empty() && version < Version::HTTP_2 {
@@ -54,16 +57,30 @@ pub(super) fn judge_foreign(request: &mut Request) -> Result<(), Error> {
     Ok(())
 }
 
+/// Joins the pieces that HTTP/2 allows a `Cookie` to be cut into (RFC 9113 §8.2.3; security.md H2-06).
+fn join_cookies(headers: &mut HeaderMap) -> Result<(), Error> {
+    let mut pieces = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (pieces.next(), pieces.next()) else { return Ok(()) };
+    let mut whole = first.as_bytes().to_vec();
+    for piece in std::iter::once(second).chain(pieces) {
+        whole.extend_from_slice(b"; ");
+        whole.extend_from_slice(piece.as_bytes());
+    }
+    let whole = HeaderValue::from_bytes(&whole).map_err(|_| Error::BadRequest("cookie"))?;
+    headers.insert(COOKIE, whole);
+    Ok(())
+}
+
 /// The target's form (security.md H1-12, H1-13); `CONNECT` is refused before.
 fn judge_target(request: &Request) -> Result<(), Error> {
     let uri = request.uri();
+    if uri.path() == "*" && *request.method() != Method::OPTIONS {
+        return Err(Error::BadRequest("target_form"));
+    }
     match (uri.scheme_str(), uri.authority()) {
         (Some("http" | "https"), Some(host)) if is_host(host.as_str().as_bytes()) => Ok(()),
         (Some(_), _) => Err(Error::BadRequest("target_uri")),
         (None, Some(_)) => Err(Error::BadRequest("target_form")),
-        (None, None) if uri.path() == "*" && *request.method() != Method::OPTIONS => {
-            Err(Error::BadRequest("target_form"))
-        }
         (None, None) => Ok(()),
     }
 }
