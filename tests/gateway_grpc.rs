@@ -1,0 +1,111 @@
+//! gRPC from a client through a gateway to an endpoint, all of it over real sockets.
+#![cfg(all(feature = "server", feature = "http2"))]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+mod support;
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use support::{PATIENCE, Raw, start_with};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tollgate::gateway::Gateway;
+use tollgate::model::{ReadOptions, read};
+use tollgate::server::{Limits, Listener, Protocols, Server};
+use tollgate::{Body, BodyError, Next, Response};
+
+type Frames = mpsc::Sender<Result<Frame<Bytes>, BodyError>>;
+
+fn channel() -> (Frames, Body) {
+    let (frames, mut source) = mpsc::channel(1);
+    let stream = futures_util::stream::poll_fn(move |cx| source.poll_recv(cx));
+    (frames, Body::stream(StreamBody::new(stream)))
+}
+
+fn status(value: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static(value))])
+}
+
+/// Echoes each message as it comes, then says how it went in trailers. `/refused` is answered by trailers alone, which
+/// stand in the head then.
+fn endpoint() -> Next {
+    Next::from_fn(|request: Request<Body>| async move {
+        assert_eq!(request.headers()["te"], "trailers");
+        if request.uri().path() == "/refused" {
+            let mut refused = Response::new(Body::empty());
+            *refused.headers_mut() = status("7");
+            return refused;
+        }
+        let (frames, answer) = channel();
+        let mut messages = request.into_body();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = messages.frame().await {
+                if message.is_data() && frames.send(Ok(message)).await.is_err() {
+                    return;
+                }
+            }
+            // The client may be gone, which its own side notices.
+            let _ = frames.send(Ok(Frame::trailers(status("0")))).await;
+        });
+        Response::new(answer)
+    })
+}
+
+fn gateway_before(endpoint: SocketAddr) -> (Server, SocketAddr) {
+    let gateway = Gateway::builder().build().unwrap();
+    let document = serde_json::json!({"routes": [{
+        "id": "r", "uri": "/*",
+        "upstream": {"scheme": "grpc", "nodes": {(endpoint.to_string()): 1}},
+    }]});
+    gateway.apply(read(&document, &ReadOptions::default()).snapshot).unwrap();
+    let server = Server::builder().serve(move |info| gateway.connection(info));
+    let address = server.listen(Listener::new(([127, 0, 0, 1], 0).into()).with_protocols(Protocols::Both)).unwrap();
+    (server, address)
+}
+
+#[tokio::test]
+async fn a_stream_goes_both_ways_at_once_and_ends_with_trailers() {
+    let (_endpoint, address) = start_with(Limits::default(), endpoint(), Protocols::H2c);
+    let (_gateway, address) = gateway_before(address);
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let call = |path| {
+        let uri = format!("http://grpc.test{path}");
+        Request::post(uri).header("content-type", "application/grpc").header("te", "trailers")
+    };
+    let talk = async {
+        let (messages, body) = channel();
+        let answer = client.send_request(call("/pkg.Echo/Talk").body(body).unwrap()).await.unwrap();
+        let mut answer = answer.into_body();
+        for text in ["one", "two", "three"] {
+            messages.send(Ok(Frame::data(text.into()))).await.unwrap();
+            assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), text);
+        }
+        drop(messages);
+        assert_eq!(answer.frame().await.unwrap().unwrap().into_trailers().unwrap(), status("0"));
+        assert!(answer.frame().await.is_none());
+        let refused = client.send_request(call("/refused").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(refused.headers()["grpc-status"], "7");
+    };
+    tokio::time::timeout(PATIENCE, talk).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_gets_the_trailers_when_it_takes_them() {
+    let (_endpoint, address) = start_with(Limits::default(), endpoint(), Protocols::H2c);
+    let (_gateway, address) = gateway_before(address);
+    for (asks, end) in [("TE: trailers\r\nConnection: te\r\n", "0\r\ngrpc-status: 0\r\n\r\n"), ("", "0\r\n\r\n")] {
+        let mut client = Raw::connect(address).await;
+        client
+            .send(format!(
+                "POST /x HTTP/1.1\r\nHost: h\r\n{asks}Content-Type: application/grpc\r\nContent-Length: 2\r\n\r\nhi"
+            ))
+            .await;
+        assert_eq!(client.until(end).await.split("\r\n\r\n").nth(1).unwrap(), format!("2\r\nhi\r\n{end}").trim_end());
+    }
+}
