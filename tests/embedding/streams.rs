@@ -34,7 +34,6 @@ async fn both_bodies_stream_at_once() {
         client.until("ONE\r\n").await;
         client.send("3\r\ntwo\r\n").await;
         client.until("TWO\r\n").await;
-        eprintln!("{kind:?}");
         client.send("0\r\n\r\n").await;
         client.until("0\r\n\r\n").await;
         assert_eq!(origin.request().body, b"onetwo", "{kind:?}");

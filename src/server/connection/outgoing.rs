@@ -123,6 +123,8 @@ impl Outgoing {
         }
         if data.len() <= COPY {
             out.extend_from_slice(&data);
+            // Now, as it costs nothing: a client may wait for the whole chunk.
+            self.close_chunk(out);
         } else {
             *chunk = data;
         }
