@@ -5,6 +5,7 @@ mod access;
 mod args;
 mod demo;
 mod serve;
+mod signals;
 mod tools;
 
 use std::process::ExitCode;

@@ -3,13 +3,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tollgate::BoxError;
 use tollgate::config::FileSource;
 use tollgate::gateway::{ConfigEvent, Gateway};
 use tollgate::model::{ReadOptions, Settings, StartPolicy, read};
 use tollgate::server::{Limits, Listener, Protocols, Server};
 
+use crate::signals::Signals;
 use crate::{access, args, demo};
 
 /// Serves until a signal ends it.
@@ -78,6 +78,8 @@ async fn serve(
         .limits(Limits::from(&settings.limits))
         .problem_details(settings.errors == tollgate::model::ErrorBodies::Problem)
         .serve(move |client| connections.connection(client));
+    // Before anybody can know that the process is there.
+    let signals = Signals::listen()?;
     let mut addresses = Vec::new();
     for listener in listeners {
         addresses.push(server.listen(listener)?);
@@ -95,8 +97,9 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
+    let reopen = || log.iter().for_each(access::Log::reopen);
     tokio::select! {
-        signal = stop(log.as_ref()) => eprintln!("{}: finishing what runs", signal?),
+        signal = signals.end(reopen) => eprintln!("{signal}: finishing what runs"),
         () = follow => eprintln!("the file is no longer watched"),
     }
     server.drain(args.drain_seconds.map_or_else(|| settings.limits.drain_timeout(), Duration::from_secs)).await;
@@ -127,22 +130,4 @@ fn report(path: &Path, event: &ConfigEvent) {
 
 fn name(id: &Option<tollgate::model::Id>) -> &str {
     id.as_ref().map_or("without id", |id| id.as_str())
-}
-
-/// Waits for SIGTERM or SIGINT; SIGHUP opens the access log anew.
-async fn stop(log: Option<&access::Log>) -> std::io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok("SIGTERM"),
-            _ = interrupt.recv() => return Ok("SIGINT"),
-            _ = hangup.recv() => {
-                if let Some(log) = log {
-                    log.reopen();
-                }
-            }
-        }
-    }
 }

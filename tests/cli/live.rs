@@ -71,17 +71,19 @@ async fn a_bad_edit_changes_nothing_and_is_told_once_with_its_line() {
 
 #[tokio::test]
 async fn connections_on_both_sides_survive_an_edit() {
-    let origin = Origin::saying("one").await;
+    let (origin, other) = (Origin::saying("one").await, Origin::saying("two").await);
     let folder = Folder::new();
     let file = folder.write("a.yaml", &leading_to(origin.address()));
     let gateway = Gateway::start(&["--config", &file, "--workers", "1"]).await;
     let mut client = Client::connect(gateway.address()).await;
     for number in 0..3 {
-        let route = format!("  - {{id: b, uri: /b{number}, upstream_id: u}}\n#END");
+        let upstream = format!("{{nodes: {{\"{}\": 1}}}}", other.address());
+        let route = format!("  - {{id: b, uri: /b{number}, upstream: {upstream}}}\n#END");
         folder.write("a.yaml", &leading_to(origin.address()).replace("#END", &route));
-        gateway.hear(&format!("revision {} in force, 2 routes", number + 3)).await;
+        gateway.until_it_says(&format!("/b{number}"), "two").await;
         client.send("GET / HTTP/1.1\r\nhost: gw.test\r\n\r\n").await;
         assert_eq!(client.answer().await.text(), "one");
     }
-    assert_eq!(origin.seen().len(), 1, "connections at the origin");
+    // Asking in vain for the new route went to the old origin, one after the other.
+    assert_eq!((origin.seen().len(), other.seen().len()), (1, 1), "connections at the origins");
 }
