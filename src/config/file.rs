@@ -41,6 +41,8 @@ pub struct FileSource {
 impl FileSource {
     /// How far apart two looks must find the same, for the file to count as complete.
     pub(super) const SETTLE: Duration = Duration::from_millis(50);
+    /// How often an empty file must look the same: for a second.
+    const EMPTY_LOOKS: u32 = 20;
 
     /// The document at `path`. JSON for names that end in `.json`, else YAML.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -100,13 +102,14 @@ impl FileSource {
     /// # Errors
     /// Why there is no configuration in it. Faults of single items are no error here but [`Read::findings`].
     pub fn load(&self) -> Result<Read, SourceError> {
-        let mut earlier = None;
-        while let Some(now) = self.look(None)? {
-            if self.is_complete(&now, earlier.as_ref()) {
+        let (mut look, mut same) = (self.look(None)?, 0);
+        while let Some(now) = look {
+            if self.is_complete(&now, same) {
                 return self.read(&now.bytes);
             }
-            earlier = Some(now);
             thread::sleep(Self::SETTLE);
+            look = self.look(None)?;
+            same = look.as_ref().map_or(0, |again| now.looks_so_far(same, again));
         }
         self.read(&[])
     }
@@ -124,10 +127,11 @@ impl FileSource {
         look(&self.path, self.bounds.document_bytes, before)
     }
 
-    /// Whether a look shows a file that nobody is writing: it says so, or it was the same `earlier`.
-    pub(super) fn is_complete(&self, look: &Look, earlier: Option<&Look>) -> bool {
-        Format::of(&self.path).is_marked_complete(&look.bytes)
-            || earlier.is_some_and(|earlier| earlier.seen.is_same_content(&look.seen))
+    /// Whether a look shows a file that nobody is writing: it says so, or it was the `same` in so many looks before.
+    pub(super) fn is_complete(&self, look: &Look, same: u32) -> bool {
+        // Writing in place begins with an empty file, and the writer may be held up just there.
+        let needed = if look.bytes.trim_ascii().is_empty() { Self::EMPTY_LOOKS } else { 1 };
+        Format::of(&self.path).is_marked_complete(&look.bytes) || same >= needed
     }
 
     pub(super) fn parse(&self, bytes: &[u8], end_marker: bool) -> Result<Read, SourceError> {
@@ -168,7 +172,7 @@ mod tests {
             source.look(None).unwrap().expect("it was never looked at")
         };
         let (first, second) = (look(first), look(second));
-        (source.is_complete(&first, None), source.is_complete(&second, Some(&first)))
+        (source.is_complete(&first, 0), source.is_complete(&second, first.looks_so_far(0, &second)))
     }
 
     #[test]
@@ -179,6 +183,8 @@ mod tests {
             ("a.yaml", "routes: []\n#END", "services: []\n#END \n", (true, true)),
             ("a.json", "{}", "{}", (false, true)),
             ("a.json", "{} #END", "[] #END", (false, false)),
+            ("a.yaml", "", "", (false, false)),
+            ("a.yaml", "#END", "\n", (true, false)),
         ] {
             assert_eq!(looks(path, first, second), complete, "{path} {first} {second}");
         }

@@ -15,6 +15,13 @@ pub(super) struct Look {
     pub(super) seen: Seen,
 }
 
+impl Look {
+    /// How many looks in a row have shown the same before `again`, if `so_far` had before this one.
+    pub(super) fn looks_so_far(&self, so_far: u32, again: &Self) -> u32 {
+        if self.seen.is_same_content(&again.seen) { so_far + 1 } else { 0 }
+    }
+}
+
 /// What is remembered of a look, to recognise the same content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {

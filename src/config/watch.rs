@@ -3,12 +3,11 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
-use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
+use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -93,7 +92,6 @@ impl Watch {
 
     /// A snapshot, if the file has other content than at the last look, or was gone meanwhile.
     async fn look(&mut self) -> Result<Option<Snapshot>, SourceError> {
-        let renamed = self.events.take_renamed();
         let before = self.seen.take();
         let Some(mut look) = self.read(before.clone()).await? else {
             self.seen = before;
@@ -103,11 +101,11 @@ impl Watch {
             self.seen = Some(look.seen);
             return Ok(None);
         }
-        let mut complete = renamed || self.source.is_complete(&look, None);
-        while !complete {
+        let mut same = 0;
+        while !self.source.is_complete(&look, same) {
             sleep(FileSource::SETTLE).await;
             let Some(again) = self.read(None).await? else { return Ok(None) };
-            complete = self.source.is_complete(&again, Some(&look));
+            same = look.looks_so_far(same, &again);
             look = again;
         }
         self.seen = Some(look.seen);
@@ -148,30 +146,26 @@ impl Watch {
 /// directory that is not there yet, a full table of watches) the poll is enough.
 struct Events {
     directory: PathBuf,
-    signal: Arc<Signal>,
+    changed: Arc<Notify>,
     watcher: Option<RecommendedWatcher>,
-}
-
-struct Signal {
-    name: Option<std::ffi::OsString>,
-    changed: Notify,
-    renamed: AtomicBool,
 }
 
 impl Events {
     fn new(path: &Path) -> Self {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let signal =
-            Signal { name: path.file_name().map(Into::into), changed: Notify::new(), renamed: AtomicBool::new(false) };
-        let mut events =
-            Self { directory: parent.unwrap_or(Path::new(".")).to_owned(), signal: Arc::new(signal), watcher: None };
+        let directory = parent.unwrap_or(Path::new(".")).to_owned();
+        let mut events = Self { directory, changed: Arc::default(), watcher: None };
         events.begin();
         events
     }
 
     fn begin(&mut self) {
-        let signal = Arc::clone(&self.signal);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| signal.receive(event));
+        let changed = Arc::clone(&self.changed);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if is_news(&event) {
+                changed.notify_one();
+            }
+        });
         self.watcher = watcher.ok().and_then(|mut watcher| {
             let watched = watcher.watch(&self.directory, RecursiveMode::NonRecursive);
             watched.is_ok().then_some(watcher)
@@ -180,35 +174,22 @@ impl Events {
 
     /// Waits for an event, but not longer than `poll`.
     async fn wait(&mut self, poll: Duration) {
-        if timeout(poll, self.signal.changed.notified()).await.is_err() && self.watcher.is_none() {
+        if timeout(poll, self.changed.notified()).await.is_err() && self.watcher.is_none() {
             self.begin();
         }
     }
-
-    /// Whether the file came by rename since the last call.
-    fn take_renamed(&self) -> bool {
-        self.signal.renamed.swap(false, Ordering::AcqRel)
-    }
 }
 
-impl Signal {
-    fn receive(&self, event: notify::Result<Event>) {
-        if let Ok(event) = event {
-            // Our own reading makes events too.
-            if matches!(event.kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write)) {
-                return;
-            }
-            let arrived = matches!(event.kind, EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)));
-            if arrived && event.paths.last().is_some_and(|path| path.file_name() == self.name.as_deref()) {
-                self.renamed.store(true, Ordering::Release);
-            }
-        }
-        self.changed.notify_one();
-    }
+/// Whether an event can mean other content: our own reading makes events too.
+fn is_news(event: &notify::Result<Event>) -> bool {
+    let kind = event.as_ref().map(|event| event.kind);
+    !matches!(kind, Ok(EventKind::Access(access)) if access != AccessKind::Close(AccessMode::Write))
 }
 
 #[cfg(test)]
 mod tests {
+    use notify::event::{ModifyKind, RenameMode};
+
     use super::*;
 
     #[test]
@@ -216,26 +197,23 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let events = Events::new(&directory.path().join("a.yaml"));
         assert!(events.watcher.is_some());
-        let signal = Arc::downgrade(&events.signal);
+        let changed = Arc::downgrade(&events.changed);
         drop(events);
-        // The watcher's thread holds the signal until it ends.
+        // The watcher's thread holds it until it ends.
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while signal.upgrade().is_some() {
+        while changed.upgrade().is_some() {
             assert!(std::time::Instant::now() < deadline, "the watcher still runs");
             std::thread::yield_now();
         }
     }
 
     #[test]
-    fn reading_makes_no_noise_and_a_rename_onto_the_file_is_told() {
-        let events = Events::new(Path::new("/nowhere/a.yaml"));
-        let receive = |kind, path: &str| events.signal.receive(Ok(Event::new(kind).add_path(path.into())));
-        receive(EventKind::Access(AccessKind::Open(AccessMode::Any)), "/nowhere/a.yaml");
-        receive(EventKind::Modify(ModifyKind::Name(RenameMode::From)), "/nowhere/a.yaml");
-        receive(EventKind::Modify(ModifyKind::Name(RenameMode::To)), "/nowhere/b.yaml");
-        assert!(!events.take_renamed());
-        receive(EventKind::Modify(ModifyKind::Name(RenameMode::To)), "/nowhere/a.yaml");
-        assert!(events.take_renamed());
-        assert!(!events.take_renamed(), "it is told once");
+    fn reading_makes_no_noise() {
+        let is_news = |kind| is_news(&Ok(Event::new(kind)));
+        assert!(!is_news(EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        assert!(!is_news(EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        assert!(is_news(EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        assert!(is_news(EventKind::Modify(ModifyKind::Name(RenameMode::To))));
+        assert!(super::is_news(&Err(notify::Error::generic("the queue ran over"))));
     }
 }
