@@ -31,6 +31,10 @@ pub(crate) struct Arrival {
     pub(crate) original: Option<Box<HeaderMap>>,
     /// How often the request has passed this gateway before.
     pub(crate) passes: u32,
+    /// The client takes trailers: it said `TE`, of which that word alone has come this far.
+    pub(crate) trailers: bool,
+    /// `Host`, as the client sees it.
+    pub(crate) host: Option<HeaderValue>,
 }
 
 /// What a trusted proxy reported.
@@ -62,6 +66,7 @@ pub(crate) fn arrive(headers: &mut HeaderMap, peer: Option<IpAddr>, trusted: &[I
                 doomed.push(name.clone());
             }
             Verdict::Via => arrival.passes = passes(headers, token),
+            Verdict::Trailers => arrival.trailers = true,
         }
     }
     if doomed.is_empty() {
@@ -106,12 +111,13 @@ enum Verdict {
     Drop,
     Forwarding,
     Via,
+    Trailers,
 }
 
 /// Judges one field name, which is lower-case. Most names are done after their first byte.
 fn judge(name: &str) -> Verdict {
     match name.as_bytes().first() {
-        Some(b'x' | b'f' | b'p' | b'v') => {}
+        Some(b'x' | b'f' | b'p' | b'v' | b't') => {}
         _ if name.contains('_') => {}
         _ => return Verdict::Pass,
     }
@@ -128,6 +134,8 @@ fn judge(name: &str) -> Verdict {
     }
     if name == "via" {
         Verdict::Via
+    } else if name == "te" {
+        Verdict::Trailers
     } else if name == "proxy" || is_identity(name) {
         Verdict::Drop
     } else if FORWARDING.contains(&name) {

@@ -115,7 +115,7 @@ impl Inner {
         if origin == Origin::Host {
             judge_foreign(request)?;
         }
-        let arrival =
+        let mut arrival =
             arrive(request.headers_mut(), info.map(|info| info.ip()), &rules.trusted_proxies, &self.via_token);
         if arrival.passes >= MOST_PASSES {
             return Err(Error::LoopDetected);
@@ -123,7 +123,8 @@ impl Inner {
         adopt_authority(request)?;
         let target = Target::of(request, rules)?;
         let path = target.path.as_deref().unwrap_or(request.uri().path().as_bytes());
-        let host = match request.headers().get(HOST) {
+        arrival.host = request.headers().get(HOST).cloned();
+        let host = match &arrival.host {
             None => None,
             Some(host) => {
                 let host = host.to_str().map_err(|_| Error::BadRequest("host"))?;

@@ -1,7 +1,7 @@
 //! The end of every chain: the upstream, or the answer when there is no route.
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderValue, TE};
+use http::header::{HeaderValue, TE};
 
 use super::answer::ready;
 use super::arrival::Arrival;
@@ -80,36 +80,36 @@ async fn forward(
     {
         return error.into_response();
     }
-    let trailers = request.parts.headers.remove(TE).is_some();
-    let host = request.parts.headers.get(HOST).cloned();
+    if arrival.trailers {
+        request.parts.headers.remove(TE);
+    }
     let reported = arrival.reported.as_deref();
     let port = connection.and_then(|connection| connection.local).map(|local| Digits::of(local.port()));
-    let forwarded = connection.map(|connection| {
-        let proto: &[u8] = if connection.tls { b"https" } else { b"http" };
-        Forwarded {
-            client: arrival.client.unwrap_or_else(|| connection.ip()),
-            peer: connection.ip(),
-            prior: reported.and_then(|reported| reported.forwarded_for.as_ref()),
-            proto: reported.and_then(|reported| reported.proto.as_ref()).map_or(proto, HeaderValue::as_bytes),
-            host: reported
-                .and_then(|reported| reported.host.as_ref())
-                .or(host.as_ref())
-                .map_or(&[], HeaderValue::as_bytes),
-            port: reported
-                .and_then(|reported| reported.port.as_ref())
-                .map_or_else(|| port.as_ref().map(Digits::as_bytes).unwrap_or_default(), HeaderValue::as_bytes),
-        }
-    });
     // Attempts are written down only for a layer that asked.
     let exchange = request.parts.extensions.get::<Exchange>().cloned();
     let mut attempts = exchange.as_ref().map(|_| Vec::new());
     let mut context = ForwardContext {
         client: arrival.client,
-        forwarded,
+        forwarded: connection.map(|connection| {
+            let proto: &[u8] = if connection.tls { b"https" } else { b"http" };
+            Forwarded {
+                client: arrival.client.unwrap_or_else(|| connection.ip()),
+                peer: connection.ip(),
+                prior: reported.and_then(|reported| reported.forwarded_for.as_ref()),
+                proto: reported.and_then(|reported| reported.proto.as_ref()).map_or(proto, HeaderValue::as_bytes),
+                host: reported
+                    .and_then(|reported| reported.host.as_ref())
+                    .or(arrival.host.as_ref())
+                    .map_or(&[], HeaderValue::as_bytes),
+                port: reported
+                    .and_then(|reported| reported.port.as_ref())
+                    .map_or_else(|| port.as_ref().map(Digits::as_bytes).unwrap_or_default(), HeaderValue::as_bytes),
+            }
+        }),
         via: Some(via),
         upgrade: wish.as_ref().map(|wish| &wish.0),
-        trailers,
-        timeouts: target.timeouts,
+        trailers: arrival.trailers,
+        timeouts: target.timeouts.as_ref(),
         attempts: attempts.as_mut(),
         interim: Some(&interim::offer),
         ..ForwardContext::default()

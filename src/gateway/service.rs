@@ -199,6 +199,8 @@ impl Hosted {
 
 fn finish(answer: impl Future<Output = Response> + Send + 'static, problem: bool, hosted: Option<Hosted>) -> BoxFuture {
     match hosted {
+        // The connection catches panics, too, and keeps its own form of answers to them.
+        None if !problem => Box::pin(answer),
         None => Box::pin(Answer::new(answer, problem)),
         Some(hosted) => Box::pin(Answer::new(hosted.run(answer), problem)),
     }

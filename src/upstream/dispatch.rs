@@ -75,33 +75,38 @@ impl Upstream {
             };
             self.set_host(endpoint, &mut request.parts);
             let began = forward.attempts.is_some().then(Instant::now);
-            let ended = match endpoint {
-                #[cfg(feature = "client")]
-                Endpoint::Remote(remote) if self.retry.per_try().is_none() => {
-                    let plan = self.plan(forward, &request.parts.method);
-                    super::client::send(remote, request, forward, &plan).await
+            // In a block of its own: what is in scope during the pause would be part of every future.
+            let pause = {
+                let ended = match endpoint {
+                    #[cfg(feature = "client")]
+                    Endpoint::Remote(remote) if self.retry.per_try().is_none() => {
+                        let plan = self.plan(forward, &request.parts.method);
+                        super::client::send(remote, request, forward, &plan).await
+                    }
+                    // What is less usual is boxed, so that it does not make every request's future larger.
+                    _ => Box::pin(self.attempt(endpoint, request, forward)).await,
+                };
+                if let (Some(list), Some(began)) = (&mut forward.attempts, began) {
+                    list.push(describe(endpoint, &ended, began.elapsed()));
                 }
-                // What is less usual is boxed, so that it does not make every request's future larger.
-                _ => Box::pin(self.attempt(endpoint, request, forward)).await,
+                match ended {
+                    Ok(reply) if !self.retry.is_failure(reply.head.status()) => return Ok(respond(reply, permit)),
+                    ended => match attempts.again(&ended, request) {
+                        Again::After(pause) => {
+                            attempts.last = Some(Box::new(ended.map_err(|failure| failure.error)));
+                            pause
+                        }
+                        Again::No => {
+                            return ended.map(|reply| respond(reply, permit)).map_err(|failure| failure.error);
+                        }
+                        Again::Late => {
+                            let late = |failure: Failure| Error::RetryDeadline { last: Box::new(failure.error) };
+                            return ended.map(|reply| respond(reply, permit)).map_err(late);
+                        }
+                    },
+                }
             };
-            if let (Some(list), Some(began)) = (&mut forward.attempts, began) {
-                list.push(describe(endpoint, &ended, began.elapsed()));
-            }
-            let ended = match ended {
-                Ok(reply) if !self.retry.is_failure(reply.head.status()) => return Ok(respond(reply, permit)),
-                ended => ended,
-            };
-            match attempts.again(&ended, request) {
-                Again::After(pause) => {
-                    attempts.last = Some(Box::new(ended.map_err(|failure| failure.error)));
-                    tokio::time::sleep(pause).await;
-                }
-                Again::No => return ended.map(|reply| respond(reply, permit)).map_err(|failure| failure.error),
-                Again::Late => {
-                    let late = |failure: Failure| Error::RetryDeadline { last: Box::new(failure.error) };
-                    return ended.map(|reply| respond(reply, permit)).map_err(late);
-                }
-            }
+            Box::pin(tokio::time::sleep(pause)).await;
         }
     }
 
@@ -154,7 +159,7 @@ impl Upstream {
     #[cfg(feature = "client")]
     fn plan<'a>(&'a self, forward: &'a ForwardContext<'_>, method: &http::Method) -> Plan<'a> {
         Plan {
-            timeouts: forward.timeouts.as_ref().unwrap_or(&self.config.timeouts),
+            timeouts: forward.timeouts.unwrap_or(&self.config.timeouts),
             keepalive: &self.config.keepalive,
             answers: &self.config.answers,
             repeatable: self.retry.is_repeatable(method),

@@ -29,7 +29,7 @@ pub struct ForwardContext<'a> {
     /// Ask for trailers: the client said `TE: trailers`.
     pub trailers: bool,
     /// Replaces the upstream's time-outs.
-    pub timeouts: Option<Timeouts>,
+    pub timeouts: Option<&'a Timeouts>,
     /// Filled with one entry per attempt.
     pub attempts: Option<&'a mut Vec<Attempt>>,
     /// Called with each interim response other than `100` (security.md UP-08). `None` drops them.
@@ -105,14 +105,20 @@ impl Forwarded<'_> {
     fn write_fields(&self, out: &mut Vec<u8>) {
         use crate::http1::write_field;
         out.extend_from_slice(b"x-real-ip: ");
+        let from = out.len();
         write_address(out, self.client);
+        let client = from..out.len();
         out.extend_from_slice(b"\r\nx-forwarded-for: ");
         if let Some(prior) = self.prior {
             // A field value cannot hold a line end.
             out.extend_from_slice(prior.as_bytes());
             out.extend_from_slice(b", ");
         }
-        write_address(out, self.peer);
+        if self.peer == self.client {
+            out.extend_from_within(client);
+        } else {
+            write_address(out, self.peer);
+        }
         out.extend_from_slice(b"\r\n");
         for (name, value) in self.named() {
             if !value.is_empty() {

@@ -38,7 +38,6 @@ thread_local! {
 }
 
 /// What [`Wire::poll_next`] found.
-#[expect(clippy::large_enum_variant, reason = "a request is moved once; a box would be an allocation for each")]
 pub(super) enum Next {
     Request(Request),
     /// The preface of HTTP/2; these bytes were read.

@@ -37,30 +37,40 @@ pub(crate) async fn send(
         None => connect().await.map_err(Failure::before)?,
     };
     loop {
-        let body = request.payload.take().unwrap_or_default();
-        let parts = &request.parts;
-        let target = forward.target.or_else(|| parts.uri.path_and_query().map(|target| target.as_str())).unwrap_or("/");
-        let upload = Upload::new(&parts.method, body);
-        let mut exchange = Exchange::new(&lease.io, Head { parts, target, forward }, plan, upload);
-        let ended = poll_fn(|cx| exchange.poll(cx)).await;
-        let sent = exchange.is_sent();
-        let Exchange { upload, carry, .. } = exchange;
-        let broken = match ended {
-            Ok(response) => return Ok(reply(lease, response, carry, (!sent).then_some(upload), plan)),
-            Err(broken) => broken,
-        };
-        // A used connection that ended before it brought anything.
-        let stale = lease.is_reused() && matches!(broken, Broken::Closed { stale: true, .. });
-        let delivery = if upload.written() == 0 { Delivery::None } else { Delivery::Possible };
-        if let Some(body) = upload.into_untouched() {
-            request.payload.give_back(body);
-        }
-        let failure = Failure { error: describe(broken, &lease.remote.name), delivery, address: lease.io.peer() };
-        if !stale || !is_safe(&failure, request, plan) {
-            return Err(failure);
+        // In a block of its own: what is in scope while another connection is made would be part of every future.
+        {
+            let body = request.payload.take().unwrap_or_default();
+            let parts = &request.parts;
+            let path = || parts.uri.path_and_query().map(|target| target.as_str());
+            let target = forward.target.or_else(path).unwrap_or("/");
+            let upload = Upload::new(&parts.method, body);
+            let mut exchange = Exchange::new(&lease.io, Head { parts, target, forward }, plan, upload);
+            let ended = poll_fn(|cx| exchange.poll(cx)).await;
+            let sent = exchange.is_sent();
+            let Exchange { upload, carry, .. } = exchange;
+            match ended {
+                Ok(response) => return Ok(reply(lease, response, carry, (!sent).then_some(upload), plan)),
+                Err(broken) => {
+                    // A used connection that ended before it brought anything.
+                    let stale = lease.is_reused() && matches!(broken, Broken::Closed { stale: true, .. });
+                    let failure = failed(broken, upload, &lease, request);
+                    if !stale || !is_safe(&failure, request, plan) {
+                        return Err(failure);
+                    }
+                }
+            }
         }
         lease = connect().await.map_err(Failure::before)?;
     }
+}
+
+/// What became of a request that got no answer; a body that was not begun goes back to it.
+fn failed(broken: Broken, upload: Upload, lease: &Lease, request: &mut Outgoing) -> Failure {
+    let delivery = if upload.written() == 0 { Delivery::None } else { Delivery::Possible };
+    if let Some(body) = upload.into_untouched() {
+        request.payload.give_back(body);
+    }
+    Failure { error: describe(broken, &lease.remote.name), delivery, address: lease.io.peer() }
 }
 
 /// Whether sending once more cannot do harm.
