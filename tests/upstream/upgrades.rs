@@ -29,7 +29,7 @@ async fn an_allowed_upgrade_is_a_tunnel_and_holds_no_place() {
     let client = Client::of(&origin);
     let websocket = HeaderValue::from_static("websocket");
     let timeouts = Timeouts { read: Duration::from_secs(3600), ..Timeouts::default() };
-    let cx = ForwardContext { upgrade: Some(&websocket), timeouts: Some(timeouts), ..ForwardContext::default() };
+    let cx = ForwardContext { upgrade: Some(&websocket), timeouts: Some(&timeouts), ..ForwardContext::default() };
     let response = client.forward(request("GET", "/chat", Body::empty()), cx).await.unwrap();
     assert_eq!((response.status().as_u16(), &response.headers()["x-a"]), (101, &HeaderValue::from_static("1")));
     assert_eq!(
