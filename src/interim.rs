@@ -24,7 +24,7 @@ pub(crate) fn offer(head: Response<()>) {
 }
 
 /// Runs `poll` and tells what was offered meanwhile.
-#[cfg_attr(not(feature = "server"), expect(dead_code, reason = "only our own listeners pass them on"))]
+#[cfg_attr(not(any(feature = "server", test)), expect(dead_code, reason = "only our own listeners pass them on"))]
 pub(crate) fn listen<R>(poll: impl FnOnce() -> R) -> (R, Vec<Response<()>>) {
     /// Puts back what stood before, also when `poll` panics.
     struct Restore(Option<Vec<Response<()>>>);
