@@ -45,6 +45,19 @@ fn pattern() -> impl Strategy<Value = String> {
     })
 }
 
+/// What matchit can say: whole segments, captured or not.
+fn simple_pattern() -> impl Strategy<Value = String> {
+    let names = vec([select(vec!["a", "b", "ab", "aa"]), select(vec!["a", "b", ":x"])], 1..4);
+    let rest = option::weighted(0.2, Just("/*r"));
+    (names, rest).prop_map(|(names, rest)| {
+        let segment = |(at, [name, other]): (usize, [&str; 2])| match other {
+            ":x" => format!("/:x{at}"),
+            _ => format!("/{name}"),
+        };
+        names.into_iter().enumerate().map(segment).collect::<String>() + rest.unwrap_or_default()
+    })
+}
+
 fn host_pattern() -> impl Strategy<Value = String> {
     let hosts =
         vec!["a.io", "b.a.io", "c.b.a.io", "*.a.io", "*.b.a.io", "*a.io", "*", "*.io", "a.io:81", "*:81", "*.a.io:81"];
@@ -190,6 +203,26 @@ proptest! {
         for request in &requests {
             let expected = reference::find(&rules, request, options.host_first, options.parameters);
             prop_assert_eq!(ask(&router, request), expected, "{:?}", request);
+        }
+    }
+
+    /// Where matchit takes a set of patterns, both find a route for the same paths.
+    #[test]
+    fn agrees_with_matchit_where_it_can(patterns in vec(simple_pattern(), 1..12), requests in vec(request(), 1..12)) {
+        let mut tree = matchit::Router::new();
+        let mut router = Router::new(RouterOptions::default());
+        for (number, pattern) in patterns.iter().enumerate() {
+            let theirs: Vec<_> = pattern.split('/').map(|segment| match segment.split_at_checked(1) {
+                Some((":" | "*", _)) => format!("{{{}}}", segment.trim_start_matches(':')),
+                _ => segment.to_owned(),
+            }).collect();
+            if tree.insert(theirs.join("/"), ()).is_ok() {
+                router.insert(Rule::new(format!("r{number}"), pattern.as_str(), 0)).unwrap();
+            }
+        }
+        // matchit's `{*rest}` is never empty.
+        for request in requests.iter().filter(|request| !request.path.ends_with('/')) {
+            prop_assert_eq!(ask(&router, request).is_some(), tree.at(&request.path).is_ok(), "{:?}", request);
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) enum Forward {}
 pub(super) enum Backward {}
 
 /// Bytes within a node, if they are few: a lookup then reads one allocation for each node.
-type Bytes = SmallVec<[u8; 32]>;
+type Bytes = SmallVec<[u8; 24]>;
 
 /// The tree.
 #[derive(Debug)]
@@ -83,7 +83,8 @@ impl<V, S: Side> Radix<V, S> {
         let mut next = self.root.as_deref();
         let mut rest = text;
         while let Some(node) = next {
-            let (firsts, label) = node.parts();
+            let children = node.children.as_slice();
+            let (firsts, label) = node.bytes.split_at_checked(children.len()).unwrap_or_default();
             let Some(after) = S::strip(rest, label) else { return };
             rest = after;
             if node.is_key {
@@ -91,7 +92,7 @@ impl<V, S: Side> Radix<V, S> {
             }
             let Some(first) = S::first(rest) else { return };
             let child = firsts.iter().position(|byte| *byte == first);
-            next = child.and_then(|at| node.children.get(at)).map(|child| &**child);
+            next = child.and_then(|at| children.get(at)).map(|child| &**child);
         }
     }
 
