@@ -4,17 +4,21 @@ use http::header::{CONNECTION, HeaderName};
 
 /// Whether a field is for one hop only, whatever `Connection` says. `name` in any case.
 pub(crate) fn is_hop(name: &[u8]) -> bool {
-    let known: &[&[u8]] = match name.len() {
-        2 => &[b"te"],
-        7 => &[b"upgrade", b"trailer"],
-        10 => &[b"connection", b"keep-alive"],
-        14 => &[b"http2-settings"],
-        16 => &[b"proxy-connection"],
-        17 => &[b"transfer-encoding"],
-        19 => &[b"proxy-authorization"],
+    let first = name.first().map(u8::to_ascii_lowercase);
+    // Asked of every field, twice: length and first letter tell nearly all others apart.
+    let hop: &[u8] = match (name.len(), first) {
+        (2, Some(b't')) => b"te",
+        (7, Some(b'u')) => b"upgrade",
+        (7, Some(b't')) => b"trailer",
+        (10, Some(b'c')) => b"connection",
+        (10, Some(b'k')) => b"keep-alive",
+        (14, Some(b'h')) => b"http2-settings",
+        (16, Some(b'p')) => b"proxy-connection",
+        (17, Some(b't')) => b"transfer-encoding",
+        (19, Some(b'p')) => b"proxy-authorization",
         _ => return false,
     };
-    known.iter().any(|hop| name.eq_ignore_ascii_case(hop))
+    name.eq_ignore_ascii_case(hop)
 }
 
 /// Whether `Connection` may not take the field away: it goes from end to end, so naming it is a mistake or an attack.

@@ -114,13 +114,17 @@ enum Verdict {
     Trailers,
 }
 
-/// Judges one field name, which is lower-case. Most names are done after their first byte.
+/// Judges one field name, which is lower-case. Most names are done after their first byte and a look for `_`.
 fn judge(name: &str) -> Verdict {
-    match name.as_bytes().first() {
-        Some(b'x' | b'f' | b'p' | b'v' | b't') => {}
-        _ if name.contains('_') => {}
-        _ => return Verdict::Pass,
+    let bytes = name.as_bytes();
+    match bytes.first() {
+        Some(b'x' | b'f' | b'p' | b'v' | b't') => judge_closely(name),
+        _ if bytes.contains(&b'_') => judge_closely(name),
+        _ => Verdict::Pass,
     }
+}
+
+fn judge_closely(name: &str) -> Verdict {
     if name.contains('_') {
         // CGI-style origins read `_` as `-` (security.md HOP-04).
         let dashed = name.replace('_', "-");

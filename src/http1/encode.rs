@@ -117,7 +117,8 @@ fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 /// Writes one field. A value with CR, LF or NUL, which would be read as something else, is not written (HOP-09).
 pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    if memchr::memchr3(b'\r', b'\n', b'\0', value).is_none() {
+    // Mostly a handful of bytes: a plain loop is done before a vectorised one has begun.
+    if !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | b'\0')) {
         write_line(out, name.as_bytes(), value);
     }
 }
