@@ -69,8 +69,12 @@ where
                 return takeover.as_mut().poll(cx);
             }
             if let Some(call) = me.call.as_mut().as_pin_mut() {
-                let (polled, hints) = interim::listen(|| catch_unwind(AssertUnwindSafe(|| call.poll(cx))));
-                me.wire.write_interim(hints, cx);
+                let listener = interim::Listener::new();
+                let polled = catch_unwind(AssertUnwindSafe(|| call.poll(cx)));
+                let heads = listener.heard();
+                if !heads.is_empty() {
+                    me.wire.write_interim(heads, cx);
+                }
                 let seen = match &polled {
                     Ok(Poll::Pending) => Some(ready!(me.wire.poll_serving(cx))),
                     _ => None,

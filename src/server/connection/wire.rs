@@ -460,7 +460,7 @@ impl Wire {
     /// are left out.
     pub(super) fn write_interim(&mut self, heads: Vec<http::Response<()>>, cx: &mut Context<'_>) {
         let owes_continue = || self.slot.as_ref().is_some_and(|slot| slot.lock().owes_continue());
-        if heads.is_empty() || self.version_10 || self.interim.is_some() || owes_continue() {
+        if self.version_10 || self.interim.is_some() || owes_continue() {
             return;
         }
         let mut out = Vec::new();
