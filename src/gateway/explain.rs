@@ -11,7 +11,7 @@ use crate::{Body, ConnectInfo};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Explained {
-    /// The request is refused before any route is looked at.
+    /// The request is refused: before any route is looked at, or for an encoded slash that no route keeps for it.
     Refused(Error),
     /// The candidates in order, each with the first condition that fails.
     Routed(Explanation),

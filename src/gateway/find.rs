@@ -19,8 +19,7 @@ use super::settings::Rules;
 use super::target::Target;
 use super::vars::RequestVars;
 use crate::error::{Error, Request};
-use crate::model::EncodedSlash;
-use crate::router::{self, Explanation, HostName, NoMatch, PathOptions, Query, Router};
+use crate::router::{Explanation, HostName, NoMatch, PathOptions, Query, Router};
 use crate::{BodyError, ConnectInfo, Exchange, Next};
 
 /// How often a request may pass the same gateway (security.md HOP-10).
@@ -62,15 +61,10 @@ impl Inner {
                 (route, described)
             })
         })?;
-        let judge_slash = |of_route: Option<EncodedSlash>| match of_route.unwrap_or(rules.encoded_slash) {
-            EncodedSlash::Reject if target.has_encoded_slash => Err(Error::BadRequest("encoded_slash")),
-            EncodedSlash::Reject => Ok(router::EncodedSlash::Reject),
-            EncodedSlash::Keep => Ok(router::EncodedSlash::Keep),
-        };
         let (route, matched) = match found {
             Ok(found) => found,
             Err(no_match) => {
-                judge_slash(None)?;
+                target.judge_slash(None, rules)?;
                 let error = match no_match {
                     NoMatch::MethodNotAllowed { allow } => Error::MethodNotAllowed { allow },
                     _ => Error::NoRoute,
@@ -83,7 +77,7 @@ impl Inner {
                 return Ok(Found::Chain(chain.clone()));
             }
         };
-        let encoded_slash = judge_slash(route.encoded_slash)?;
+        let encoded_slash = target.judge_slash(route.encoded_slash, rules)?;
         guard_body(request, rules, origin)?;
         if let Some(exchange) = request.extensions().get::<Exchange>() {
             exchange.set_route(Arc::clone(&route.id));
@@ -159,7 +153,13 @@ impl Inner {
     /// The routing decision in words: the same steps as for a request.
     pub(super) fn explain_route(&self, request: &mut Request, info: Option<ConnectInfo>) -> Result<Explanation, Error> {
         let live = self.live.load_full();
-        self.with_query(&live, request, info, Origin::Codec, |router, query| router.explain(query)).map(|found| found.0)
+        let ((of_route, explanation), prepared) =
+            self.with_query(&live, request, info, Origin::Codec, |router, query| {
+                let of_route = router.find(query).ok().and_then(|matched| matched.value.encoded_slash);
+                (of_route, router.explain(query))
+            })?;
+        prepared.target.judge_slash(of_route, &live.rules)?;
+        Ok(explanation)
     }
 }
 

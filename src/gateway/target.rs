@@ -4,7 +4,8 @@ use http::uri::PathAndQuery;
 
 use super::settings::Rules;
 use crate::error::{Error, Request};
-use crate::router::canonicalise;
+use crate::model::EncodedSlash;
+use crate::router::{self, canonicalise};
 
 /// The target made canonical.
 pub(super) struct Target {
@@ -14,7 +15,7 @@ pub(super) struct Target {
     pub(super) path: Option<Box<[u8]>>,
     /// What patterns are compared with, where it differs from that.
     pub(super) matched: Option<Box<[u8]>>,
-    pub(super) has_encoded_slash: bool,
+    has_encoded_slash: bool,
 }
 
 impl Target {
@@ -45,5 +46,19 @@ impl Target {
         let target = PathAndQuery::try_from(target).map_err(|_| Error::BadRequest("path"))?;
         let raw = std::mem::replace(request.uri_mut(), Uri::from(target));
         Ok(Self { raw: Some(raw), path, matched, has_encoded_slash })
+    }
+
+    /// What an encoded slash in the path means, or that the request is refused for one (security.md PATH-03). A route
+    /// may say it itself, so the verdict falls after the match; without one the settings hold.
+    pub(super) fn judge_slash(
+        &self,
+        of_route: Option<EncodedSlash>,
+        rules: &Rules,
+    ) -> Result<router::EncodedSlash, Error> {
+        match of_route.unwrap_or(rules.encoded_slash) {
+            EncodedSlash::Reject if self.has_encoded_slash => Err(Error::BadRequest("encoded_slash")),
+            EncodedSlash::Reject => Ok(router::EncodedSlash::Reject),
+            EncodedSlash::Keep => Ok(router::EncodedSlash::Keep),
+        }
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use serde_json::{Value, json};
-use tollgate::gateway::{Gateway, Route};
+use tollgate::gateway::{Explained, Gateway, Route};
 use tollgate::{Body, Next};
 
 use super::peers::origin::{Origin, Step};
@@ -104,4 +104,30 @@ async fn settings_change_with_the_snapshot() {
     assert_eq!(ask(&gateway, post()).await.status, 413);
     gateway.apply(snapshot(&document(5))).unwrap();
     assert_eq!(ask(&gateway, post()).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_explain_says_of_an_encoded_slash_is_what_a_request_gets() {
+    let mut document = json!({"routes": [
+        {"id": "admin", "uri": "/admin/*", "upstream": {"nodes": [{"service": "a", "weight": 1}]}},
+        {"id": "files", "uri": "/files/*", "encoded_slash": "keep", "upstream": {"nodes": [{"service": "b", "weight": 1}]}},
+    ]});
+    let explained = |gateway: &Gateway, path: &str| match gateway
+        .explain(&Request::builder().uri(path).header("host", "gw.test").body(()).unwrap(), None)
+    {
+        Explained::Refused(error) => error.status().as_u16(),
+        Explained::Routed(explanation) if explanation.winner().is_some() => 200,
+        _ => 404,
+    };
+    let paths = ["/admin%2fy", "/admin/a%2fy", "/files/a%2fy", "/files%2fa", "/admin/a", "/nowhere"];
+    let slashes_refused = gateway(&document);
+    document["tollgate"] = json!({"router": {"encoded_slash": "keep"}});
+    let slashes_kept = gateway(&document);
+    for (gateway, expected) in
+        [(slashes_refused, [400, 400, 200, 400, 200, 404]), (slashes_kept, [404, 200, 200, 404, 200, 404])]
+    {
+        for (path, status) in paths.into_iter().zip(expected) {
+            assert_eq!((explained(&gateway, path), get(&gateway, path).await.status), (status, status), "{path}");
+        }
+    }
 }
