@@ -1,6 +1,7 @@
 //! Following a file. There is no task: whoever polls the stream drives the watch, and dropping it ends everything.
+use std::fs;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -145,29 +146,29 @@ impl Watch {
 /// Events of the directory that a file is in. They only make the next look earlier, so where none can be had (a
 /// directory that is not there yet, a full table of watches) the poll is enough.
 struct Events {
-    directory: PathBuf,
+    file: PathBuf,
     changed: Arc<Notify>,
     watcher: Option<RecommendedWatcher>,
 }
 
 impl Events {
     fn new(path: &Path) -> Self {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = parent.unwrap_or(Path::new(".")).to_owned();
-        let mut events = Self { directory, changed: Arc::default(), watcher: None };
+        let mut events = Self { file: path.to_owned(), changed: Arc::default(), watcher: None };
         events.begin();
         events
     }
 
     fn begin(&mut self) {
-        let changed = Arc::clone(&self.changed);
+        let (changed, file) = (Arc::clone(&self.changed), self.file.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if is_news(&event) {
+            if is_news(&event, &file) {
                 changed.notify_one();
             }
         });
+        let parent = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or(Path::new("."));
         self.watcher = watcher.ok().and_then(|mut watcher| {
-            let watched = watcher.watch(&self.directory, RecursiveMode::NonRecursive);
+            let watched = watcher.watch(directory, RecursiveMode::NonRecursive);
             watched.is_ok().then_some(watcher)
         });
     }
@@ -180,10 +181,33 @@ impl Events {
     }
 }
 
-/// Whether an event can mean other content: our own reading makes events too.
-fn is_news(event: &notify::Result<Event>) -> bool {
-    let kind = event.as_ref().map(|event| event.kind);
-    !matches!(kind, Ok(EventKind::Access(access)) if access != AccessKind::Close(AccessMode::Write))
+/// Whether an event can mean other content of `file`: our own reading makes events too, and so do the other files of its
+/// directory.
+fn is_news(event: &notify::Result<Event>, file: &Path) -> bool {
+    match event {
+        Ok(Event { kind: EventKind::Access(access), .. }) if *access != AccessKind::Close(AccessMode::Write) => false,
+        Ok(event) => event.paths.is_empty() || event.paths.iter().any(|changed| leads_to(changed, file)),
+        Err(_) => true,
+    }
+}
+
+/// Links that are followed, about as many as the system follows.
+const MOST_LINKS: usize = 40;
+
+/// Whether `changed`, in the directory of `file`, is on the way to its content: the file itself, or what its links lead
+/// through, as `..data` in a mounted ConfigMap. A way that is not recognised is left to the poll.
+fn leads_to(changed: &Path, file: &Path) -> bool {
+    let (Some(name), Some(directory)) = (changed.file_name(), file.parent()) else { return true };
+    let mut at = file.to_owned();
+    for _ in 0..MOST_LINKS {
+        let inside = at.strip_prefix(directory).ok().and_then(|rest| rest.components().next());
+        if inside == Some(Component::Normal(name)) {
+            return true;
+        }
+        let (Ok(target), Some(parent)) = (fs::read_link(&at), at.parent()) else { return false };
+        at = parent.join(target);
+    }
+    true
 }
 
 #[cfg(test)]
@@ -209,11 +233,55 @@ mod tests {
 
     #[test]
     fn reading_makes_no_noise() {
-        let is_news = |kind| is_news(&Ok(Event::new(kind)));
+        let file = Path::new("/etc/tollgate/a.yaml");
+        let is_news = |kind| is_news(&Ok(Event::new(kind).add_path(file.to_owned())), file);
         assert!(!is_news(EventKind::Access(AccessKind::Open(AccessMode::Any))));
         assert!(!is_news(EventKind::Access(AccessKind::Close(AccessMode::Read))));
         assert!(is_news(EventKind::Access(AccessKind::Close(AccessMode::Write))));
         assert!(is_news(EventKind::Modify(ModifyKind::Name(RenameMode::To))));
-        assert!(super::is_news(&Err(notify::Error::generic("the queue ran over"))));
+        assert!(super::is_news(&Err(notify::Error::generic("the queue ran over")), file));
+        assert!(super::is_news(&Ok(Event::new(EventKind::Other)), file), "what may be about anything");
+    }
+
+    #[test]
+    fn other_files_of_the_directory_are_no_news() {
+        let written = |changed: &str, file: &str| {
+            let event = Event::new(EventKind::Access(AccessKind::Close(AccessMode::Write)));
+            is_news(&Ok(event.add_path(changed.into())), Path::new(file))
+        };
+        assert!(written("/etc/tollgate/a.yaml", "/etc/tollgate/a.yaml"));
+        assert!(!written("/etc/tollgate/access.log", "/etc/tollgate/a.yaml"));
+        assert!(written("./a.yaml", "a.yaml"));
+        assert!(!written("./access.log", "a.yaml"));
+    }
+
+    /// A mounted ConfigMap: the file is a link through `..data`, and that one is swapped.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_links_lead_through_is_news() {
+        use std::os::unix::fs::symlink;
+
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for version in ["..1", "..2"] {
+            fs::create_dir(at(version)).unwrap();
+            fs::write(at(version).join("a.yaml"), version).unwrap();
+        }
+        symlink("..1", at("..data")).unwrap();
+        symlink("..data/a.yaml", at("a.yaml")).unwrap();
+        symlink(at("a.yaml"), at("b.yaml")).unwrap();
+        let file = at("b.yaml");
+        for (name, leads) in [("b.yaml", true), ("a.yaml", true), ("..data", true), ("..1", false), ("c.yaml", false)] {
+            assert_eq!(leads_to(&at(name), &file), leads, "{name}");
+        }
+        let events = Events::new(&file);
+        symlink("..2", at("..data_tmp")).unwrap();
+        fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        timeout(Duration::from_secs(20), events.changed.notified()).await.expect("the swap is seen");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "..2");
+        symlink("b.yaml", at("round")).unwrap();
+        fs::remove_file(&file).unwrap();
+        symlink("round", &file).unwrap();
+        assert!(leads_to(&at("c.yaml"), &file), "a ring has an end");
     }
 }
