@@ -78,7 +78,7 @@ secrets: [{id: vault/1, prefix: kv, token: a, uri: \"http://127.0.0.1\"}]
 protos: [{id: p, content: x}]
 plugin_metadata: [{id: x, a: 1}]
 plugins: [{name: cors}]
-tollgate: {limits: {replay_bytes: 5}}
+tollgate: {limits: {max_parse_depth: 5}}
 ";
     let found = findings(text);
     let lines: Vec<_> = found.iter().filter_map(|finding| finding.split_once(": ")).map(|(line, _)| line).collect();

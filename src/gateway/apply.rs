@@ -337,7 +337,7 @@ impl<'a> Compile<'a> {
     fn upstream(&mut self, spec: &UpstreamSpec, kind: Kind, id: &Id) -> Result<Arc<Upstream>, Finding> {
         let owner = Owner { kind, id };
         self.findings.extend(idle::upstream(spec, owner));
-        upstreams::compile(spec, owner, self.rules.answers, &self.kit.upstreams, &self.kit.endpoints)
+        upstreams::compile(spec, owner, &self.rules, &self.kit.upstreams, &self.kit.endpoints)
     }
 
     fn plugin_configs(&mut self, specs: &[Arc<PluginConfigSpec>], everything: bool) {

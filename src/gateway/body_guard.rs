@@ -35,8 +35,8 @@ pub(crate) fn guard(body: Body, limit: u64, foreign: Option<Foreign>) -> Result<
     if hint.lower() > limit {
         return Err(BodyError::TooLarge { limit });
     }
-    // A body of known length cannot bring more: its framing ends it.
-    if foreign.is_none() && hint.upper().is_some_and(|most| most <= limit) {
+    // Bytes at hand bring no more and are not waited for. Of a body of known length the framing is the end.
+    if body.as_bytes().is_some() || foreign.is_none() && hint.upper().is_some_and(|most| most <= limit) {
         return Ok(body);
     }
     let trailers = foreign.is_none_or(|foreign| foreign.trailers);

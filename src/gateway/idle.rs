@@ -39,7 +39,6 @@ pub(crate) fn settings(settings: &Settings) -> impl Iterator<Item = Finding> {
         ("max_decompression_ratio", set.max_decompression_ratio != default.max_decompression_ratio),
         ("max_parse_depth", set.max_parse_depth != default.max_parse_depth),
         ("max_parse_nodes", set.max_parse_nodes != default.max_parse_nodes),
-        ("replay_bytes", set.replay_bytes != default.replay_bytes),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| {
         let path = format!("limits.{name}");

@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     pub(crate) body_timeout: Duration,
     /// Heads of upstreams' responses.
     pub(crate) answers: AnswerLimits,
+    /// The largest request body at hand that is kept for another attempt.
+    pub(crate) replay_bytes: usize,
     /// Until the response head, for requests that come by a host's server.
     pub(crate) request_timeout: Duration,
 }
@@ -60,6 +62,7 @@ impl Rules {
                 header_count: usize::try_from(settings.limits.response_header_count).unwrap_or(usize::MAX),
                 interim: settings.limits.max_interim_responses,
             },
+            replay_bytes: usize::try_from(settings.limits.replay_bytes).unwrap_or(usize::MAX),
             request_timeout: settings.limits.request_timeout(),
         }
     }

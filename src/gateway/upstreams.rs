@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
 
+use super::settings::Rules;
 use crate::model::{Finding, Id, Kind, NodeSpec, PassHost, Scheme, Timeouts, UpstreamSpec};
 use crate::upstream::{
-    self, AdmissionConfig, AnswerLimits, Endpoints, Keepalive, NodeConfig, RetryConfig, Target, Upstream,
-    UpstreamBuildError, UpstreamConfig, UpstreamKey, Upstreams,
+    self, AdmissionConfig, Endpoints, Keepalive, NodeConfig, RetryConfig, Target, Upstream, UpstreamBuildError,
+    UpstreamConfig, UpstreamKey, Upstreams,
 };
 
 /// The resource that an upstream stands in.
@@ -28,12 +29,11 @@ impl Owner<'_> {
 pub(crate) fn compile(
     spec: &UpstreamSpec,
     owner: Owner<'_>,
-    answers: AnswerLimits,
+    rules: &Rules,
     upstreams: &Upstreams,
     endpoints: &Endpoints,
 ) -> Result<Arc<Upstream>, Finding> {
-    let config = UpstreamConfig { answers, ..config(spec, owner)? };
-    upstreams.compile(config, endpoints).map_err(|error| unbuildable(&error, owner))
+    upstreams.compile(config(spec, owner, rules)?, endpoints).map_err(|error| unbuildable(&error, owner))
 }
 
 /// Says which field is at fault. The item is named by the finding, so it is left out of the message.
@@ -61,8 +61,8 @@ fn unbuildable(error: &UpstreamBuildError, owner: Owner<'_>) -> Finding {
     owner.fault(field, message).with_mend(mend)
 }
 
-/// Brings wire values to the upstream side's types.
-fn config(spec: &UpstreamSpec, owner: Owner<'_>) -> Result<UpstreamConfig, Finding> {
+/// Brings wire values and the settings that hold for every upstream to the upstream side's types.
+fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules) -> Result<UpstreamConfig, Finding> {
     if let Some(discovery) = &spec.discovery_type {
         return Err(owner
             .fault("discovery_type", format!("no discovery `{discovery}` is configured"))
@@ -112,12 +112,14 @@ fn config(spec: &UpstreamSpec, owner: Owner<'_>) -> Result<UpstreamConfig, Findi
             .filter_map(|method| Method::from_bytes(method.as_str().as_bytes()).ok())
             .collect(),
         per_try: None,
+        replay_bytes: rules.replay_bytes,
     };
     config.admission = AdmissionConfig {
         max_requests: usize::try_from(spec.max_requests).unwrap_or(usize::MAX),
         max_pending: usize::try_from(spec.max_pending).unwrap_or(usize::MAX),
         queue_timeout: Duration::from_millis(spec.queue_timeout_ms),
     };
+    config.answers = rules.answers;
     Ok(config)
 }
 

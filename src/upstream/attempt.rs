@@ -41,6 +41,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) answers: &'a AnswerLimits,
     /// The request may be delivered twice.
     pub(crate) repeatable: bool,
+    /// The largest body at hand that is kept for another attempt.
+    pub(crate) replay_bytes: usize,
 }
 
 /// A response.

@@ -197,6 +197,9 @@ pub struct RetryConfig {
     pub methods: Vec<Method>,
     /// Time for one attempt until its response head. Default none.
     pub per_try: Option<Duration>,
+    /// The largest body, in bytes, that is kept for another attempt; a request with a larger one, or with one that
+    /// streams, is not sent again. Default 65,536; 0 keeps none (RET-03).
+    pub replay_bytes: usize,
 }
 
 impl Default for RetryConfig {
@@ -211,6 +214,7 @@ impl Default for RetryConfig {
             statuses: Vec::new(),
             methods: Vec::new(),
             per_try: None,
+            replay_bytes: 64 * 1024,
         }
     }
 }

@@ -163,6 +163,7 @@ impl Upstream {
             keepalive: &self.config.keepalive,
             answers: &self.config.answers,
             repeatable: self.retry.is_repeatable(method),
+            replay_bytes: self.retry.replay_bytes(),
         }
     }
 
@@ -174,7 +175,7 @@ impl Upstream {
         forward: &ForwardContext<'_>,
     ) -> Result<Reply, Failure> {
         let failed = |error| Failure { error, delivery: Delivery::Possible, address: None };
-        let body = outgoing.payload.take().unwrap_or_default();
+        let body = outgoing.payload.take(self.retry.replay_bytes()).unwrap_or_default();
         // A service is not asked twice, unless its answer can be taken for a failure.
         let parts = if self.retry.judges_statuses() {
             outgoing.parts.clone()

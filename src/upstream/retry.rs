@@ -44,6 +44,11 @@ impl RetryPolicy {
         (!self.config.timeout.is_zero()).then_some(self.config.timeout)
     }
 
+    /// The largest body at hand that is kept for another attempt.
+    pub(crate) fn replay_bytes(&self) -> usize {
+        self.config.replay_bytes
+    }
+
     /// Whether `method` may be delivered twice.
     pub(crate) fn is_repeatable(&self, method: &Method) -> bool {
         is_idempotent(method) || self.config.methods.contains(method)

@@ -131,3 +131,24 @@ async fn what_explain_says_of_an_encoded_slash_is_what_a_request_gets() {
         }
     }
 }
+
+#[tokio::test]
+async fn sec_ret_03_the_setting_says_which_bodies_are_sent_again() {
+    let gone = || Origin::scripted(|_| vec![Step::Request, Step::Close]);
+    let (one, two) = (gone().await, gone().await);
+    let nodes = json!({one.address().to_string(): 1, two.address().to_string(): 1});
+    let put = || Request::put("/").body(Body::from("abcd")).unwrap();
+    let document = |bytes: u64| {
+        json!({
+            "routes": [{"id": "r", "uri": "/", "upstream": {"nodes": nodes}}],
+            "tollgate": {"limits": {"replay_bytes": bytes}},
+        })
+    };
+    let gateway = gateway(&document(3));
+    let asked = || one.requests().len() + two.requests().len();
+    assert_eq!(ask(&gateway, put()).await.status, 502);
+    assert_eq!(asked(), 1);
+    gateway.apply(snapshot(&document(4))).unwrap();
+    assert_eq!(ask(&gateway, put()).await.status, 502);
+    assert_eq!(asked(), 3);
+}

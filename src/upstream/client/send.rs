@@ -39,7 +39,7 @@ pub(crate) async fn send(
     loop {
         // In a block of its own: what is in scope while another connection is made would be part of every future.
         {
-            let body = request.payload.take().unwrap_or_default();
+            let body = request.payload.take(plan.replay_bytes).unwrap_or_default();
             let parts = &request.parts;
             let path = || parts.uri.path_and_query().map(|target| target.as_str());
             let target = forward.target.or_else(path).unwrap_or("/");

@@ -61,7 +61,7 @@ async fn attempt(
     let endpoint = || Arc::clone(&remote.name);
     let address = stream.address();
     let failed = |error, delivery| Attempted { failure: Failure { error, delivery, address }, stale: false };
-    let Some(mut message) = message(request, remote, forward) else {
+    let Some(mut message) = message(request, remote, forward, plan) else {
         let reason = "the target is no path";
         return Err(failed(Error::Http2 { endpoint: endpoint(), source: reason.into() }, Delivery::None));
     };
@@ -94,7 +94,7 @@ async fn attempt(
 }
 
 /// The request as HTTP/2 wants it; `None` if its target does not fit.
-fn message(request: &mut Outgoing, remote: &Remote, forward: &ForwardContext<'_>) -> Option<Request> {
+fn message(request: &mut Outgoing, remote: &Remote, forward: &ForwardContext<'_>, plan: &Plan<'_>) -> Option<Request> {
     let parts = &request.parts;
     let mut headers = parts.headers.clone();
     strip_hop_by_hop(&mut headers);
@@ -114,7 +114,7 @@ fn message(request: &mut Outgoing, remote: &Remote, forward: &ForwardContext<'_>
         None => Some(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))),
     };
     let uri = Uri::from_parts(uri).ok()?;
-    let mut message = Request::new(request.payload.take().unwrap_or_default());
+    let mut message = Request::new(request.payload.take(plan.replay_bytes).unwrap_or_default());
     *message.method_mut() = request.parts.method.clone();
     *message.uri_mut() = uri;
     *message.version_mut() = http::Version::HTTP_2;
