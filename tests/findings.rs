@@ -124,6 +124,57 @@ fn faults_of_json_have_lines_too() {
     assert_eq!(lines, [Some(5)]);
 }
 
+/// A plugin whose every configuration is wrong.
+struct Never;
+
+impl Plugin for Never {
+    const NAME: &'static str = "never";
+    const STAGE: Stage = Stage::Edge;
+    const PRIORITY: i32 = 1;
+    type Config = serde_json::Value;
+    fn build(&self, _: serde_json::Value, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        Err(ConfigError::Invalid { plugin: Self::NAME, field: "a".to_owned(), reason: "is wrong".to_owned() })
+    }
+}
+
+#[test]
+fn warnings_stay_as_long_as_what_they_are_about() {
+    let gateway = Gateway::builder().plugin(Never).build().unwrap();
+    let apply = |text: &str| {
+        let snapshot = FileSource::new("a.yaml").read(text.as_bytes()).unwrap().snapshot;
+        gateway.apply(snapshot).unwrap();
+        let status = gateway.status();
+        let found = status.findings.iter().map(|finding| (finding.line.unwrap(), finding.kind.to_string()));
+        let mut found: Vec<_> = found.collect();
+        found.sort();
+        found
+    };
+    let expect = |list: &[(u32, &str)]| list.iter().map(|(line, kind)| (*line, (*kind).to_owned())).collect::<Vec<_>>();
+    let all = "\
+tollgate: {limits: {max_parse_depth: 5}}
+upstreams: [{id: u, nodes: {\"127.0.0.1:1\": 1}, checks: {passive: {}}}]
+consumers: [{username: jack}]
+routes:
+  - {id: a, uri: /a, upstream_id: u, plugins: {never: {_meta: {disable: true}}}}
+  - {id: b, uri: /b, upstream_id: u}
+";
+    let warned = expect(&[(1, "settings"), (2, "upstream"), (3, "consumer"), (5, "route")]);
+    assert_eq!(apply(all), warned);
+    assert_eq!(apply(&all.replace("/b", "/c")), warned, "another item changed");
+    assert_eq!(apply(&all.replace("/a", "/d")), warned, "the item changed, what is wrong did not");
+    let below = expect(&[(2, "settings"), (3, "upstream"), (4, "consumer"), (6, "route")]);
+    assert_eq!(apply(&format!("# a note\n{all}")), below, "the lines are those of the text in force");
+    assert_eq!(apply(&all.replace("depth: 5", "depth: 6")), warned, "everything is built anew");
+    assert_eq!(
+        apply(&all.replace(", checks: {passive: {}}", "")),
+        expect(&[(1, "settings"), (3, "consumer"), (5, "route")])
+    );
+    assert_eq!(apply(&all.replace("jack", "jill")), warned);
+    let mended = all.replace("{never: {_meta: {disable: true}}}", "{}").replace("consumers: [{username: jack}]", "");
+    assert_eq!(apply(&mended), expect(&[(1, "settings"), (2, "upstream")]));
+    assert_eq!(apply(&mended.replace("max_parse_depth: 5", "")), expect(&[(2, "upstream")]));
+}
+
 #[test]
 fn a_configuration_that_was_taken_in_part_says_where_it_is_wrong() {
     let directory = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tollgate::BoxError;
 use tollgate::config::FileSource;
 use tollgate::gateway::{ConfigEvent, Gateway};
-use tollgate::model::{ReadOptions, Settings, StartPolicy, read};
+use tollgate::model::{Finding, ReadOptions, Settings, StartPolicy, read};
 use tollgate::server::{Limits, Listener, Protocols, Server};
 
 use crate::signals::Signals;
@@ -24,8 +24,9 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, BoxError> {
         builder = demo::endpoints(builder);
     }
     let gateway = builder.build()?;
+    let mut reports = Reports::default();
     let settings = match &args.config {
-        Some(path) => load(&gateway, path)?,
+        Some(path) => load(&gateway, path, &mut reports)?,
         None => {
             let demo = read(&demo::document(), &ReadOptions::default());
             gateway.apply(demo.snapshot)?;
@@ -37,28 +38,27 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, BoxError> {
     if let Some(workers) = workers {
         runtime.worker_threads(workers);
     }
-    runtime.enable_all().build()?.block_on(serve(args, gateway, &settings, log))
+    runtime.enable_all().build()?.block_on(serve(args, gateway, &settings, log, reports))
 }
 
 /// Loads the file for the first time: any fault is the end, unless `start_policy` says otherwise (CFG-02).
-fn load(gateway: &Gateway, path: &Path) -> Result<Settings, BoxError> {
+fn load(gateway: &Gateway, path: &Path, reports: &mut Reports) -> Result<Settings, BoxError> {
     let loaded = FileSource::new(path).load()?;
     let settings = (*loaded.snapshot.settings).clone();
     let findings = gateway.check(&loaded.snapshot);
-    for finding in &findings {
-        eprintln!("{}: {}: {finding}", path.display(), if finding.is_error() { "error" } else { "warning" });
-    }
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
     match settings.start_policy {
-        _ if errors == 0 => {
-            gateway.apply(loaded.snapshot)?;
+        _ if errors == 0 => gateway.apply(loaded.snapshot)?,
+        StartPolicy::ServeValid => gateway.adopt(loaded.snapshot)?,
+        policy => {
+            eprint!("{}", findings.iter().map(|finding| line(path, finding)).collect::<String>());
+            return match policy {
+                StartPolicy::ServeEmpty => Ok(settings),
+                _ => Err(format!("{}: {errors} faults, not started", path.display()).into()),
+            };
         }
-        StartPolicy::ServeValid => {
-            gateway.adopt(loaded.snapshot)?;
-        }
-        StartPolicy::ServeEmpty => {}
-        _ => return Err(format!("{}: {errors} faults, not started", path.display()).into()),
-    }
+    };
+    reports.add(path, &ConfigEvent::Applied(gateway.status()));
     Ok(settings)
 }
 
@@ -67,6 +67,7 @@ async fn serve(
     gateway: Gateway,
     settings: &Settings,
     log: Option<access::Log>,
+    mut reports: Reports,
 ) -> Result<ExitCode, BoxError> {
     let listeners: Vec<Listener> = if args.listen.is_empty() {
         settings.listeners.iter().map(Listener::from).collect()
@@ -93,7 +94,7 @@ async fn serve(
 
     let follow = async {
         match &args.config {
-            Some(path) => drop(gateway.follow(FileSource::new(path), |event| report(path, &event)).await),
+            Some(path) => drop(gateway.follow(FileSource::new(path), |event| reports.add(path, &event)).await),
             None => std::future::pending().await,
         }
     };
@@ -106,28 +107,44 @@ async fn serve(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says once what became of a new configuration.
-fn report(path: &Path, event: &ConfigEvent) {
-    let path = path.display();
-    match event {
-        ConfigEvent::Applied(status) => {
-            for finding in status.findings.iter() {
-                eprintln!("{path}: {}: {finding}", if finding.is_error() { "error" } else { "warning" });
-            }
-            for faulty in status.kept.iter() {
-                eprintln!("{path}: {} {}: the version before serves on", faulty.kind, name(&faulty.id));
-            }
-            for faulty in status.left_out.iter() {
-                eprintln!("{path}: {} {}: left out", faulty.kind, name(&faulty.id));
-            }
-            eprintln!("{path}: revision {} in force, {} routes", status.revision, status.routes);
+/// What was said of configurations. Following the file begins with the content that was loaded, and what is in force
+/// already is not told again.
+#[derive(Default)]
+struct Reports {
+    last: String,
+}
+
+impl Reports {
+    /// Says what became of a configuration, unless that is what was said last.
+    fn add(&mut self, path: &Path, event: &ConfigEvent) {
+        let report = report(path, event);
+        if report != self.last {
+            eprint!("{report}");
+            self.last = report;
         }
-        ConfigEvent::Refused(error) => eprintln!("{path}: {error}; the configuration before serves on"),
-        ConfigEvent::SourceFailed(error) => eprintln!("{error}; the configuration before serves on"),
-        other => eprintln!("{path}: {other:?}"),
     }
 }
 
-fn name(id: &Option<tollgate::model::Id>) -> &str {
-    id.as_ref().map_or("without id", |id| id.as_str())
+/// What became of a configuration, in lines.
+fn report(path: &Path, event: &ConfigEvent) -> String {
+    let place = path.display();
+    match event {
+        ConfigEvent::Applied(status) => {
+            let mut lines: String = status.findings.iter().map(|finding| line(path, finding)).collect();
+            let kept = status.kept.iter().map(|faulty| (faulty, "the version before serves on"));
+            let left_out = status.left_out.iter().map(|faulty| (faulty, "left out"));
+            lines.extend(kept.chain(left_out).map(|(faulty, fate)| {
+                let id = faulty.id.as_ref().map_or("without id", |id| id.as_str());
+                format!("{place}: {} {id}: {fate}\n", faulty.kind)
+            }));
+            lines + &format!("{place}: revision {} in force, {} routes\n", status.revision, status.routes)
+        }
+        ConfigEvent::Refused(error) => format!("{place}: {error}; the configuration before serves on\n"),
+        ConfigEvent::SourceFailed(error) => format!("{error}; the configuration before serves on\n"),
+        other => format!("{place}: {other:?}\n"),
+    }
+}
+
+fn line(path: &Path, finding: &Finding) -> String {
+    format!("{}: {}: {finding}\n", path.display(), if finding.is_error() { "error" } else { "warning" })
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::blocks::{Blocks, Toolbox};
 use super::builder::{GatewayBuilder, Route as CodeRoute};
 use super::chain::{Block, Place, in_order};
+use super::handle::add_new;
 use super::items::{IdChanges, Ids, Judge};
 use super::live::Live;
 use super::route::{Chain, Forward, Route};
@@ -59,6 +60,8 @@ struct State {
     routes: HashMap<Id, Built>,
     router: Router<Arc<Route>>,
     ids: Ids,
+    /// What the compiler doubts about the snapshot: items that stay are not judged again.
+    warnings: Vec<Finding>,
     revision: u64,
 }
 
@@ -74,6 +77,7 @@ impl Default for State {
             routes: HashMap::new(),
             router: Router::new(RouterOptions::default()),
             ids: Ids::default(),
+            warnings: Vec::new(),
             revision: 0,
         }
     }
@@ -120,7 +124,7 @@ impl Master {
         };
         let custom_vars = Arc::clone(&kit.custom_vars);
         let mut master = Self { kit, state: State::default() };
-        let (live, _) = master.apply(first)?;
+        let live = Compile::run(&master.kit, &mut master.state, first)?;
         Ok(Gateway::assemble(master, live, layers, custom_vars, upstreams))
     }
 
@@ -129,17 +133,28 @@ impl Master {
         &self.state.snapshot
     }
 
-    /// Compiles a snapshot and makes it the state to compare with. Gives the value to swap in, and the warnings.
-    pub(crate) fn apply(&mut self, snapshot: Snapshot) -> Result<(Arc<Live>, Vec<Finding>), ApplyError> {
-        let (state, warnings) = Compile::run(&self.kit, &mut self.state, snapshot)?;
-        Ok((state, warnings))
+    /// Compiles a snapshot and makes it the state to compare with. Gives the value to swap in; `None` when the snapshot
+    /// equals the one in force, which stays (config-sources.md §1).
+    pub(crate) fn apply(&mut self, snapshot: Snapshot) -> Result<Option<Arc<Live>>, ApplyError> {
+        // Warnings of a reader have lines, which move with the text around them.
+        let warnings = self.state.snapshot.warnings.clone();
+        if self.state.snapshot == (Snapshot { warnings, ..snapshot.clone() }) {
+            self.state.snapshot = Snapshot { places: Places::default(), ..snapshot };
+            return Ok(None);
+        }
+        Compile::run(&self.kit, &mut self.state, snapshot).map(Some)
+    }
+
+    /// What the compiler doubts about the snapshot that is in force.
+    pub(crate) fn warnings(&self) -> &[Finding] {
+        &self.state.warnings
     }
 
     /// Every fault and warning of a snapshot, without making it the state.
     pub(crate) fn check(&self, snapshot: Snapshot) -> Vec<Finding> {
         let mut state = State::default();
         match Compile::run(&self.kit, &mut state, snapshot) {
-            Ok((_, warnings)) => warnings,
+            Ok(_) => state.warnings,
             Err(error) => error.into_findings(),
         }
     }
@@ -191,7 +206,7 @@ impl<T: Clone> Tables<T> {
 }
 
 impl<'a> Compile<'a> {
-    fn run(kit: &'a Kit, state: &'a mut State, snapshot: Snapshot) -> Result<(Arc<Live>, Vec<Finding>), ApplyError> {
+    fn run(kit: &'a Kit, state: &'a mut State, snapshot: Snapshot) -> Result<Arc<Live>, ApplyError> {
         let before = &*state;
         let mut compile = Compile {
             kit,
@@ -205,7 +220,8 @@ impl<'a> Compile<'a> {
         };
         let ids = compile.structure(&snapshot);
         let mut everything = before.revision == 0;
-        everything |= compile.settings(&snapshot.settings);
+        let other_settings = compile.settings(&snapshot.settings);
+        everything |= other_settings;
         everything |= compile.globals(&snapshot.global_rules);
         compile.upstreams(&snapshot.upstreams, everything);
         compile.plugin_configs(&snapshot.plugin_configs, everything);
@@ -230,6 +246,12 @@ impl<'a> Compile<'a> {
             return Err(ApplyError::new(compile.findings));
         }
         let Compile { findings, rules, globals, upstreams, services, plugin_configs, .. } = compile;
+        let is_current = |warning: &&Finding| match warning.kind {
+            Kind::Settings => !other_settings,
+            _ => ids.is_current(warning),
+        };
+        let mut warnings = before.warnings.iter().filter(is_current).cloned().collect();
+        add_new(&mut warnings, findings);
         let revision = before.revision + 1;
         upstreams.commit(&mut state.upstreams);
         services.commit(&mut state.services);
@@ -249,9 +271,10 @@ impl<'a> Compile<'a> {
         state.rules = rules;
         state.globals = globals;
         state.router = router;
+        state.warnings = warnings;
         state.revision = revision;
         let live = Live::new(revision, state.router.clone(), Arc::clone(&state.rules), global_layers(&state.globals));
-        Ok((Arc::new(live), findings))
+        Ok(Arc::new(live))
     }
 
     /// Rules that a snapshot must keep as a whole. Items that are as before were judged then.
@@ -718,7 +741,7 @@ fn token(method: crate::model::Method) -> http::Method {
     http::Method::from_bytes(method.as_str().as_bytes()).unwrap_or_default()
 }
 
-fn same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
+pub(super) fn same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
     Arc::ptr_eq(a, b) || a == b
 }
 

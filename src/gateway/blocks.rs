@@ -27,6 +27,8 @@ struct Built {
     config: Map<String, Value>,
     /// `None` when it is disabled: it still hides blocks beneath.
     block: Option<Block>,
+    /// What is wrong with a block that is disabled.
+    warning: Option<Finding>,
 }
 
 impl Blocks {
@@ -41,17 +43,18 @@ impl Blocks {
         let mut blocks = Self::default();
         for (name, config) in plugins.into_iter().flat_map(PluginMap::iter) {
             let kept = before.and_then(|before| before.0.get(name)).filter(|built| built.config == *config);
-            let block = match kept {
-                Some(built) => built.block.clone(),
-                None => match build(name, config, owner, tools, findings) {
-                    Ok(block) => block,
+            let (block, warning) = match kept {
+                Some(built) => (built.block.clone(), built.warning.clone()),
+                None => match build(name, config, owner, tools) {
+                    Ok(built) => built,
                     Err(finding) => {
                         findings.push(finding);
                         continue;
                     }
                 },
             };
-            blocks.0.insert(name.to_owned(), Built { config: config.clone(), block });
+            findings.extend(warning.clone());
+            blocks.0.insert(name.to_owned(), Built { config: config.clone(), block, warning });
         }
         Arc::new(blocks)
     }
@@ -68,13 +71,13 @@ impl Blocks {
     }
 }
 
+/// The block, none if it is disabled; and what is then wrong with it.
 fn build(
     name: &str,
     config: &Map<String, Value>,
     (kind, id): (Kind, &Id),
     tools: &Toolbox<'_>,
-    findings: &mut Vec<Finding>,
-) -> Result<Option<Block>, Finding> {
+) -> Result<(Option<Block>, Option<Finding>), Finding> {
     let path = format!("plugins.{name}");
     let fault = |message: String| Finding::error(kind, Some(id.clone()), path.as_str(), message);
     let mut config = config.clone();
@@ -114,8 +117,7 @@ fn build(
     let built = entry.build(config, &BuildContext::new(&scope)).map_err(|error| fault(error.to_string()));
     if meta.disable {
         // What is off may be faulty (model.md §7.1).
-        findings.extend(built.err().map(|finding| Finding { severity: Severity::Warning, ..finding }));
-        return Ok(None);
+        return Ok((None, built.err().map(|finding| Finding { severity: Severity::Warning, ..finding })));
     }
     let mut layer = built?;
     if let Some(body) = &meta.error_response {
@@ -128,7 +130,7 @@ fn build(
     }
     let priority = meta.priority.unwrap_or_else(|| entry.priority());
     let place = Place::plugin(entry.stage(), kind == Kind::GlobalRule, priority, entry.name());
-    Ok(Some(Block { place, layer }))
+    Ok((Some(Block { place, layer }), None))
 }
 
 /// The first key of a block under which a reference to a secret stands. Its text must never be taken for the secret.

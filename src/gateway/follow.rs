@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_core::Stream;
 
 use super::admit::admit;
+use super::handle::add_new;
 use super::{ApplyError, ConfigSource, Gateway, Revision, SourceError, Status};
 use crate::model::Snapshot;
 
@@ -45,14 +46,14 @@ impl Gateway {
         // A predecessor that is kept may itself not go with the new items, so more than one
         // round can be needed, at last without any predecessor.
         for round in 0..4 {
-            findings.extend(error.into_findings());
+            add_new(&mut findings, error.into_findings());
             let admitted = admit(candidate.clone(), &findings, (round < 2).then_some(&before));
             match self.apply_locked(&mut master, admitted.snapshot) {
                 Ok(revision) => {
                     let (kept, left_out) = (Arc::new(admitted.kept), Arc::new(admitted.left_out));
                     self.update_status(|status| {
                         let mut all = findings.clone();
-                        all.extend(status.findings.iter().cloned());
+                        add_new(&mut all, status.findings.to_vec());
                         status.findings = Arc::new(all);
                         status.kept = Arc::clone(&kept);
                         status.left_out = Arc::clone(&left_out);

@@ -25,7 +25,7 @@ use arc_swap::ArcSwap;
 #[derive(Clone)]
 pub struct Gateway(pub(super) Arc<Inner>);
 
-/// Which configuration serves: counts up from 1 with every one that was applied.
+/// Which configuration serves: 1 for what the gateway was built with, counting up with every change that was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
@@ -86,7 +86,7 @@ impl Gateway {
     ///
     /// Only what differs from the snapshot before is compiled: an item is the same when its `Arc` is, else when its
     /// content is. Compiling takes time in proportion to what differs and runs on the calling thread; requests never
-    /// wait for it.
+    /// wait for it. A snapshot that equals the one in force changes nothing, and its revision stays.
     ///
     /// # Errors
     /// Every fault of the snapshot; the configuration before serves on. To go on with the valid items, see
@@ -101,19 +101,23 @@ impl Gateway {
         let routes = snapshot.routes.len();
         let mut findings = snapshot.warnings.clone();
         let places = snapshot.places.clone();
-        let (live, mut warnings) = master.apply(snapshot).map_err(|mut error| {
+        let new = master.apply(snapshot).map_err(|mut error| {
             places.locate(error.findings_mut());
             error
         })?;
+        let mut warnings = master.warnings().to_vec();
         places.locate(&mut warnings);
         add_new(&mut findings, warnings);
-        let revision = live.revision;
-        self.0.live.store(live);
+        let applied_at = new.is_some().then(SystemTime::now);
+        if let Some(live) = new {
+            self.0.live.store(live);
+        }
+        let revision = self.0.live.load().revision;
         let findings = Arc::new(findings);
         self.update_status(|status| {
             *status = Status {
                 revision,
-                applied_at: Some(SystemTime::now()),
+                applied_at: applied_at.or(status.applied_at),
                 routes,
                 findings: Arc::clone(&findings),
                 rejected_total: status.rejected_total,
@@ -169,7 +173,7 @@ impl Gateway {
 }
 
 /// Adds what `findings` do not say yet.
-fn add_new(findings: &mut Vec<Finding>, more: Vec<Finding>) {
+pub(super) fn add_new(findings: &mut Vec<Finding>, more: Vec<Finding>) {
     if findings.is_empty() {
         *findings = more;
         return;

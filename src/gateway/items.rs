@@ -1,7 +1,8 @@
 //! What is judged of a snapshot as a whole: every item that is new or differs, and ids that stand twice.
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use super::apply::difference;
+use super::apply::{difference, same};
 use super::idle;
 use crate::model::{Described, Finding, Fold, Id, Items, Kind, Snapshot, check_item, duplicate};
 
@@ -11,11 +12,28 @@ pub(super) struct Ids(HashMap<Kind, HashSet<Id>>);
 
 /// What becomes of the ids once the snapshot is in force.
 #[derive(Default)]
-pub(super) struct IdChanges(Vec<(Kind, Vec<Id>, Vec<Id>)>);
+pub(super) struct IdChanges(Vec<ListChange>);
+
+/// What differs in one list.
+struct ListChange {
+    kind: Kind,
+    gone: Vec<Id>,
+    new: Vec<Id>,
+    /// Those of `gone` whose item is not in the list as it was.
+    stale: HashSet<Id>,
+}
+
+impl IdChanges {
+    /// Whether the item that a finding of the snapshot before is about still is what it was.
+    pub(super) fn is_current(&self, finding: &Finding) -> bool {
+        let id = finding.id.as_ref().map_or("", Id::as_str);
+        !self.0.iter().any(|list| list.kind == finding.kind && list.stale.contains(id))
+    }
+}
 
 impl Ids {
     pub(super) fn commit(&mut self, changes: IdChanges) {
-        for (kind, gone, new) in changes.0 {
+        for ListChange { kind, gone, new, stale: _ } in changes.0 {
             let ids = self.0.entry(kind).or_default();
             for id in &gone {
                 ids.remove(id);
@@ -65,7 +83,8 @@ impl Fold for Judge<'_> {
             self.findings.extend(idle::item(&**item));
         }
         // What lies outside of the part that differs has the ids in force, and each of those once.
-        let gone: HashSet<&Id> = before.get(old).unwrap_or(&[]).iter().map(|item| item.id()).collect();
+        let was = before.get(old).unwrap_or(&[]);
+        let gone: HashSet<&Id> = was.iter().map(|item| item.id()).collect();
         let in_force = self.ids.0.get(&T::KIND);
         let mut seen = HashSet::new();
         for (index, item) in (new.start..).zip(fresh) {
@@ -76,8 +95,14 @@ impl Fold for Judge<'_> {
                 self.findings.push(duplicate(T::KIND, id.clone(), index));
             }
         }
-        let changes = (T::KIND, gone.into_iter().cloned().collect(), seen.into_iter().cloned().collect());
-        self.changes.0.push(changes);
+        let is: HashMap<&Id, &Arc<T>> = fresh.iter().map(|item| (item.id(), item)).collect();
+        let stale = was.iter().filter(|was| is.get(was.id()).is_none_or(|is| !same(is, was)));
+        self.changes.0.push(ListChange {
+            kind: T::KIND,
+            stale: stale.map(|item| item.id().clone()).collect(),
+            gone: gone.into_iter().cloned().collect(),
+            new: seen.into_iter().cloned().collect(),
+        });
         items
     }
 }

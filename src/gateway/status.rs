@@ -9,7 +9,7 @@ use crate::model::Finding;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Status {
-    /// Which configuration serves: counts up from 1 with every one that was applied.
+    /// Which configuration serves: 1 for what the gateway was built with, counting up with every change that was applied.
     pub revision: u64,
     /// When it was applied.
     pub applied_at: Option<SystemTime>,

@@ -12,9 +12,16 @@ async fn edits_renames_and_symlink_swaps_are_in_force_within_a_moment() {
     let file = folder.write("a.yaml", &leading_to(one.address()));
     let gateway = Gateway::start(&["--config", &file]).await;
     assert_eq!(gateway.get("/").await.text(), "one");
+    let in_force = |told: Vec<String>| told.into_iter().filter(|line| line.contains("in force")).collect::<Vec<_>>();
     // In place, as an editor or `>` does.
     folder.write("a.yaml", &leading_to(two.address()));
     gateway.until_it_says("/", "two").await;
+    gateway.hear("revision 3 in force, 1 routes").await;
+    // The content that the gateway began with was one revision, told once.
+    assert_eq!(
+        in_force(gateway.told()),
+        [2, 3].map(|revision| format!("{file}: revision {revision} in force, 1 routes"))
+    );
     // By rename, as careful editors do.
     folder.write("new.yaml", &leading_to(one.address()));
     std::fs::rename(folder.path("new.yaml"), folder.path("a.yaml")).unwrap();

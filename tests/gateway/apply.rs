@@ -35,6 +35,25 @@ async fn a_snapshot_replaces_the_one_before_as_a_whole() {
 }
 
 #[tokio::test]
+async fn what_is_in_force_is_not_applied_again() {
+    let gateway = builder().build().unwrap();
+    assert_eq!(gateway.apply(Snapshot::default()).unwrap(), Revision(1), "it began with nothing");
+    gateway.apply(snapshot(&leading_to("a"))).unwrap();
+    let before = gateway.status();
+    assert_eq!(gateway.apply(snapshot(&leading_to("a"))).unwrap(), Revision(2));
+    assert_eq!(gateway.adopt(snapshot(&leading_to("a"))).unwrap(), Revision(2));
+    let after = gateway.status();
+    assert_eq!((after.revision, after.routes, after.applied_at), (2, 2, before.applied_at));
+    // An edit of which nothing can be taken changes nothing either, but is told.
+    let mut faulty = leading_to("a");
+    faulty["routes"][0]["filter_func"] = json!("nobody");
+    assert_eq!(gateway.adopt(snapshot(&faulty)).unwrap(), Revision(2));
+    assert_eq!((gateway.status().kept.len(), gateway.status().rejected_total), (1, 1));
+    assert_eq!(gateway.adopt(snapshot(&leading_to("a"))).unwrap(), Revision(2));
+    assert!(gateway.status().kept.is_empty() && gateway.status().findings.is_empty());
+}
+
+#[tokio::test]
 async fn every_clone_is_the_same_gateway() {
     let gateway = builder().build().unwrap();
     let clone = gateway.clone();
