@@ -95,7 +95,10 @@ impl Fold for Judge<'_> {
                 self.findings.push(duplicate(T::KIND, id.clone(), index));
             }
         }
-        let is: HashMap<&Id, &Arc<T>> = fresh.iter().map(|item| (item.id(), item)).collect();
+        let is: HashMap<&Id, &Arc<T>> = match was {
+            [] => HashMap::new(),
+            _ => fresh.iter().map(|item| (item.id(), item)).collect(),
+        };
         let stale = was.iter().filter(|was| is.get(was.id()).is_none_or(|is| !same(is, was)));
         self.changes.0.push(ListChange {
             kind: T::KIND,
