@@ -4,6 +4,7 @@
 mod access;
 mod args;
 mod demo;
+mod faultless;
 mod serve;
 mod signals;
 mod tools;

@@ -9,6 +9,7 @@ use tollgate::gateway::{ConfigEvent, Gateway};
 use tollgate::model::{Finding, ReadOptions, Settings, StartPolicy, read};
 use tollgate::server::{Limits, Listener, Protocols, Server};
 
+use crate::faultless::Faultless;
 use crate::signals::Signals;
 use crate::{access, args, demo};
 
@@ -50,12 +51,11 @@ fn load(gateway: &Gateway, path: &Path, reports: &mut Reports) -> Result<Setting
     match settings.start_policy {
         _ if errors == 0 => gateway.apply(loaded.snapshot)?,
         StartPolicy::ServeValid => gateway.adopt(loaded.snapshot)?,
-        policy => {
+        // Whoever follows the file says why it is not served.
+        StartPolicy::ServeEmpty => return Ok(settings),
+        _ => {
             eprint!("{}", findings.iter().map(|finding| line(path, finding)).collect::<String>());
-            return match policy {
-                StartPolicy::ServeEmpty => Ok(settings),
-                _ => Err(format!("{}: {errors} faults, not started", path.display()).into()),
-            };
+            return Err(format!("{}: {errors} faults, not started", path.display()).into());
         }
     };
     reports.add(path, &ConfigEvent::Applied(gateway.status()));
@@ -94,7 +94,15 @@ async fn serve(
 
     let follow = async {
         match &args.config {
-            Some(path) => drop(gateway.follow(FileSource::new(path), |event| reports.add(path, &event)).await),
+            Some(path) => {
+                let (file, report) = (FileSource::new(path), |event: ConfigEvent| reports.add(path, &event));
+                drop(match settings.start_policy {
+                    StartPolicy::ServeEmpty => {
+                        gateway.follow(Faultless { file, gateway: gateway.clone() }, report).await
+                    }
+                    _ => gateway.follow(file, report).await,
+                });
+            }
             None => std::future::pending().await,
         }
     };

@@ -155,6 +155,25 @@ async fn a_start_policy_can_serve_what_is_valid() {
 }
 
 #[tokio::test]
+async fn a_start_policy_can_wait_for_a_faultless_file() {
+    let folder = Folder::new();
+    let policy = |text: &str| text.replace("#END", "tollgate: {start_policy: serve_empty}\n#END");
+    let file = folder.write("a.yaml", &policy(FAULTY));
+    let gateway = Gateway::start(&["--config", &file]).await;
+    let told = gateway.hear("the configuration before serves on").await;
+    assert!(told.contains("route `typo`"), "{told}");
+    assert_eq!(gateway.get("/good").await.status(), 404);
+    let good = "routes: [{id: good, uri: /good, upstream: {nodes: {\"127.0.0.1:1\": 1}}}]\n#END\n";
+    folder.write("a.yaml", &policy(good));
+    gateway.hear("revision 2 in force, 1 routes").await;
+    assert_eq!(gateway.get("/good").await.status(), 502);
+    // From then on faulty items are left out, as ever.
+    folder.write("a.yaml", &policy(FAULTY));
+    gateway.hear("route typo: left out").await;
+    assert_eq!(gateway.get("/good").await.status(), 502);
+}
+
+#[tokio::test]
 async fn without_arguments_it_serves_a_demo_and_says_what_to_try() {
     let gateway = Gateway::start(&[]).await;
     gateway.hear("curl").await;
