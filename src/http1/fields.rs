@@ -2,6 +2,7 @@
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::names::usual;
 use crate::hop::{is_hop, remove_named, tokens};
 
 /// What the fields that are not handed on, or that decide on framing, said.
@@ -124,7 +125,11 @@ pub(super) fn collect(
 
 /// Appends one field: a well-known name becomes its constant, the value is a slice of the head.
 pub(super) fn append(map: &mut HeaderMap, input: &Bytes, field: &httparse::Header<'_>) -> Result<(), &'static str> {
-    let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "field name")?;
+    let name = field.name.as_bytes();
+    let name = match usual(name) {
+        Some(name) => name,
+        None => HeaderName::from_bytes(name).map_err(|_| "field name")?,
+    };
     let value = HeaderValue::from_maybe_shared(input.slice_ref(field.value)).map_err(|_| "field value")?;
     map.try_append(name, value).map_err(|_| "too many fields")?;
     Ok(())

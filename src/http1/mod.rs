@@ -17,6 +17,7 @@ mod fields;
 mod framing;
 mod gather;
 mod limits;
+mod names;
 mod request;
 mod response;
 mod scan;
