@@ -21,6 +21,7 @@
 //! assert!(router.find(&query(b"/books")).is_err());
 //! # Ok::<(), tollgate::router::RuleError>(())
 //! ```
+mod beginnings;
 mod explain;
 mod group;
 mod host;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
+use super::beginnings::Beginnings;
 use super::group::{Change, Group};
 use super::host_table::HostTable;
 use super::path::PathMode;
@@ -39,6 +40,7 @@ impl Default for RouterOptions {
 pub struct Router<T> {
     pub(super) options: RouterOptions,
     pub(super) index: Index<T>,
+    beginnings: Beginnings,
     rules: Radix<Entries<T>>,
     len: usize,
 }
@@ -59,7 +61,7 @@ impl<T: Clone> Router<T> {
         } else {
             Index::PathFirst(PathTree::default())
         };
-        Self { options, index, rules: Radix::default(), len: 0 }
+        Self { options, index, beginnings: Beginnings::default(), rules: Radix::default(), len: 0 }
     }
 
     /// A router with all of `rules` that are sound, and the errors of those that are not.
@@ -79,6 +81,7 @@ impl<T: Clone> Router<T> {
         self.remove(&id);
         for placed in &placed {
             self.index.change(placed, Change::Add);
+            self.beginnings.add(&placed.steps);
         }
         let entries = placed.into_iter().map(|placed| placed.entry).collect();
         self.rules.update(id.as_bytes(), |kept| kept.0 = entries);
@@ -92,7 +95,9 @@ impl<T: Clone> Router<T> {
             return false;
         };
         for entry in &entries.0 {
-            self.index.change(&entry.place(&self.options), Change::Remove);
+            let placed = entry.place(&self.options);
+            self.index.change(&placed, Change::Remove);
+            self.beginnings.remove(&placed.steps);
         }
         self.rules.update(id.as_bytes(), |kept| kept.0.clear());
         self.len -= 1;
@@ -127,7 +132,12 @@ impl<T> Router<T> {
     /// [`NoMatch`] if there is none.
     #[inline]
     pub fn find<'r, 'q>(&'r self, query: &Query<'q>) -> Result<Match<'r, 'q, T>, NoMatch> {
-        match self.index.find(query, &mut |entry| entry.holds(query)) {
+        let found = if self.beginnings.allow(query.path) {
+            self.index.find(query, &mut |entry| entry.holds(query))
+        } else {
+            None
+        };
+        match found {
             Some(entry) => Ok(Match::new(entry, query.path, self.options.path_mode == PathMode::Strict)),
             None if self.options.method_not_allowed => Err(self.refuse_method(query)),
             None => Err(NoMatch::NotFound),
