@@ -1,8 +1,9 @@
 //! A persistent radix tree over bytes: the one index behind paths, hosts, ids and values of variables.
 //!
-//! Nodes are shared by `Arc`. A clone of a tree is one reference count; [`Radix::update`] copies the nodes on the way
-//! to the key that others still hold and changes those it owns in place. So a bulk load allocates each node once, and
-//! a change of a shared tree costs the depth of one key, however many keys there are.
+//! The children of a node are one allocation, shared by `Arc`: a walk goes from the node to the child without a pointer
+//! between. A clone of a tree is one reference count; [`Radix::update`] copies the families on the way to the key that
+//! others still hold and changes those it owns in place. So a change of a shared tree costs the depth of one key times
+//! the children on the way, however many keys there are.
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -47,14 +48,14 @@ pub(super) struct Radix<V, S = Forward> {
 }
 
 /// Fields stand in the order in which a walk needs them, so that a node between keys costs one or two cache lines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[repr(C)]
 struct Node<V> {
     /// The first byte of each child's label, in step with `children`; behind them the label of this node.
     bytes: Bytes,
+    children: Option<Arc<[Node<V>]>>,
     /// Whether `value` is not vacant: the nodes between keys need not be looked into.
     is_key: bool,
-    children: SmallVec<[Arc<Node<V>>; 2]>,
     value: V,
 }
 
@@ -83,7 +84,7 @@ impl<V, S: Side> Radix<V, S> {
         let mut next = self.root.as_deref();
         let mut rest = text;
         while let Some(node) = next {
-            let children = node.children.as_slice();
+            let children = node.children();
             let (firsts, label) = node.bytes.split_at_checked(children.len()).unwrap_or_default();
             let Some(after) = S::strip(rest, label) else { return };
             rest = after;
@@ -92,7 +93,7 @@ impl<V, S: Side> Radix<V, S> {
             }
             let Some(first) = S::first(rest) else { return };
             let child = firsts.iter().position(|byte| *byte == first);
-            next = child.and_then(|at| children.get(at)).map(|child| &**child);
+            next = child.and_then(|at| children.get(at));
         }
     }
 
@@ -119,7 +120,7 @@ impl<V: Vacant, S: Side> Radix<V, S> {
     /// Changes the value at `key`, which begins vacant if it is new and is dropped if it ends vacant.
     pub(super) fn update(&mut self, key: &[u8], change: impl FnOnce(&mut V)) {
         let root = self.root.get_or_insert_with(|| Arc::new(Node::leaf(key)));
-        Node::update::<S>(root, key, change);
+        Arc::make_mut(root).update::<S>(key, change);
         if root.is_vacant() {
             self.root = None;
         }
@@ -127,17 +128,22 @@ impl<V: Vacant, S: Side> Radix<V, S> {
 }
 
 impl<V> Node<V> {
+    #[inline]
+    fn children(&self) -> &[Self] {
+        self.children.as_deref().unwrap_or_default()
+    }
+
     /// The first bytes of the children, and the label.
     #[inline]
     fn parts(&self) -> (&[u8], &[u8]) {
-        self.bytes.split_at_checked(self.children.len()).unwrap_or_default()
+        self.bytes.split_at_checked(self.children().len()).unwrap_or_default()
     }
 
     fn each<'r>(&'r self, visit: &mut dyn FnMut(&'r V)) {
         if self.is_key {
             visit(&self.value);
         }
-        for child in &self.children {
+        for child in self.children() {
             child.each(visit);
         }
     }
@@ -145,40 +151,56 @@ impl<V> Node<V> {
 
 impl<V: Vacant> Node<V> {
     fn leaf(label: &[u8]) -> Self {
-        Self { bytes: SmallVec::from_slice(label), children: SmallVec::new(), is_key: false, value: V::default() }
+        Self { bytes: SmallVec::from_slice(label), ..Self::default() }
     }
 
     fn is_vacant(&self) -> bool {
-        !self.is_key && self.children.is_empty()
+        !self.is_key && self.children.is_none()
     }
 
-    fn update<S: Side>(shared: &mut Arc<Self>, key: &[u8], change: impl FnOnce(&mut V)) {
-        let node = Arc::make_mut(shared);
-        let (_, label) = node.parts();
+    /// Takes the children out, copies if others hold them, with room for more.
+    fn take_children(&mut self, room: usize) -> Vec<Self> {
+        let Some(mut shared) = self.children.take() else { return Vec::with_capacity(room) };
+        let shared = Arc::make_mut(&mut shared);
+        let mut children = Vec::with_capacity(shared.len() + room);
+        children.extend(shared.iter_mut().map(std::mem::take));
+        children
+    }
+
+    /// Puts children in; no allocation stands for none.
+    fn put_children(&mut self, children: Vec<Self>) {
+        self.children = (!children.is_empty()).then(|| children.into());
+    }
+
+    fn update<S: Side>(&mut self, key: &[u8], change: impl FnOnce(&mut V)) {
+        let (_, label) = self.parts();
         let (common, whole) = (S::common(label, key), label.len());
         if common < whole {
-            node.split::<S>(common);
+            self.split::<S>(common);
         }
         let (_, rest) = S::split(key, common);
         let Some(first) = S::first(rest) else {
-            change(&mut node.value);
-            node.is_key = !node.value.is_vacant();
-            return node.absorb::<S>();
+            change(&mut self.value);
+            self.is_key = !self.value.is_vacant();
+            return self.absorb::<S>();
         };
-        let (firsts, _) = node.parts();
+        let (firsts, _) = self.parts();
         let at = firsts.iter().position(|byte| *byte == first).unwrap_or_else(|| {
-            let at = node.children.len();
-            node.bytes.insert(at, first);
-            node.children.reserve_exact(1);
-            node.children.push(Arc::new(Self::leaf(rest)));
+            let mut children = self.take_children(1);
+            let at = children.len();
+            self.bytes.insert(at, first);
+            children.push(Self::leaf(rest));
+            self.put_children(children);
             at
         });
-        if let Some(child) = node.children.get_mut(at) {
-            Self::update::<S>(child, rest, change);
+        if let Some(child) = self.children.as_mut().and_then(|children| Arc::make_mut(children).get_mut(at)) {
+            child.update::<S>(rest, change);
             if child.is_vacant() {
-                node.bytes.remove(at);
-                node.children.remove(at);
-                node.absorb::<S>();
+                let mut children = self.take_children(0);
+                children.remove(at);
+                self.put_children(children);
+                self.bytes.remove(at);
+                self.absorb::<S>();
             }
         }
     }
@@ -196,18 +218,17 @@ impl<V: Vacant> Node<V> {
             value: std::mem::take(&mut self.value),
         };
         self.bytes = above;
-        self.children.push(Arc::new(lower));
+        self.put_children(vec![lower]);
     }
 
     /// Takes an only child into itself when nothing is kept between them.
     fn absorb<S: Side>(&mut self) {
-        if self.is_key || self.children.len() != 1 {
+        if self.is_key || self.children().len() != 1 {
             return;
         }
         let (_, near) = self.parts();
         let near = Bytes::from_slice(near);
-        let Some(child) = self.children.pop() else { return };
-        let mut child = Arc::unwrap_or_clone(child);
+        let Some(mut child) = self.take_children(0).pop() else { return };
         let (firsts, far) = child.parts();
         let bytes = firsts.iter().copied().chain(S::join(&near, far)).collect();
         child.bytes = bytes;
@@ -294,7 +315,7 @@ mod tests {
     }
 
     fn count(node: &Node<u32>) -> usize {
-        1 + node.children.iter().map(|child| count(child)).sum::<usize>()
+        1 + node.children().iter().map(count).sum::<usize>()
     }
 
     fn agree<S: Side>(changes: &[(Vec<u8>, u32)], texts: &[Vec<u8>], begins: fn(&[u8], &[u8]) -> bool) {
