@@ -2,18 +2,17 @@
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::sweep::{Clock, Late, Sweep, lock};
+use super::sweep::{Clock, Late, Sweep};
 
 /// Bytes of one shared read chunk.
 const CHUNK: usize = 64 * 1024;
@@ -57,11 +56,21 @@ pub enum Transport {
     Unix(UnixStream),
 }
 
+/// Does the same on either kind of stream.
+macro_rules! on {
+    ($transport:expr, $stream:ident => $call:expr) => {
+        match $transport {
+            Transport::Tcp($stream) => $call,
+            Transport::Unix($stream) => $call,
+        }
+    };
+}
+
 /// A socket, shared between the connection that owns it and the bodies that are read from it.
 ///
-/// All calls take `&self`. The lock inside is only ever met by the sweep and by a body that was moved to another task.
+/// All calls take `&self`, and there is no lock: a socket takes calls from everywhere, and so does tokio's readiness.
 pub struct Io {
-    transport: Mutex<Transport>,
+    transport: Transport,
     /// Tick of the deadline in the upper 32 bits, [`Late`] in the lowest.
     due: AtomicU64,
     clock: Clock,
@@ -84,12 +93,7 @@ impl Io {
             }
             Transport::Unix(_) => None,
         };
-        let io = Arc::new(Self {
-            transport: Mutex::new(transport),
-            due: AtomicU64::new(NEVER),
-            clock: sweep.clock().clone(),
-            peer,
-        });
+        let io = Arc::new(Self { transport, due: AtomicU64::new(NEVER), clock: sweep.clock().clone(), peer });
         sweep.watch(&io);
         io
     }
@@ -101,7 +105,7 @@ impl Io {
 
     /// Our end, for TCP.
     pub fn local(&self) -> Option<SocketAddr> {
-        match &*lock(&self.transport) {
+        match &self.transport {
             Transport::Tcp(stream) => stream.local_addr().ok(),
             Transport::Unix(_) => None,
         }
@@ -147,7 +151,7 @@ impl Io {
     /// Makes the close of the socket a reset, so that a peer which reads until the end cannot take it for a clean one.
     pub fn reset_on_close(&self) {
         // An error means that the socket is shut already.
-        let _ = match &*lock(&self.transport) {
+        let _ = match &self.transport {
             Transport::Tcp(stream) => SockRef::from(stream).set_linger(Some(Duration::ZERO)),
             Transport::Unix(_) => Ok(()),
         };
@@ -155,10 +159,7 @@ impl Io {
 
     fn shut(&self, how: Shutdown) {
         // An error means that the socket is shut already.
-        let _ = match &*lock(&self.transport) {
-            Transport::Tcp(stream) => SockRef::from(stream).shutdown(how),
-            Transport::Unix(stream) => SockRef::from(stream).shutdown(how),
-        };
+        let _ = on!(&self.transport, stream => SockRef::from(stream).shutdown(how));
     }
 
     /// Called by the sweep at each tick.
@@ -185,13 +186,18 @@ impl Io {
             if chunk.capacity() < least {
                 chunk.reserve(CHUNK);
             }
-            let mut transport = lock(&self.transport);
-            let read = match &mut *transport {
-                Transport::Tcp(stream) => tokio_util::io::poll_read_buf(Pin::new(stream), cx, chunk),
-                Transport::Unix(stream) => tokio_util::io::poll_read_buf(Pin::new(stream), cx, chunk),
+            let most = chunk.capacity();
+            let count = loop {
+                ready!(on!(&self.transport, stream => stream.poll_read_ready(cx)))?;
+                let read = self.attempt(
+                    Interest::READABLE,
+                    most,
+                    || on!(&self.transport, stream => stream.try_read_buf(chunk)),
+                );
+                if !would_block(&read) {
+                    break read?;
+                }
             };
-            drop(transport);
-            let count = ready!(read)?;
             if room == Room::Head && count <= HEAD_ROOM {
                 let own = Bytes::copy_from_slice(chunk);
                 chunk.clear();
@@ -203,16 +209,31 @@ impl Io {
 
     /// Writes `head` and then `body` with one call; tells how many bytes of the two went.
     pub fn poll_write(&self, cx: &mut Context<'_>, head: &[u8], body: &[u8]) -> Poll<io::Result<usize>> {
-        let mut transport = lock(&self.transport);
         let slices = [IoSlice::new(head), IoSlice::new(body)];
-        match (&mut *transport, head.is_empty(), body.is_empty()) {
-            (Transport::Tcp(stream), _, true) => Pin::new(stream).poll_write(cx, head),
-            (Transport::Tcp(stream), true, _) => Pin::new(stream).poll_write(cx, body),
-            (Transport::Tcp(stream), ..) => Pin::new(stream).poll_write_vectored(cx, &slices),
-            (Transport::Unix(stream), _, true) => Pin::new(stream).poll_write(cx, head),
-            (Transport::Unix(stream), true, _) => Pin::new(stream).poll_write(cx, body),
-            (Transport::Unix(stream), ..) => Pin::new(stream).poll_write_vectored(cx, &slices),
+        loop {
+            ready!(on!(&self.transport, stream => stream.poll_write_ready(cx)))?;
+            let written = self.attempt(Interest::WRITABLE, head.len() + body.len(), || {
+                on!(&self.transport, stream => match (head, body) {
+                    (one, []) | ([], one) => stream.try_write(one),
+                    _ => stream.try_write_vectored(&slices),
+                })
+            });
+            if !would_block(&written) {
+                return Poll::Ready(written);
+            }
         }
+    }
+
+    /// One call on a socket that is said to be ready. One that moves some bytes, but fewer than it could, clears the
+    /// readiness.
+    fn attempt(&self, interest: Interest, most: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        let mut moved = 0;
+        let tried = || {
+            moved = call()?;
+            if (1..most).contains(&moved) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        };
+        let tried = on!(&self.transport, stream => stream.try_io(interest, tried));
+        if moved > 0 { Ok(moved) } else { tried.map(|()| 0) }
     }
 
     /// Tells whether anything happened on a socket from which nothing is expected: bytes, or the end. Pending means that
@@ -220,7 +241,7 @@ impl Io {
     pub fn poll_probe(&self, cx: &mut Context<'_>) -> Poll<Probe> {
         let mut one = [std::mem::MaybeUninit::uninit()];
         let mut one = ReadBuf::uninit(&mut one);
-        let peeked = match &mut *lock(&self.transport) {
+        let peeked = match &self.transport {
             Transport::Tcp(stream) => ready!(stream.poll_peek(cx, &mut one)),
             // Unix sockets have no peek: readiness alone counts as data, and the read tells the rest.
             Transport::Unix(stream) => ready!(stream.poll_read_ready(cx)).map(|()| 1),
@@ -233,11 +254,21 @@ impl Io {
 
     /// One poll of the reading half into a caller's buffer, for [`IoStream`](super::IoStream).
     pub(super) fn poll_read_into(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut *lock(&self.transport) {
-            Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        loop {
+            ready!(on!(&self.transport, stream => stream.poll_read_ready(cx)))?;
+            let room = buf.initialize_unfilled();
+            let read =
+                self.attempt(Interest::READABLE, room.len(), || on!(&self.transport, stream => stream.try_read(room)));
+            if !would_block(&read) {
+                buf.advance(read?);
+                return Poll::Ready(Ok(()));
+            }
         }
     }
+}
+
+fn would_block<T>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]
