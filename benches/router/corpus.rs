@@ -227,8 +227,10 @@ pub enum Ask {
     Parameters,
     /// Segments behind a path that exists.
     DeepMiss,
-    /// A first segment that does not exist.
+    /// A first segment that does not exist, and no route goes on with its first byte.
     EarlyMiss,
+    /// A first segment that does not exist, with a first byte that routes go on with.
+    NearMiss,
 }
 
 /// `count` requests for routes drawn from `routes`.
@@ -243,6 +245,7 @@ pub fn requests(routes: &[Sample], ask: Ask, count: usize) -> Vec<Request> {
             Ask::Static | Ask::Parameters => path,
             Ask::DeepMiss => format!("{path}/nope/zz/yy"),
             Ask::EarlyMiss => format!("/zz{path}"),
+            Ask::NearMiss => format!("{}zz{path}", &path[..2]),
         };
         Request::new(&route.host, path)
     };

@@ -26,11 +26,12 @@ use self::verdict::{Figure, Table, milliseconds};
 
 const MANY: usize = 100_000;
 const FEW: usize = 1_000;
-const ASKS: [(Ask, &str); 4] = [
+const ASKS: [(Ask, &str); 5] = [
     (Ask::Static, "static hit"),
     (Ask::Parameters, "parameter hit"),
     (Ask::DeepMiss, "miss behind a route"),
-    (Ask::EarlyMiss, "miss at the first segment"),
+    (Ask::EarlyMiss, "miss at the first byte"),
+    (Ask::NearMiss, "miss inside the first segment"),
 ];
 
 type Part = (&'static str, fn(&mut Table));
