@@ -28,7 +28,7 @@ async fn main() -> Result<(), BoxError> {
     let gateway = Gateway::builder().build()?;
     gateway.apply(snapshot(0, upstream))?;
 
-    let updated = gateway.clone();
+    let (updated, told) = (gateway.clone(), gateway.clone());
     let updates = async move {
         for version in 1.. {
             if pause.is_zero() {
@@ -48,5 +48,6 @@ async fn main() -> Result<(), BoxError> {
         () = updates => {}
     }
     server.drain(Duration::from_secs(10)).await;
+    println!("applied {} snapshots", told.status().revision);
     Ok(())
 }
