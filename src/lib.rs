@@ -88,6 +88,7 @@ pub mod model;
 #[cfg(feature = "client")]
 pub mod net;
 pub mod plugin;
+pub mod plugins;
 pub mod router;
 #[cfg(feature = "server")]
 pub mod server;

@@ -62,7 +62,7 @@ tests() {
 light_features() {
   local feature
   cargo check --no-default-features
-  for feature in client server http2 hyper-server axum config-file yaml schema tracing; do
+  for feature in client server http2 hyper-server axum config-file yaml schema tracing callout; do
     echo "feature $feature alone"
     cargo check --no-default-features --features "$feature"
   done

@@ -1,0 +1,28 @@
+//! What can go wrong with a call.
+use std::time::Duration;
+
+use crate::BoxError;
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CalloutError {
+    /// No whole answer within the time allowed.
+    #[error("no answer within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// No connection: the name is unknown, the port closed, the certificate not trusted.
+    #[error("cannot connect")]
+    Connect(#[source] BoxError),
+    /// The body of the answer is longer than `max_body`.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+    /// The exchange broke off, or the answer is no HTTP.
+    #[error("the exchange failed")]
+    Exchange(#[source] BoxError),
+    /// `https` is not part of this build.
+    #[error("https needs the feature `tls`")]
+    NoTls,
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] BoxError),
+}

@@ -1,0 +1,3 @@
+//! The catalogue: one folder or file for each plugin.
+#[cfg(feature = "callout")]
+pub mod callout;
