@@ -133,6 +133,8 @@ struct Cause {
     code: &'static str,
     source: &'static str,
     message: String,
+    /// The answer is what its plugin made it, whatever form errors have.
+    verbatim: bool,
 }
 
 impl Fault {
@@ -191,33 +193,73 @@ pub fn reject(status: StatusCode, plugin: &'static str, message: impl fmt::Displ
     answer(status, plugin, plugin, Wording::Message, message.to_string())
 }
 
-/// The member of the JSON body that carries the text.
+/// As [`reject`], with `{"error_msg":"…"}`.
+pub fn reject_error_msg(status: StatusCode, plugin: &'static str, message: impl fmt::Display) -> Response {
+    answer(status, plugin, plugin, Wording::ErrorMsg, message.to_string())
+}
+
+/// As [`reject`], with the text itself as `text/plain`.
+pub fn reject_text(status: StatusCode, plugin: &'static str, text: impl fmt::Display) -> Response {
+    answer(status, plugin, plugin, Wording::Text, text.to_string())
+}
+
+/// As [`reject`], without a body.
+pub fn reject_empty(status: StatusCode, plugin: &'static str) -> Response {
+    answer(status, plugin, plugin, Wording::Nothing, title(status))
+}
+
+/// Marks an answer that a plugin made by itself, such as a redirect or a mocked body, as the plugin's own: with a
+/// [`Fault`], as [`reject`] does, and with `Server` if it has none.
+#[must_use]
+pub fn answer_of(plugin: &'static str, mut response: Response) -> Response {
+    response.headers_mut().entry(SERVER).or_insert(HeaderValue::from_static("tollgate"));
+    let message = title(response.status());
+    let cause = Cause { code: plugin, source: plugin, message, verbatim: true };
+    response.extensions_mut().insert(Fault(Arc::new(cause)));
+    response
+}
+
+/// How the text is told.
 #[derive(Clone, Copy)]
 enum Wording {
     Message,
     ErrorMsg,
+    Text,
+    Nothing,
 }
 
 /// The one place where bodies of our own answers are made.
 fn answer(status: StatusCode, code: &'static str, source: &'static str, wording: Wording, message: String) -> Response {
-    let key = match wording {
-        Wording::Message => "message",
-        Wording::ErrorMsg => "error_msg",
+    let json = |key: &str| {
+        let mut text = serde_json::json!({ key: message }).to_string();
+        text.push('\n');
+        Some((text, "application/json"))
     };
-    let mut text = serde_json::json!({ key: message }).to_string();
-    text.push('\n');
-    let mut response = Response::new(Body::from(Bytes::from(text)));
+    let told = match wording {
+        Wording::Message => json("message"),
+        Wording::ErrorMsg => json("error_msg"),
+        Wording::Text => Some((message.clone(), "text/plain; charset=utf-8")),
+        Wording::Nothing => None,
+    };
+    let mut response = Response::default();
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some((_, content_type)) = told {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
     headers.insert(SERVER, HeaderValue::from_static("tollgate"));
-    response.extensions_mut().insert(Fault(Arc::new(Cause { code, source, message })));
+    response.extensions_mut().insert(Fault(Arc::new(Cause { code, source, message, verbatim: false })));
+    if let Some((text, _)) = told {
+        *response.body_mut() = Body::from(Bytes::from(text));
+    }
     response
 }
 
 /// Turns an answer of ours into `application/problem+json` (RFC 9457); any other response passes unchanged.
 pub fn into_problem(response: Response) -> Response {
-    let Some(fault) = response.extensions().get::<Fault>().cloned() else { return response };
+    let Some(fault) = response.extensions().get::<Fault>().filter(|fault| !fault.0.verbatim).cloned() else {
+        return response;
+    };
     let status = response.status();
     let body = serde_json::json!({
         "type": "about:blank",

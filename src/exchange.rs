@@ -1,5 +1,5 @@
 //! What becomes of a request, for layers that log or measure.
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Request extension of a layer that wants to know what the gateway did with the request: the layer puts one in and
 /// keeps a clone, the gateway writes into it. Where no layer does so, nothing is recorded.
@@ -12,6 +12,7 @@ pub struct Exchange(Arc<Record>);
 struct Record {
     route: OnceLock<Arc<str>>,
     upstream: OnceLock<Arc<str>>,
+    consumer: Mutex<Option<Arc<str>>>,
 }
 
 impl Exchange {
@@ -29,6 +30,16 @@ impl Exchange {
     /// `service NAME`, one whose address was not known yet `HOST:PORT`.
     pub fn upstream(&self) -> Option<&Arc<str>> {
         self.0.upstream.get()
+    }
+
+    /// The name of the consumer that was identified; of several the last one.
+    pub fn consumer(&self) -> Option<Arc<str>> {
+        self.0.consumer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records the consumer. The last one counts.
+    pub fn set_consumer(&self, name: Arc<str>) {
+        *self.0.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
     }
 
     /// Records the route. The first one stays.

@@ -36,6 +36,7 @@
 //! | `server` | own listeners, with limits and time-outs on from the start, and draining |
 //! | [`gateway`] | [`Gateway`], its builder, routes in code, `apply` and `follow` |
 //! | [`router`] | patterns, hosts and conditions; why a request is routed as it is |
+//! | [`request`] | what is known of a request: variables, templates, the consumer |
 //! | [`plugin`] | the contract of plugins: [`Plugin`], stages, the registry |
 //! | [`upstream`] | endpoints, balancing, retries, the client |
 //! | [`model`] | resources as plain data, their validation and JSON Schema |
@@ -89,6 +90,7 @@ pub mod model;
 pub mod net;
 pub mod plugin;
 pub mod plugins;
+pub mod request;
 pub mod router;
 #[cfg(feature = "server")]
 pub mod server;
@@ -96,10 +98,14 @@ pub mod upstream;
 
 pub use body::{Body, BodyError, BoxError};
 pub use connect::ConnectInfo;
-pub use error::{Error, Fault, IntoResponse, Request, Response, into_problem, reject};
+pub use error::{
+    Error, Fault, IntoResponse, Request, Response, answer_of, into_problem, reject, reject_empty, reject_error_msg,
+    reject_text,
+};
 pub use exchange::Exchange;
 pub use gateway::Gateway;
 pub use plugin::Plugin;
+pub use request::Consumer;
 pub use service::{BoxFuture, Next, NextFuture, PluginLayer, RejectOr, wire};
 pub use upgrade::{Duplex, UpgradeWish, UpgradedIo};
 

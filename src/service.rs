@@ -235,15 +235,20 @@ impl<F> RejectOr<F> {
     }
 }
 
-impl<F, E> Future for RejectOr<F>
+impl<F, B, E> Future for RejectOr<F>
 where
-    F: Future<Output = Result<Response, E>>,
+    F: Future<Output = Result<http::Response<B>, E>>,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
 {
     type Output = Result<Response, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Forward { future } => Poll::Ready(ready!(future.poll(cx))),
+            StateProj::Forward { future } => {
+                Poll::Ready(ready!(future.poll(cx)).map(|response| response.map(Body::new)))
+            }
             StateProj::Reject { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response)),
                 None => Poll::Pending,

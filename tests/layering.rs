@@ -16,15 +16,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http1", &[]),
     ("router", &["model"]),
     ("upstream", &["model", "router", "net", "http1"]),
-    ("plugin", &["model"]),
-    ("plugins", &["model", "plugin", "upstream"]),
-    ("gateway", &["net", "model", "http1", "router", "upstream", "plugin", "plugins"]),
-    ("config", &["net", "model", "http1", "router", "upstream", "plugin", "plugins", "gateway"]),
-    ("admin", &["net", "model", "http1", "router", "upstream", "plugin", "plugins", "gateway"]),
+    ("request", &["model", "router"]),
+    ("plugin", &["model", "router", "request", "upstream"]),
+    ("plugins", &["model", "router", "request", "plugin", "upstream"]),
+    ("gateway", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins"]),
+    ("config", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
+    ("admin", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
     ("server", &["net", "model", "http1"]),
     (
         "testing",
-        &["net", "model", "http1", "router", "upstream", "plugin", "plugins", "gateway", "config", "admin", "server"],
+        &[
+            "net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway", "config",
+            "admin", "server",
+        ],
     ),
 ];
 

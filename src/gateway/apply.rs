@@ -15,7 +15,6 @@ use super::live::Live;
 use super::route::{Chain, Forward, Route};
 use super::settings::Rules;
 use super::upstreams::{self, Owner};
-use super::vars::CustomVars;
 use super::{ApplyError, Gateway};
 use super::{idle, lax};
 use crate::PluginLayer;
@@ -25,6 +24,7 @@ use crate::model::{
     Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec, duplicate,
 };
 use crate::plugin::Registry;
+use crate::request::{CustomVars, Environment, RouteInfo};
 use crate::router::{Expr, Predicate, Router, RouterOptions, Rule, RuleError};
 use crate::upstream::{Endpoints, Upstream, Upstreams};
 
@@ -122,10 +122,9 @@ impl Master {
             upstreams: upstreams.clone(),
             code_routes: routes,
         };
-        let custom_vars = Arc::clone(&kit.custom_vars);
         let mut master = Self { kit, state: State::default() };
         let live = Compile::run(&master.kit, &mut master.state, first)?;
-        Ok(Gateway::assemble(master, live, layers, custom_vars, upstreams))
+        Ok(Gateway::assemble(master, live, layers, upstreams))
     }
 
     /// The snapshot that is in force.
@@ -273,7 +272,14 @@ impl<'a> Compile<'a> {
         state.router = router;
         state.warnings = warnings;
         state.revision = revision;
-        let live = Live::new(revision, state.router.clone(), Arc::clone(&state.rules), global_layers(&state.globals));
+        let environment = Arc::new(Environment { custom_vars: Arc::clone(&kit.custom_vars), ..Environment::default() });
+        let live = Live::new(
+            revision,
+            state.router.clone(),
+            Arc::clone(&state.rules),
+            global_layers(&state.globals),
+            environment,
+        );
         Ok(Arc::new(live))
     }
 
@@ -304,11 +310,7 @@ impl<'a> Compile<'a> {
     }
 
     fn toolbox(&self) -> Toolbox<'a> {
-        Toolbox {
-            registry: &self.kit.registry,
-            custom_vars: &self.kit.custom_vars,
-            ignore_unknown: self.rules.ignore_unknown_plugins,
-        }
+        Toolbox { registry: &self.kit.registry, ignore_unknown: self.rules.ignore_unknown_plugins }
     }
 
     fn blocks(&mut self, plugins: Option<&PluginMap>, owner: (Kind, &Id), before: Option<&Blocks>) -> Arc<Blocks> {
@@ -581,10 +583,12 @@ impl<'a> Compile<'a> {
         let describes = !chain.is_empty() || target.as_ref().is_ok_and(|upstream| upstream.calls_services());
         let forward = Forward { target, timeouts: spec.timeout.as_ref().map(upstreams::timeouts), websocket };
         let route = Route {
-            id: spec.id.to_shared(),
-            name: spec.name.as_deref().map(Arc::from),
-            service: known_service
-                .map(|service| (service.spec.id.to_shared(), service.spec.name.as_deref().map(Arc::from))),
+            info: Arc::new(RouteInfo {
+                id: spec.id.to_shared(),
+                name: spec.name.as_deref().map(Arc::from),
+                service: known_service
+                    .map(|service| (service.spec.id.to_shared(), service.spec.name.as_deref().map(Arc::from))),
+            }),
             describes,
             chain,
             forward: Arc::new(forward),
@@ -664,9 +668,7 @@ impl<'a> Compile<'a> {
         };
         let chain = Chain::new(global_layers(&self.globals));
         let route = Arc::new(Route {
-            id: Arc::clone(&id),
-            name: None,
-            service: None,
+            info: Arc::new(RouteInfo { id: Arc::clone(&id), name: None, service: None }),
             describes: !chain.is_empty(),
             chain,
             forward: Arc::new(Forward {

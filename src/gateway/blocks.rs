@@ -5,15 +5,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::chain::{Block, Filter, Place, filtered, with_error_response};
-use super::vars::{CustomVars, RequestVars};
 use crate::model::{Finding, Id, Kind, PluginMap, Severity, is_reference};
 use crate::plugin::{BuildContext, Meta, Registry, Scope};
+use crate::request::RequestVars;
 use crate::router::Expr;
 
 /// What blocks are built with.
 pub(crate) struct Toolbox<'a> {
     pub(crate) registry: &'a Registry,
-    pub(crate) custom_vars: &'a Arc<CustomVars>,
     /// Whether a plugin that does not exist is left out with a warning (`unknown_plugin: ignore`).
     pub(crate) ignore_unknown: bool,
 }
@@ -114,22 +113,21 @@ fn build(
         Kind::GlobalRule => Scope::GlobalRule(id),
         _ => Scope::Route(id),
     };
-    let built = entry.build(config, &BuildContext::new(&scope)).map_err(|error| fault(error.to_string()));
+    let built = entry.build(&config, &BuildContext::new(&scope)).map_err(|error| fault(error.to_string()));
     if meta.disable {
         // What is off may be faulty (model.md §7.1).
         return Ok((None, built.err().map(|finding| Finding { severity: Severity::Warning, ..finding })));
     }
-    let mut layer = built?;
+    let crate::plugin::Built { mut layer, stage } = built?;
     if let Some(body) = &meta.error_response {
         layer = with_error_response(layer, body);
     }
     if let Some(expr) = filter {
-        let custom = Arc::clone(tools.custom_vars);
-        let filter: Filter = Arc::new(move |request| expr.holds(&RequestVars::of(request, &custom)));
+        let filter: Filter = Arc::new(move |request| expr.holds(&RequestVars::of(request)));
         layer = filtered(layer, filter);
     }
     let priority = meta.priority.unwrap_or_else(|| entry.priority());
-    let place = Place::plugin(entry.stage(), kind == Kind::GlobalRule, priority, entry.name());
+    let place = Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
     Ok((Some(Block { place, layer }), None))
 }
 

@@ -6,12 +6,12 @@ use http_body::Body as HttpBody;
 use tower::{Layer, Service};
 
 use super::apply::Master;
-use super::vars::{CustomVars, Getter};
 use super::{ApplyError, Gateway};
 use crate::body::BoxError;
 use crate::error::Request;
 use crate::model::{Host, Method, NodeSpec, RouteSpec, Seconds, Settings, Snapshot, Timeouts, UpstreamSpec};
-use crate::plugin::{Plugin, Registry};
+use crate::plugin::{AuthPlugin, Plugin, Registry};
+use crate::request::{CustomVars, Getter};
 use crate::router::{Predicate, Variables};
 use crate::upstream::Endpoints;
 use crate::{Next, PluginLayer};
@@ -167,6 +167,13 @@ impl GatewayBuilder {
     #[must_use]
     pub fn plugin<P: Plugin>(mut self, plugin: P) -> Self {
         self.registry.register(plugin);
+        self
+    }
+
+    /// Adds a plugin that identifies consumers.
+    #[must_use]
+    pub fn auth_plugin<P: AuthPlugin>(mut self, plugin: P) -> Self {
+        self.registry.register_auth(plugin);
         self
     }
 

@@ -5,20 +5,17 @@ use std::sync::Arc;
 use http::Version;
 use http::header::HOST;
 
-use super::arrival::{Arrival, arrive};
 use super::body_guard::{Foreign, guard};
-use super::facts::{Facts, RouteMatch, SharedFacts};
 use super::forward::{end, unrouted, unrouted_end};
 use super::handle::Inner;
 use super::judge::{adopt_authority, judge_foreign, refuse_methods};
 use super::live::Live;
-use super::rewrite::Given;
 use super::route::Route;
 use super::service::Origin;
 use super::settings::Rules;
 use super::target::Target;
-use super::vars::RequestVars;
 use crate::error::{Error, Request};
+use crate::request::{Arrival, Arriving, Facts, Given, Known, RequestVars, RouteMatch, SharedFacts, arrive};
 use crate::router::{Explanation, HostName, NoMatch, PathOptions, Query, Router};
 use crate::{BodyError, ConnectInfo, Exchange, Next};
 
@@ -53,10 +50,8 @@ impl Inner {
         let (found, Prepared { arrival, target }) = self.with_query(live, request, info, origin, |router, query| {
             router.find(query).map(|matched| {
                 let route = Arc::clone(matched.value);
-                let described = route.describes.then(|| RouteMatch {
-                    route: Arc::clone(&route.id),
-                    pattern: Arc::clone(matched.pattern),
-                    params: matched.params.to_owned(),
+                let described = route.describes.then(|| {
+                    RouteMatch::new(Arc::clone(&route.info.id), Arc::clone(matched.pattern), matched.params.to_owned())
                 });
                 (route, described)
             })
@@ -72,7 +67,7 @@ impl Inner {
                 let Some(chain) = live.unrouted.wired(unrouted_end) else { return Err(error) };
                 guard_body(request, rules, origin)?;
                 unrouted(request, error);
-                let facts = Facts::new(info, arrival, target, None, None);
+                let facts = facts(live, info, arrival, target);
                 request.extensions_mut().insert(SharedFacts(Arc::new(facts)));
                 return Ok(Found::Chain(chain.clone()));
             }
@@ -80,7 +75,7 @@ impl Inner {
         let encoded_slash = target.judge_slash(route.encoded_slash, rules)?;
         guard_body(request, rules, origin)?;
         if let Some(exchange) = request.extensions().get::<Exchange>() {
-            exchange.set_route(Arc::clone(&route.id));
+            exchange.set_route(Arc::clone(&route.info.id));
         }
         if let Some(matched) = &matched {
             request.extensions_mut().insert(matched.clone());
@@ -88,9 +83,13 @@ impl Inner {
         let Some(chain) = route.chain.wired(|| end(&route.forward, &self.via)).cloned() else {
             return Ok(Found::Direct(route, arrival));
         };
-        let mut facts = Facts::new(info, arrival, target, Some(route), matched);
         let options = PathOptions { encoded_slash, ..rules.path };
-        facts.given = Some(Given { target: request.uri().path_and_query().cloned(), options });
+        let facts = Facts {
+            route: Some(Arc::clone(&route.info)),
+            matched,
+            given: Some(Given { target: request.uri().path_and_query().cloned(), options }),
+            ..facts(live, info, arrival, target)
+        };
         request.extensions_mut().insert(SharedFacts(Arc::new(facts)));
         Ok(Found::Chain(chain))
     }
@@ -127,17 +126,17 @@ impl Inner {
         };
         let vars = RequestVars {
             method: request.method(),
-            path,
             uri: request.uri(),
-            raw_target: target.raw.as_ref().unwrap_or(request.uri()),
             headers: request.headers(),
             version: request.version(),
-            connection: info.as_ref(),
-            client: arrival.client,
-            original: arrival.original.as_deref(),
-            route: None,
-            matched: None,
-            custom: &self.custom_vars,
+            known: Known::Arriving(Arriving {
+                path,
+                raw_target: target.raw.as_ref().unwrap_or(request.uri()),
+                connection: info.as_ref(),
+                client: arrival.client,
+                original: arrival.original.as_deref(),
+                custom: &live.environment.custom_vars,
+            }),
         };
         let query = Query {
             method: request.method(),
@@ -160,6 +159,20 @@ impl Inner {
             })?;
         prepared.target.judge_slash(of_route, &live.rules)?;
         Ok(explanation)
+    }
+}
+
+/// What is known of a request before its route.
+fn facts(live: &Live, connection: Option<ConnectInfo>, arrival: Arrival, target: Target) -> Facts {
+    Facts {
+        connection,
+        arrival,
+        raw_target: target.raw,
+        path: target.path,
+        route: None,
+        matched: None,
+        given: None,
+        environment: Arc::clone(&live.environment),
     }
 }
 

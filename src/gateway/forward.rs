@@ -1,14 +1,15 @@
 //! The end of every chain: the upstream, or the answer when there is no route.
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HeaderValue, TE};
 
 use super::answer::ready;
-use super::arrival::Arrival;
-use super::facts::SharedFacts;
 use super::route::{Forward, Route};
 use super::websocket::judge_handshake;
 use crate::error::{Error, IntoResponse, Request, Response};
+use crate::plugin::UpstreamChoice;
+use crate::request::{Arrival, SharedFacts, client_addr, told_client};
 use crate::upstream::{Attempt, ForwardContext, Forwarded, Outgoing};
 use crate::{ConnectInfo, Exchange, Next, UpgradeWish, interim};
 
@@ -22,7 +23,9 @@ pub(super) fn direct(
 ) -> impl Future<Output = Response> + Send {
     let mut request = Outgoing::new(request);
     // What the future owns is only lent further on: each move of a request would make it larger by another one.
-    async move { forward(&route.forward, &mut request, connection.as_ref(), &arrival, &via).await }
+    async move {
+        forward(&route.forward, &mut request, Client::arrived(&arrival), connection.as_ref(), &arrival, &via).await
+    }
 }
 
 /// The end of a route's chain.
@@ -38,8 +41,11 @@ pub(super) fn end(target: &Arc<Forward>, via: &Arc<str>) -> Next {
         {
             return ready(error.into_response());
         }
+        let client = Client { ip: client_addr(&request), told: told_client(&request) };
         let mut request = Outgoing::new(request);
-        Box::pin(async move { forward(&target, &mut request, facts.connection.as_ref(), &facts.arrival, &via).await })
+        Box::pin(async move {
+            forward(&target, &mut request, client, facts.connection.as_ref(), &facts.arrival, &via).await
+        })
     })
 }
 
@@ -60,17 +66,33 @@ pub(super) fn unrouted_end() -> Next {
     })
 }
 
+/// Whom the upstream is told of as the client.
+#[derive(Clone, Copy)]
+struct Client {
+    ip: Option<IpAddr>,
+    /// The address that a layer found out: it stands for the peer, too.
+    told: Option<IpAddr>,
+}
+
+impl Client {
+    fn arrived(arrival: &Arrival) -> Self {
+        Self { ip: arrival.client, told: None }
+    }
+}
+
 /// Sends a request to its upstream; a failure becomes an answer here and nowhere else.
 async fn forward(
     target: &Forward,
     request: &mut Outgoing,
+    client: Client,
     connection: Option<&ConnectInfo>,
     arrival: &Arrival,
     via: &str,
 ) -> Response {
-    let upstream = match &target.target {
-        Ok(upstream) => upstream,
-        Err(error) => return error.clone().into_response(),
+    let choice = request.parts.extensions.get::<UpstreamChoice>().map(|choice| Arc::clone(&choice.0));
+    let upstream = match (&choice, &target.target) {
+        (Some(upstream), _) | (None, Ok(upstream)) => upstream,
+        (None, Err(error)) => return error.clone().into_response(),
     };
     // Other protocols are not passed on: the request goes on as plain HTTP (security.md UPG-01).
     let wish = request.parts.extensions.remove::<UpgradeWish>();
@@ -89,12 +111,12 @@ async fn forward(
     let exchange = request.parts.extensions.get::<Exchange>().cloned();
     let mut attempts = exchange.as_ref().map(|_| Vec::new());
     let mut context = ForwardContext {
-        client: arrival.client,
+        client: client.ip,
         forwarded: connection.map(|connection| {
             let proto: &[u8] = if connection.tls { b"https" } else { b"http" };
             Forwarded {
-                client: arrival.client.unwrap_or_else(|| connection.ip()),
-                peer: connection.ip(),
+                client: client.ip.unwrap_or_else(|| connection.ip()),
+                peer: client.told.unwrap_or_else(|| connection.ip()),
                 prior: reported.and_then(|reported| reported.forwarded_for.as_ref()),
                 proto: reported.and_then(|reported| reported.proto.as_ref()).map_or(proto, HeaderValue::as_bytes),
                 host: reported

@@ -10,7 +10,6 @@ use super::apply::Master;
 use super::live::Live;
 use super::service::Connection;
 use super::status::Status;
-use super::vars::CustomVars;
 use super::{ApplyError, GatewayBuilder};
 use crate::model::{Finding, Snapshot};
 use crate::router::Lint;
@@ -33,7 +32,6 @@ pub(crate) struct Inner {
     pub(super) live: ArcSwap<Live>,
     master: Mutex<Master>,
     status: ArcSwap<Status>,
-    pub(super) custom_vars: Arc<CustomVars>,
     /// This gateway's name in `Via`.
     pub(super) via_token: String,
     /// What is written into `Via` of a request.
@@ -56,13 +54,7 @@ impl Gateway {
         GatewayBuilder::default()
     }
 
-    pub(super) fn assemble(
-        master: Master,
-        live: Arc<Live>,
-        layers: Vec<PluginLayer>,
-        custom_vars: Arc<CustomVars>,
-        upstreams: Upstreams,
-    ) -> Self {
+    pub(super) fn assemble(master: Master, live: Arc<Live>, layers: Vec<PluginLayer>, upstreams: Upstreams) -> Self {
         let via_token = format!("tollgate-{:08x}", RandomState::new().build_hasher().finish() as u32);
         let via = format!("1.1 {via_token}").into();
         let status = Status { revision: live.revision, applied_at: Some(SystemTime::now()), ..Status::default() };
@@ -70,7 +62,6 @@ impl Gateway {
             live: ArcSwap::new(live),
             master: Mutex::new(master),
             status: ArcSwap::from_pointee(status),
-            custom_vars,
             via_token,
             via,
             outer: OnceLock::new(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::route::{Chain, Route};
 use super::settings::Rules;
 use crate::PluginLayer;
+use crate::request::Environment;
 use crate::router::Router;
 
 /// A compiled configuration. A request looks at it once and keeps its route.
@@ -14,10 +15,18 @@ pub(crate) struct Live {
     pub(crate) rules: Arc<Rules>,
     /// The chain of requests without a route: the global rules.
     pub(crate) unrouted: Arc<Chain>,
+    /// What layers read of the configuration.
+    pub(crate) environment: Arc<Environment>,
 }
 
 impl Live {
-    pub(crate) fn new(revision: u64, router: Router<Arc<Route>>, rules: Arc<Rules>, globals: Vec<PluginLayer>) -> Self {
-        Self { revision, router, rules, unrouted: Arc::new(Chain::new(globals)) }
+    pub(crate) fn new(
+        revision: u64,
+        router: Router<Arc<Route>>,
+        rules: Arc<Rules>,
+        globals: Vec<PluginLayer>,
+        environment: Arc<Environment>,
+    ) -> Self {
+        Self { revision, router, rules, unrouted: Arc::new(Chain::new(globals)), environment }
     }
 }

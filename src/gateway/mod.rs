@@ -21,14 +21,12 @@
 mod admit;
 mod answer;
 mod apply;
-mod arrival;
 mod blocks;
 mod body_guard;
 mod builder;
 mod chain;
 mod error;
 mod explain;
-mod facts;
 mod find;
 mod follow;
 mod forward;
@@ -38,7 +36,6 @@ mod items;
 mod judge;
 mod lax;
 mod live;
-mod rewrite;
 mod route;
 mod service;
 mod settings;
@@ -48,14 +45,13 @@ mod target;
 #[cfg(feature = "hyper-server")]
 mod upgrade;
 mod upstreams;
-mod vars;
 mod websocket;
 
+pub use crate::request::RouteMatch;
 pub use admit::{Admitted, Faulty, admit};
 pub use builder::{GatewayBuilder, Route};
 pub use error::ApplyError;
 pub use explain::Explained;
-pub use facts::RouteMatch;
 pub use follow::ConfigEvent;
 pub use handle::{Gateway, Revision};
 pub use service::{Connection, ResponseFuture};

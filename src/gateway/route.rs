@@ -3,17 +3,14 @@ use std::sync::{Arc, OnceLock};
 
 use crate::error::Error;
 use crate::model::EncodedSlash;
+use crate::request::RouteInfo;
 use crate::upstream::{Timeouts, Upstream};
 use crate::{Next, PluginLayer, wire};
 
 /// A route as requests see it.
 pub(crate) struct Route {
-    /// Its id.
-    pub(crate) id: Arc<str>,
-    /// Its name.
-    pub(crate) name: Option<Arc<str>>,
-    /// Its service's id and name.
-    pub(crate) service: Option<(Arc<str>, Option<Arc<str>>)>,
+    /// Its id, name and service.
+    pub(crate) info: Arc<RouteInfo>,
     /// The layers around `forward`.
     pub(crate) chain: Chain,
     /// What stands at the end of the chain.

@@ -1,11 +1,12 @@
-//! The trait and what its constructor is given.
-use std::fmt;
+//! The traits of plugins.
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use super::Stage;
+use super::{Authenticate, BuildContext, Stage};
 use crate::PluginLayer;
+use crate::request::Credential;
 
 /// A kind of plugin. It lives as long as the gateway: state that is to outlive a reload belongs in it, keyed by
 /// [`BuildContext::scope`].
@@ -24,48 +25,54 @@ pub trait Plugin: Send + Sync + 'static {
     /// # Errors
     /// [`ConfigError`] when the block cannot work; the configuration is then refused and the last good one serves on.
     fn build(&self, config: Self::Config, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError>;
-}
 
-/// What a constructor may use.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct BuildContext<'a> {
-    /// The resource that the block is written on: the owner of the block's state.
-    pub scope: &'a Scope,
-}
+    /// Judges the plugin's metadata: what it is told once for the whole gateway. A plugin that takes any reads it with
+    /// [`BuildContext::metadata`] and judges it here, by [`shape`](super::shape).
+    ///
+    /// # Errors
+    /// What is wrong with it. Unless a plugin says otherwise, it takes none.
+    fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError> {
+        let _ = metadata;
+        Err(ConfigError::invalid(Self::NAME, "", "the plugin takes no metadata; remove it"))
+    }
 
-impl<'a> BuildContext<'a> {
-    /// A context for tests and for hosts that build layers by hand.
-    pub fn new(scope: &'a Scope) -> Self {
-        Self { scope }
+    /// The place of one block, where it depends on the block. Unless a plugin says otherwise, [`Plugin::STAGE`].
+    fn stage(&self, config: &Self::Config) -> Stage {
+        let _ = config;
+        Self::STAGE
     }
 }
 
-/// The resource that carries a plugin block. Two blocks with equal scope and plugin share state across reloads.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Scope {
-    /// A route, by id.
-    Route(Arc<str>),
-    /// A service, by id.
-    Service(Arc<str>),
-    /// A plugin config, by id.
-    PluginConfig(Arc<str>),
-    /// A global rule, by id.
-    GlobalRule(Arc<str>),
-    /// Built by the host in code.
-    Code,
-}
+/// A plugin that identifies consumers. On a route its block says how, on a consumer or credential what with.
+///
+/// Registered with `GatewayBuilder::auth_plugin`. Its stage is [`Stage::Authenticate`].
+pub trait AuthPlugin: Plugin {
+    /// The consumer-side field that no two consumers may have in common, such as `key`.
+    const UNIQUE: &'static str;
+    /// The typed block of a consumer or credential. Use `#[serde(deny_unknown_fields)]`.
+    type Credential: DeserializeOwned;
+    /// What is kept of it beside the identifier; `()` when the identifier is all.
+    type Secret: Send + Sync + 'static;
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Route(id) => write!(f, "route `{id}`"),
-            Self::Service(id) => write!(f, "service `{id}`"),
-            Self::PluginConfig(id) => write!(f, "plugin config `{id}`"),
-            Self::GlobalRule(id) => write!(f, "global rule `{id}`"),
-            Self::Code => f.write_str("code"),
-        }
+    /// Takes a consumer-side block apart: what callers present to be looked up, and what they are then held against.
+    ///
+    /// # Errors
+    /// What is wrong with the block.
+    fn credential(&self, block: Self::Credential) -> Result<(Vec<u8>, Self::Secret), ConfigError>;
+
+    /// The decision of a route-side block alone, for plugins that combine several (`multi-auth`).
+    ///
+    /// # Errors
+    /// As [`Plugin::build`].
+    fn authenticator(&self, config: Self::Config, cx: &BuildContext<'_>) -> Result<Arc<dyn Authenticate>, ConfigError>;
+
+    /// A credential for [`ConsumersBuilder::consumer`](crate::request::ConsumersBuilder::consumer).
+    ///
+    /// # Errors
+    /// What is wrong with the block.
+    fn to_credential(&self, block: Self::Credential) -> Result<Credential, ConfigError> {
+        let (identifier, secret) = self.credential(block)?;
+        Ok(Credential { plugin: Self::NAME, identifier, secret: Arc::new(secret) })
     }
 }
 
@@ -73,22 +80,47 @@ impl fmt::Display for Scope {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The block does not have the plugin's shape.
-    #[error("failed to check the configuration of plugin {plugin} err: {source}")]
-    Shape {
-        /// The plugin's name.
-        plugin: &'static str,
-        /// What serde says.
-        source: serde_json::Error,
-    },
-    /// The shape is right and a value is not.
-    #[error("failed to check the configuration of plugin {plugin} err: {field}: {reason}")]
+    /// A field that is wrong by itself or with others, unknown or missing.
+    #[error("failed to check the configuration of plugin {plugin} err: {}", Located(.field, .reason))]
     Invalid {
         /// The plugin's name.
         plugin: &'static str,
-        /// The field, as a path.
+        /// The field, as a path; empty for the block as a whole.
         field: String,
         /// What is wrong, and the mend.
         reason: String,
     },
+}
+
+impl ConfigError {
+    /// A fault at `field` (a path such as `rules.0.count`; empty for the block as a whole).
+    pub fn invalid(plugin: &'static str, field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Invalid { plugin, field: field.into(), reason: reason.into() }
+    }
+
+    /// The field, as a path inside the block; empty for the block as a whole.
+    pub fn field(&self) -> &str {
+        match self {
+            Self::Invalid { field, .. } => field,
+        }
+    }
+
+    /// The same fault, seen from a block around: its path begins with `field`.
+    #[must_use]
+    pub fn under(self, outer: &'static str, at: &str) -> Self {
+        let Self::Invalid { field, reason, .. } = self;
+        let field = if field.is_empty() { at.to_owned() } else { format!("{at}.{field}") };
+        Self::Invalid { plugin: outer, field, reason }
+    }
+}
+
+struct Located<'a>(&'a str, &'a str);
+
+impl std::fmt::Display for Located<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self("", reason) => f.write_str(reason),
+            Self(field, reason) => write!(f, "{field}: {reason}"),
+        }
+    }
 }

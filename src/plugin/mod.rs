@@ -1,14 +1,27 @@
 //! The contract of plugins: a plugin is a name, a place in the chain and a constructor of tower layers.
 //!
 //! A plugin is written as a [`Plugin`] and put into the gateway by `Gateway::builder().plugin(MyPlugin)`; from then on a
-//! route, service, plugin config or global rule may name it. Its [`PluginLayer`](crate::PluginLayer)s are built when a
-//! configuration is compiled and live behind the routes; a request only walks through them.
+//! route, service, plugin config, consumer, consumer group or global rule may name it. What it builds is most often a
+//! [`Gate`] (a decision), or [`Around`] (asynchronous code around the rest), and may be any other tower layer. The
+//! [`PluginLayer`](crate::PluginLayer)s are built when a configuration is compiled and live behind the routes; a request
+//! only walks through them.
+mod around;
+mod authenticate;
+mod choice;
+mod context;
 mod contract;
+mod gate;
 mod meta;
 mod registry;
 mod stage;
 
-pub use contract::{BuildContext, ConfigError, Plugin, Scope};
+pub use around::{Around, AroundLayer, Surrounded};
+pub use authenticate::{Authenticate, Authenticating, ConsumerLookup};
+pub use choice::UpstreamChoice;
+pub(crate) use context::Workshop;
+pub use context::{BuildContext, Scope};
+pub use contract::{AuthPlugin, ConfigError, Plugin};
+pub use gate::{Gate, GateLayer, Gated};
 pub use meta::{Meta, MetaError};
-pub use registry::{Entry, Registry};
+pub use registry::{Built, Entry, Registry, shape};
 pub use stage::Stage;

@@ -3,10 +3,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{BuildContext, ConfigError, Plugin, Stage};
+use super::{AuthPlugin, Authenticate, BuildContext, ConfigError, Plugin, Stage};
 use crate::PluginLayer;
+use crate::request::Credential;
 
 /// The plugins by name. A clone shares them.
 #[derive(Clone, Default)]
@@ -16,12 +18,20 @@ pub struct Registry(BTreeMap<&'static str, Entry>);
 #[derive(Clone)]
 pub struct Entry {
     name: &'static str,
-    stage: Stage,
     priority: i32,
-    build: Arc<Build>,
+    plugin: Arc<dyn Erased>,
+    auth: Option<Arc<dyn ErasedAuth>>,
 }
 
-type Build = dyn Fn(Map<String, Value>, &BuildContext<'_>) -> Result<PluginLayer, ConfigError> + Send + Sync;
+/// A block that was built.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Built {
+    /// The layer.
+    pub layer: PluginLayer,
+    /// Its place in the chain.
+    pub stage: Stage,
+}
 
 impl Registry {
     /// No plugin at all.
@@ -31,13 +41,15 @@ impl Registry {
 
     /// Adds a plugin, or replaces the one of the same name.
     pub fn register<P: Plugin>(&mut self, plugin: P) {
-        let build = move |block: Map<String, Value>, cx: &BuildContext<'_>| {
-            let config = serde_json::from_value(Value::Object(block))
-                .map_err(|source| ConfigError::Shape { plugin: P::NAME, source })?;
-            plugin.build(config, cx)
-        };
-        let entry = Entry { name: P::NAME, stage: P::STAGE, priority: P::PRIORITY, build: Arc::new(build) };
+        let entry = Entry { name: P::NAME, priority: P::PRIORITY, plugin: Arc::new(plugin), auth: None };
         self.0.insert(P::NAME, entry);
+    }
+
+    /// As [`Registry::register`], for a plugin that identifies consumers.
+    pub fn register_auth<P: AuthPlugin>(&mut self, plugin: P) {
+        let plugin = Arc::new(plugin);
+        let auth: Arc<dyn ErasedAuth> = Arc::<P>::clone(&plugin);
+        self.0.insert(P::NAME, Entry { name: P::NAME, priority: P::PRIORITY, plugin, auth: Some(auth) });
     }
 
     /// Looks a plugin up.
@@ -57,23 +69,118 @@ impl Entry {
         self.name
     }
 
-    /// The place in the chain.
-    pub fn stage(&self) -> Stage {
-        self.stage
-    }
-
     /// The order inside the stage.
     pub fn priority(&self) -> i32 {
         self.priority
+    }
+
+    /// Whether it identifies consumers.
+    pub fn is_auth(&self) -> bool {
+        self.auth.is_some()
+    }
+
+    /// The consumer-side field that no two consumers may have in common; `None` if it identifies nobody.
+    pub fn unique(&self) -> Option<&'static str> {
+        self.auth.as_ref().map(|auth| auth.unique())
     }
 
     /// Builds the layer of one block (without `_meta`).
     ///
     /// # Errors
     /// What the plugin says of the block.
-    pub fn build(&self, block: Map<String, Value>, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
-        (self.build)(block, cx)
+    pub fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError> {
+        self.plugin.build(block, &cx.with_block(block))
     }
+
+    /// Judges metadata.
+    ///
+    /// # Errors
+    /// What the plugin says of it.
+    pub fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError> {
+        self.plugin.check_metadata(metadata)
+    }
+
+    /// Takes a consumer-side block apart.
+    ///
+    /// # Errors
+    /// What the plugin says of the block, and that it identifies nobody.
+    pub fn credential(&self, block: &Map<String, Value>) -> Result<Credential, ConfigError> {
+        self.auth.as_ref().ok_or_else(|| self.no_auth())?.credential(block)
+    }
+
+    /// The decision of a route-side block.
+    ///
+    /// # Errors
+    /// What the plugin says of the block, and that it identifies nobody.
+    pub fn authenticator(
+        &self,
+        block: &Map<String, Value>,
+        cx: &BuildContext<'_>,
+    ) -> Result<Arc<dyn Authenticate>, ConfigError> {
+        self.auth.as_ref().ok_or_else(|| self.no_auth())?.authenticator(block, &cx.with_block(block))
+    }
+
+    fn no_auth(&self) -> ConfigError {
+        ConfigError::invalid(self.name, "", "the plugin does not identify consumers")
+    }
+}
+
+trait Erased: Send + Sync {
+    fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError>;
+    fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError>;
+}
+
+impl<P: Plugin> Erased for P {
+    fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError> {
+        let config = shape(P::NAME, block)?;
+        let stage = self.stage(&config);
+        Ok(Built { layer: Plugin::build(self, config, cx)?, stage })
+    }
+
+    fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError> {
+        Plugin::check_metadata(self, metadata)
+    }
+}
+
+trait ErasedAuth: Send + Sync {
+    fn unique(&self) -> &'static str;
+    fn credential(&self, block: &Map<String, Value>) -> Result<Credential, ConfigError>;
+    fn authenticator(
+        &self,
+        block: &Map<String, Value>,
+        cx: &BuildContext<'_>,
+    ) -> Result<Arc<dyn Authenticate>, ConfigError>;
+}
+
+impl<P: AuthPlugin> ErasedAuth for P {
+    fn unique(&self) -> &'static str {
+        P::UNIQUE
+    }
+
+    fn credential(&self, block: &Map<String, Value>) -> Result<Credential, ConfigError> {
+        self.to_credential(shape(P::NAME, block)?)
+    }
+
+    fn authenticator(
+        &self,
+        block: &Map<String, Value>,
+        cx: &BuildContext<'_>,
+    ) -> Result<Arc<dyn Authenticate>, ConfigError> {
+        AuthPlugin::authenticator(self, shape(P::NAME, block)?, cx)
+    }
+}
+
+/// Reads a block into the plugin's type.
+///
+/// # Errors
+/// The first field that is unknown, missing or wrong, with its path.
+pub fn shape<T: DeserializeOwned>(plugin: &'static str, block: &Map<String, Value>) -> Result<T, ConfigError> {
+    let value = Value::Object(block.clone());
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { String::new() } else { path.replace('[', ".").replace(']', "") };
+        ConfigError::invalid(plugin, field, error.into_inner().to_string())
+    })
 }
 
 impl fmt::Debug for Registry {
@@ -84,6 +191,6 @@ impl fmt::Debug for Registry {
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({:?}, {})", self.name, self.stage, self.priority)
+        write!(f, "{} ({})", self.name, self.priority)
     }
 }

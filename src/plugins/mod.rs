@@ -1,3 +1,4 @@
-//! The catalogue: one folder or file for each plugin.
+//! The plugins that come with the crate, one folder or file each, and the list of them.
 #[cfg(feature = "callout")]
 pub mod callout;
+mod standard;

@@ -5,12 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName};
-use http::{Method, Uri, Version};
+use http::{Extensions, Method, Uri, Version};
 
-use super::facts::{RouteMatch, SharedFacts};
-use super::route::Route;
+use super::client::peer;
+use super::{Consumer, Facts, RouteInfo, RouteMatch, SharedFacts, client_addr};
 use crate::ConnectInfo;
-use crate::error::Request;
 use crate::router::{Value, VarName, Variables};
 
 /// A variable of the host program: computed from the others.
@@ -20,43 +19,138 @@ pub(crate) type Getter = Arc<dyn Fn(&dyn Variables) -> Option<String> + Send + S
 #[derive(Default)]
 pub(crate) struct CustomVars(pub(crate) HashMap<String, Getter>);
 
-/// A request, asked by variable name. Nothing is computed before it is asked for.
-pub(crate) struct RequestVars<'a> {
+/// The variables of a request (model.md §8.1). Nothing is computed before it is asked for.
+pub struct RequestVars<'a> {
     pub(crate) method: &'a Method,
-    /// The path as plugins see it; in compatible mode it is decoded and need not be UTF-8.
-    pub(crate) path: &'a [u8],
     /// The target as it is forwarded.
     pub(crate) uri: &'a Uri,
-    /// The target as sent.
-    pub(crate) raw_target: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) version: Version,
+    pub(crate) known: Known<'a>,
+}
+
+/// Where the rest is known from.
+pub(crate) enum Known<'a> {
+    /// A request that is being routed: nobody has identified anything yet.
+    Arriving(Arriving<'a>),
+    /// A request on its way through layers.
+    Underway { extensions: &'a Extensions, facts: Option<&'a Facts>, client: Option<IpAddr> },
+}
+
+/// What is known while a route is being chosen.
+pub(crate) struct Arriving<'a> {
+    /// The path as plugins see it; in compatible mode it is decoded and need not be UTF-8.
+    pub(crate) path: &'a [u8],
+    /// The target as sent.
+    pub(crate) raw_target: &'a Uri,
     pub(crate) connection: Option<&'a ConnectInfo>,
     pub(crate) client: Option<IpAddr>,
     /// Forwarding fields as received.
     pub(crate) original: Option<&'a HeaderMap>,
-    pub(crate) route: Option<&'a Route>,
-    pub(crate) matched: Option<&'a RouteMatch>,
     pub(crate) custom: &'a CustomVars,
 }
 
 impl<'a> RequestVars<'a> {
-    /// The variables of a request on its way through a chain.
-    pub(crate) fn of(request: &'a Request, custom: &'a CustomVars) -> Self {
-        let facts = request.extensions().get::<SharedFacts>().map(|shared| &*shared.0);
+    /// The variables of a request on its way through layers: of a gateway, or of any other tower stack, where those that
+    /// only a gateway knows are missing.
+    pub fn of<B>(request: &'a http::Request<B>) -> Self {
         Self {
             method: request.method(),
-            path: facts.and_then(|facts| facts.path.as_deref()).unwrap_or(request.uri().path().as_bytes()),
             uri: request.uri(),
-            raw_target: facts.and_then(|facts| facts.raw_target.as_ref()).unwrap_or(request.uri()),
             headers: request.headers(),
             version: request.version(),
-            connection: facts.and_then(|facts| facts.connection.as_ref()),
-            client: facts.and_then(|facts| facts.client()),
-            original: facts.and_then(|facts| facts.arrival.original.as_deref()),
-            route: facts.and_then(|facts| facts.route.as_deref()),
-            matched: facts.and_then(|facts| facts.matched.as_ref()),
-            custom,
+            known: Known::Underway {
+                extensions: request.extensions(),
+                facts: SharedFacts::of(request),
+                client: client_addr(request),
+            },
+        }
+    }
+
+    fn facts(&self) -> Option<&'a Facts> {
+        match &self.known {
+            Known::Arriving(_) => None,
+            Known::Underway { facts, .. } => *facts,
+        }
+    }
+
+    fn path(&self) -> &'a [u8] {
+        match &self.known {
+            Known::Arriving(arriving) => arriving.path,
+            Known::Underway { facts, .. } => {
+                // A layer that changed the path changed what `uri` is.
+                let unchanged = facts.filter(|facts| {
+                    facts.given.as_ref().is_none_or(|given| given.target.as_ref() == self.uri.path_and_query())
+                });
+                unchanged.and_then(|facts| facts.path.as_deref()).unwrap_or(self.uri.path().as_bytes())
+            }
+        }
+    }
+
+    /// Path and query as they were before any layer changed them.
+    fn request_uri(&self) -> Value<'a> {
+        let given = self.facts().and_then(|facts| facts.given.as_ref()).and_then(|given| given.target.as_ref());
+        let (path, query) = match given {
+            Some(target) => {
+                let path = self.facts().and_then(|facts| facts.path.as_deref());
+                (path.unwrap_or(target.path().as_bytes()), target.query())
+            }
+            None => (self.path(), self.uri.query()),
+        };
+        match query {
+            None => Value::from(path),
+            Some(query) => Value::Text(Cow::Owned([path, b"?", query.as_bytes()].concat())),
+        }
+    }
+
+    fn raw_target(&self) -> &'a Uri {
+        match &self.known {
+            Known::Arriving(arriving) => arriving.raw_target,
+            Known::Underway { facts, .. } => facts.and_then(|facts| facts.raw_target.as_ref()).unwrap_or(self.uri),
+        }
+    }
+
+    fn connection(&self) -> Option<&'a ConnectInfo> {
+        match &self.known {
+            Known::Arriving(arriving) => arriving.connection,
+            Known::Underway { extensions, facts, .. } => match facts {
+                Some(facts) => facts.connection.as_ref(),
+                None => extensions.get(),
+            },
+        }
+    }
+
+    fn client(&self) -> Option<IpAddr> {
+        match &self.known {
+            Known::Arriving(arriving) => arriving.client,
+            Known::Underway { client, .. } => *client,
+        }
+    }
+
+    fn client_port(&self) -> Option<u16> {
+        if let Known::Underway { extensions, facts, .. } = &self.known {
+            if let Some(client) = extensions.get::<super::client::ClientAddr>() {
+                return client.port;
+            }
+            if facts.is_none() {
+                return peer(extensions).map(|peer| peer.port());
+            }
+        }
+        self.connection().map(|connection| connection.peer.port())
+    }
+
+    fn route(&self) -> Option<&'a RouteInfo> {
+        self.facts()?.route.as_deref()
+    }
+
+    fn matched(&self) -> Option<&'a RouteMatch> {
+        self.facts()?.matched.as_ref()
+    }
+
+    fn consumer(&self) -> Option<&'a Consumer> {
+        match &self.known {
+            Known::Arriving(_) => None,
+            Known::Underway { extensions, .. } => extensions.get(),
         }
     }
 
@@ -69,12 +163,25 @@ impl<'a> RequestVars<'a> {
     }
 
     fn custom(&self, name: &str) -> Option<Value<'_>> {
-        if let Some(getter) = self.custom.0.get(name) {
+        let (custom, original) = match &self.known {
+            Known::Arriving(arriving) => (arriving.custom, arriving.original),
+            Known::Underway { facts, .. } => {
+                let facts = (*facts)?;
+                (&*facts.environment.custom_vars, facts.arrival.original.as_deref())
+            }
+        };
+        if let Some(getter) = custom.0.get(name) {
             return getter(self).map(Value::from);
         }
         // `original_x_forwarded_for` and its like: what arrived before it was replaced.
         let field = name.strip_prefix("original_")?.replace('_', "-");
-        header(self.original?, &HeaderName::from_bytes(field.as_bytes()).ok()?)
+        header(original?, &HeaderName::from_bytes(field.as_bytes()).ok()?)
+    }
+}
+
+impl std::fmt::Debug for RequestVars<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RequestVars")
     }
 }
 
@@ -82,35 +189,34 @@ impl Variables for RequestVars<'_> {
     fn get<'a>(&'a self, name: &VarName) -> Option<Value<'a>> {
         let text = |text: &'a str| Some(Value::from(text));
         match name {
-            VarName::Uri => Some(Value::from(self.path)),
-            VarName::RequestUri => Some(match self.uri.query() {
-                None => Value::from(self.path),
-                Some(query) => Value::Text(Cow::Owned([self.path, b"?", query.as_bytes()].concat())),
-            }),
-            VarName::RealRequestUri => Some(Value::from(target(self.raw_target))),
+            VarName::Uri => Some(Value::from(self.path())),
+            VarName::RequestUri => Some(self.request_uri()),
+            VarName::RealRequestUri => Some(Value::from(target(self.raw_target()))),
             VarName::Args => text(self.query()),
             VarName::IsArgs => text(if self.uri.query().is_some() { "?" } else { "" }),
             VarName::Method => text(self.method.as_str()),
             VarName::Scheme => {
-                text(if self.connection.is_some_and(|connection| connection.tls) { "https" } else { "http" })
+                text(if self.connection().is_some_and(|connection| connection.tls) { "https" } else { "http" })
             }
             VarName::Host | VarName::ServerName => self.host().map(|host| Value::from(bare_host(host))),
             VarName::HttpHost => self.host().map(Value::from),
-            VarName::ServerPort => Some(Value::Number(self.connection?.local?.port().into())),
-            VarName::ServerAddr => Some(Value::from(self.connection?.local?.ip().to_canonical().to_string())),
-            VarName::RemoteAddr => Some(Value::from(self.client?.to_string())),
-            VarName::RemotePort => Some(Value::Number(self.connection?.peer.port().into())),
+            VarName::ServerPort => Some(Value::Number(self.connection()?.local?.port().into())),
+            VarName::ServerAddr => Some(Value::from(self.connection()?.local?.ip().to_canonical().to_string())),
+            VarName::RemoteAddr => Some(Value::from(self.client()?.to_string())),
+            VarName::RemotePort => Some(Value::Number(self.client_port()?.into())),
             VarName::Protocol => text(protocol(self.version)),
             VarName::HttpVersion => protocol(self.version).strip_prefix("HTTP/").map(Value::from),
             VarName::RequestId => header(self.headers, &HeaderName::from_static("x-request-id")),
             VarName::Arg(name) => argument(self.query(), name),
             VarName::Header(name) => header(self.headers, name),
             VarName::Cookie(name) => cookie(self.headers, name),
-            VarName::UriParam(name) => self.matched?.params.get(name).map(Value::Text),
-            VarName::RouteId => Some(Value::from(&*self.route?.id)),
-            VarName::RouteName => Some(Value::from(self.route?.name.as_deref()?)),
-            VarName::ServiceId => Some(Value::from(&*self.route?.service.as_ref()?.0)),
-            VarName::ServiceName => Some(Value::from(self.route?.service.as_ref()?.1.as_deref()?)),
+            VarName::UriParam(name) => self.matched()?.params.get(name).map(Value::Text),
+            VarName::RouteId => Some(Value::from(&*self.route()?.id)),
+            VarName::RouteName => Some(Value::from(self.route()?.name.as_deref()?)),
+            VarName::ServiceId => Some(Value::from(&*self.route()?.service.as_ref()?.0)),
+            VarName::ServiceName => Some(Value::from(self.route()?.service.as_ref()?.1.as_deref()?)),
+            VarName::ConsumerName => Some(Value::from(&**self.consumer()?.name())),
+            VarName::ConsumerGroupId => Some(Value::from(&**self.consumer()?.group()?)),
             VarName::Custom(name) => self.custom(name),
             _ => None,
         }

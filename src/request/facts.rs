@@ -1,13 +1,10 @@
-//! What is known of a request beside the request itself.
+//! What was found out about a request before its chain began.
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Uri;
 
-use super::arrival::Arrival;
-use super::rewrite::Given;
-use super::route::Route;
-use super::target::Target;
+use super::{Arrival, Environment, Given};
 use crate::ConnectInfo;
 use crate::router::PathParams;
 
@@ -23,6 +20,21 @@ pub struct RouteMatch {
     pub params: PathParams,
 }
 
+impl RouteMatch {
+    pub(crate) fn new(route: Arc<str>, pattern: Arc<str>, params: PathParams) -> Self {
+        Self { route, pattern, params }
+    }
+}
+
+/// A route's identity, as variables tell it.
+#[derive(Debug)]
+pub(crate) struct RouteInfo {
+    pub(crate) id: Arc<str>,
+    pub(crate) name: Option<Arc<str>>,
+    /// Its service's id and name.
+    pub(crate) service: Option<(Arc<str>, Option<Arc<str>>)>,
+}
+
 /// Everything that the end of a chain and the variables need to know.
 pub(crate) struct Facts {
     pub(crate) connection: Option<ConnectInfo>,
@@ -32,24 +44,16 @@ pub(crate) struct Facts {
     /// The path as plugins see it, where it differs from the path that is forwarded (compatible mode).
     pub(crate) path: Option<Box<[u8]>>,
     /// The route; `None` when none matched.
-    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) route: Option<Arc<RouteInfo>>,
     pub(crate) matched: Option<RouteMatch>,
     /// What the route's layers were given, when there are any.
     pub(crate) given: Option<Given>,
+    /// The configuration that the request began with.
+    pub(crate) environment: Arc<Environment>,
 }
 
 impl Facts {
-    pub(super) fn new(
-        connection: Option<ConnectInfo>,
-        arrival: Arrival,
-        target: Target,
-        route: Option<Arc<Route>>,
-        matched: Option<RouteMatch>,
-    ) -> Self {
-        Self { connection, arrival, raw_target: target.raw, path: target.path, route, matched, given: None }
-    }
-
-    /// The client's address.
+    /// The client's address on arrival; a layer may have found out a better one since.
     pub(crate) fn client(&self) -> Option<IpAddr> {
         self.arrival.client
     }
@@ -58,3 +62,10 @@ impl Facts {
 /// [`Facts`] as a request extension.
 #[derive(Clone)]
 pub(crate) struct SharedFacts(pub(crate) Arc<Facts>);
+
+impl SharedFacts {
+    /// The facts of a request that is in a gateway.
+    pub(crate) fn of<B>(request: &http::Request<B>) -> Option<&Facts> {
+        request.extensions().get::<Self>().map(|shared| &*shared.0)
+    }
+}

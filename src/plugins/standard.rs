@@ -1,0 +1,9 @@
+//! The list of the plugins that come with the crate.
+use crate::plugin::Registry;
+
+impl Registry {
+    /// Every plugin that comes with the crate and that its features allow: one line each, in order of name.
+    pub fn standard() -> Self {
+        Self::new()
+    }
+}

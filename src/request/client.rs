@@ -1,0 +1,49 @@
+//! The client's address.
+use std::net::{IpAddr, SocketAddr};
+
+use super::SharedFacts;
+use crate::ConnectInfo;
+
+/// Request extension: the client as a layer found it out, in place of what arrival told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddr {
+    pub(crate) ip: IpAddr,
+    pub(crate) port: Option<u16>,
+}
+
+/// The client's address: what [`set_client_addr`] said last, else the address that the gateway found out on arrival
+/// (the peer, or behind trusted proxies the right-most hop that is not one), else the peer of a
+/// [`ConnectInfo`] or axum's. An IPv4-mapped address comes as IPv4.
+pub fn client_addr<B>(request: &http::Request<B>) -> Option<IpAddr> {
+    let extensions = request.extensions();
+    if let Some(client) = extensions.get::<ClientAddr>() {
+        return Some(client.ip);
+    }
+    match SharedFacts::of(request) {
+        Some(facts) => facts.client(),
+        None => peer(extensions).map(|peer| peer.ip().to_canonical()),
+    }
+}
+
+/// Says who the client is, for everything behind the layer that says so: variables, limits, lists, and the forwarding
+/// fields that the upstream gets.
+pub fn set_client_addr<B>(request: &mut http::Request<B>, ip: IpAddr, port: Option<u16>) {
+    request.extensions_mut().insert(ClientAddr { ip: ip.to_canonical(), port });
+}
+
+/// The address that a layer said, if one did.
+pub(crate) fn told_client<B>(request: &http::Request<B>) -> Option<IpAddr> {
+    request.extensions().get::<ClientAddr>().map(|client| client.ip)
+}
+
+/// The other end of the connection, when no gateway told.
+pub(super) fn peer(extensions: &http::Extensions) -> Option<SocketAddr> {
+    if let Some(info) = extensions.get::<ConnectInfo>() {
+        return Some(info.peer);
+    }
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::ConnectInfo(peer)) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
+        return Some(*peer);
+    }
+    None
+}

@@ -1,0 +1,27 @@
+//! What is known of a request beside the request itself: facts of its arrival, variables, templates, and who calls.
+//!
+//! Everything here works inside a gateway, which leaves its facts in the request's extensions, and in any other tower
+//! stack, where a [`ConnectInfo`](crate::ConnectInfo) extension (or axum's) is all that there is to know.
+mod arrival;
+mod client;
+mod consumer;
+mod consumers;
+mod environment;
+mod facts;
+mod given;
+mod template;
+mod vars;
+
+pub(crate) use arrival::{Arrival, arrive};
+pub(crate) use client::told_client;
+pub use client::{client_addr, set_client_addr};
+pub use consumer::Consumer;
+pub(crate) use consumer::Overlaid;
+pub use consumers::{Consumers, ConsumersBuilder, Credential, DuplicateCredential};
+pub(crate) use environment::Environment;
+pub use facts::RouteMatch;
+pub(crate) use facts::{Facts, RouteInfo, SharedFacts};
+pub(crate) use given::Given;
+pub use template::{Rendered, Template, TemplateError};
+pub use vars::RequestVars;
+pub(crate) use vars::{Arriving, CustomVars, Getter, Known};
