@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::chain::{Block, Filter, Place, filtered, with_error_response};
 use crate::model::{Finding, Id, Kind, PluginMap, Severity, is_reference};
-use crate::plugin::{BuildContext, Meta, Registry, Scope};
+use crate::plugin::{BuildContext, ConfigError, Meta, Registry, Scope};
 use crate::request::RequestVars;
 use crate::router::Expr;
 
@@ -106,14 +106,14 @@ fn build(
         return Err(fault(format!("`{key}` holds a reference to a secret, and those are not resolved yet"))
             .with_mend("write the value itself, or `${{NAME}}` to take it from the environment"));
     }
-    let id = id.to_shared();
+    let shared = id.to_shared();
     let scope = match kind {
-        Kind::Service => Scope::Service(id),
-        Kind::PluginConfig => Scope::PluginConfig(id),
-        Kind::GlobalRule => Scope::GlobalRule(id),
-        _ => Scope::Route(id),
+        Kind::Service => Scope::Service(shared),
+        Kind::PluginConfig => Scope::PluginConfig(shared),
+        Kind::GlobalRule => Scope::GlobalRule(shared),
+        _ => Scope::Route(shared),
     };
-    let built = entry.build(&config, &BuildContext::new(&scope)).map_err(|error| fault(error.to_string()));
+    let built = entry.build(&config, &BuildContext::new(&scope)).map_err(|error| config_fault(kind, id, name, &error));
     if meta.disable {
         // What is off may be faulty (model.md §7.1).
         return Ok((None, built.err().map(|finding| Finding { severity: Severity::Warning, ..finding })));
@@ -129,6 +129,16 @@ fn build(
     let priority = meta.priority.unwrap_or_else(|| entry.priority());
     let place = Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
     Ok((Some(Block { place, layer }), None))
+}
+
+/// What a plugin says of its block, at the field that it is about.
+fn config_fault(kind: Kind, id: &Id, name: &str, error: &ConfigError) -> Finding {
+    let path = match error.field() {
+        "" => format!("plugins.{name}"),
+        field => format!("plugins.{name}.{field}"),
+    };
+    let message = format!("failed to check the configuration of plugin {name} err: {}", error.reason());
+    Finding::error(kind, Some(id.clone()), path, message)
 }
 
 /// The first key of a block under which a reference to a secret stands. Its text must never be taken for the secret.

@@ -105,6 +105,13 @@ impl ConfigError {
         }
     }
 
+    /// What is wrong, without the field.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Invalid { reason, .. } => reason,
+        }
+    }
+
     /// The same fault, seen from a block around: its path begins with `field`.
     #[must_use]
     pub fn under(self, outer: &'static str, at: &str) -> Self {
