@@ -12,6 +12,7 @@ use super::service::Connection;
 use super::status::Status;
 use super::{ApplyError, GatewayBuilder};
 use crate::model::{Finding, Snapshot};
+use crate::plugin::Registry;
 use crate::router::Lint;
 use crate::upstream::Upstreams;
 use crate::{ConnectInfo, Next, PluginLayer, wire};
@@ -49,9 +50,9 @@ impl fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// Starts composing one.
+    /// Starts composing one. It knows every plugin that comes with the crate ([`Registry::standard`]).
     pub fn builder() -> GatewayBuilder {
-        GatewayBuilder::default()
+        GatewayBuilder { registry: Registry::standard(), ..GatewayBuilder::default() }
     }
 
     pub(super) fn assemble(master: Master, live: Arc<Live>, layers: Vec<PluginLayer>, upstreams: Upstreams) -> Self {
