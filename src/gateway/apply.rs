@@ -2,26 +2,29 @@
 //! to swap in.
 //!
 //! An item is the same when its `Arc` is, else when its content is. Whatever fails, the state before stays untouched.
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::blocks::{Blocks, Toolbox};
 use super::builder::{GatewayBuilder, Route as CodeRoute};
-use super::chain::{Block, Place, in_order};
+use super::callers::{self, Callers};
+use super::chain::{Block, Place};
 use super::handle::add_new;
 use super::items::{IdChanges, Ids, Judge};
 use super::live::Live;
 use super::route::{Chain, Forward, Route};
 use super::settings::Rules;
 use super::upstreams::{self, Owner};
+use super::workshop::{Bench, Metadata};
 use super::{ApplyError, Gateway};
 use super::{idle, lax};
 use crate::PluginLayer;
 use crate::error::Error;
 use crate::model::{
     Blocked, Finding, GlobalPlugins, GlobalRuleSpec, Id, Kind, MatchPart, Places, PluginConfigSpec, PluginMap,
-    Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec, duplicate,
+    PluginMetadataSpec, Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec, duplicate,
 };
 use crate::plugin::Registry;
 use crate::request::{CustomVars, Environment, RouteInfo};
@@ -57,6 +60,8 @@ struct State {
     upstreams: HashMap<Id, Arc<Upstream>>,
     services: HashMap<Id, Arc<Service>>,
     plugin_configs: HashMap<Id, Arc<Blocks>>,
+    metadata: Arc<Metadata>,
+    callers: Callers,
     routes: HashMap<Id, Built>,
     router: Router<Arc<Route>>,
     ids: Ids,
@@ -74,6 +79,8 @@ impl Default for State {
             upstreams: HashMap::new(),
             services: HashMap::new(),
             plugin_configs: HashMap::new(),
+            metadata: Arc::default(),
+            callers: Callers::default(),
             routes: HashMap::new(),
             router: Router::new(RouterOptions::default()),
             ids: Ids::default(),
@@ -165,14 +172,20 @@ struct Compile<'a> {
     before: &'a State,
     findings: Vec<Finding>,
     rules: Arc<Rules>,
+    settings: Arc<Settings>,
     globals: Arc<Vec<Global>>,
+    metadata: Arc<Metadata>,
+    /// Plugins whose metadata or attributes differ.
+    told_anew: HashSet<String>,
+    /// Plugins of the outer stages that a consumer may have a block of.
+    outer: BTreeSet<String>,
     upstreams: Tables<Arc<Upstream>>,
     services: Tables<Arc<Service>>,
     plugin_configs: Tables<Arc<Blocks>>,
 }
 
 /// A table before, and what changes in it: `None` removes.
-struct Tables<T> {
+pub(super) struct Tables<T> {
     changes: HashMap<Id, Option<T>>,
 }
 
@@ -183,14 +196,19 @@ impl<T> Default for Tables<T> {
 }
 
 impl<T: Clone> Tables<T> {
-    fn get(&self, before: &HashMap<Id, T>, id: &Id) -> Option<T> {
+    pub(super) fn get(&self, before: &HashMap<Id, T>, id: &Id) -> Option<T> {
         match self.changes.get(id) {
             Some(change) => change.clone(),
             None => before.get(id).cloned(),
         }
     }
 
-    fn touches(&self, id: Option<&Id>) -> bool {
+    /// Whether nothing changes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    pub(super) fn touches(&self, id: Option<&Id>) -> bool {
         id.is_some_and(|id| self.changes.contains_key(id))
     }
 
@@ -212,7 +230,11 @@ impl<'a> Compile<'a> {
             before,
             findings: Vec::new(),
             rules: Arc::clone(&before.rules),
+            settings: Arc::clone(&snapshot.settings),
             globals: Arc::clone(&before.globals),
+            metadata: Arc::clone(&before.metadata),
+            told_anew: HashSet::new(),
+            outer: before.callers.outer(),
             upstreams: Tables::default(),
             services: Tables::default(),
             plugin_configs: Tables::default(),
@@ -221,8 +243,12 @@ impl<'a> Compile<'a> {
         let mut everything = before.revision == 0;
         let other_settings = compile.settings(&snapshot.settings);
         everything |= other_settings;
-        everything |= compile.globals(&snapshot.global_rules);
         compile.upstreams(&snapshot.upstreams, everything);
+        compile.metadata(&snapshot.plugin_metadata);
+        everything |= !compile.told_anew.is_empty();
+        everything |= compile.globals(&snapshot.global_rules);
+        let callers = compile.callers(&snapshot, everything);
+        everything |= !compile.told_anew.is_empty();
         compile.plugin_configs(&snapshot.plugin_configs, everything);
         compile.services(&snapshot.services, everything);
         everything |= before.snapshot.blocked != snapshot.blocked;
@@ -244,7 +270,7 @@ impl<'a> Compile<'a> {
         if compile.findings.iter().any(Finding::is_error) {
             return Err(ApplyError::new(compile.findings));
         }
-        let Compile { findings, rules, globals, upstreams, services, plugin_configs, .. } = compile;
+        let Compile { findings, rules, globals, metadata, upstreams, services, plugin_configs, .. } = compile;
         let is_current = |warning: &&Finding| match warning.kind {
             Kind::Settings => !other_settings,
             _ => ids.is_current(warning),
@@ -268,16 +294,21 @@ impl<'a> Compile<'a> {
         // What the next one is compared with needs no text.
         state.snapshot = Snapshot { places: Places::default(), ..snapshot };
         state.rules = rules;
+        state.metadata = metadata;
+        state.callers.commit(callers);
         state.globals = globals;
         state.router = router;
         state.warnings = warnings;
         state.revision = revision;
-        let environment = Arc::new(Environment { custom_vars: Arc::clone(&kit.custom_vars), ..Environment::default() });
+        let environment = Arc::new(Environment {
+            custom_vars: Arc::clone(&kit.custom_vars),
+            consumers: Arc::clone(state.callers.consumers()),
+        });
         let live = Live::new(
             revision,
             state.router.clone(),
             Arc::clone(&state.rules),
-            global_layers(&state.globals),
+            global_blocks(&state.globals),
             environment,
         );
         Ok(Arc::new(live))
@@ -305,29 +336,82 @@ impl<'a> Compile<'a> {
             self.rules = Arc::new(Rules::new(settings));
             self.findings.extend(idle::settings(settings));
             self.findings.extend(lax::settings(settings));
+            let (old, new) = (&self.before.snapshot.settings.plugin_attr, &settings.plugin_attr);
+            let differs = old.keys().chain(new.keys()).filter(|name| old.get(name) != new.get(name));
+            self.told_anew.extend(differs.cloned());
         }
         !same
     }
 
-    fn toolbox(&self) -> Toolbox<'a> {
-        Toolbox { registry: &self.kit.registry, ignore_unknown: self.rules.ignore_unknown_plugins }
+    /// What blocks are built with, and where their faults go.
+    fn tools(&mut self) -> (Toolbox<'_>, &mut Vec<Finding>) {
+        let bench = Bench {
+            registry: &self.kit.registry,
+            settings: &self.settings,
+            metadata: &self.metadata,
+            rules: &self.rules,
+            pool: &self.kit.upstreams,
+            endpoints: &self.kit.endpoints,
+            upstreams: &self.upstreams,
+            upstreams_before: &self.before.upstreams,
+            asked: RefCell::default(),
+        };
+        let ignore_unknown = self.rules.ignore_unknown_plugins;
+        let tools = Toolbox { bench, ignore_unknown, told_anew: &self.told_anew, outer: &self.outer };
+        (tools, &mut self.findings)
     }
 
     fn blocks(&mut self, plugins: Option<&PluginMap>, owner: (Kind, &Id), before: Option<&Blocks>) -> Arc<Blocks> {
-        let toolbox = self.toolbox();
-        Blocks::build(plugins, owner, before, &toolbox, &mut self.findings)
+        let (tools, findings) = self.tools();
+        Blocks::build(plugins.into_iter().flat_map(PluginMap::iter), owner, before, &tools, findings)
+    }
+
+    /// What plugins are told once. A plugin that nobody has is told nothing (model.md §6).
+    fn metadata(&mut self, specs: &[Arc<PluginMetadataSpec>]) {
+        let (old, new) = difference(&self.before.snapshot.plugin_metadata, specs);
+        if self.before.revision > 0 && old.is_empty() && new.is_empty() {
+            return;
+        }
+        let mut metadata = Metadata::new();
+        for spec in specs {
+            if let Some(entry) = self.kit.registry.get(spec.id.as_str())
+                && let Err(error) = entry.check_metadata(&spec.config)
+            {
+                let message = format!("failed to check the metadata of plugin {} err: {}", spec.id, error.reason());
+                self.findings.push(Finding::error(Kind::PluginMetadata, Some(spec.id.clone()), error.field(), message));
+            }
+            metadata.insert(spec.id.clone(), spec.config.clone());
+        }
+        let names = self.before.metadata.keys().chain(metadata.keys());
+        let differs = names.filter(|name| self.before.metadata.get(*name) != metadata.get(*name));
+        self.told_anew.extend(differs.map(|name| name.as_str().to_owned()));
+        self.metadata = Arc::new(metadata);
+    }
+
+    /// Consumers, credentials and groups.
+    fn callers(&mut self, snapshot: &Snapshot, everything: bool) -> callers::Changes {
+        let before = self.before;
+        let (tools, findings) = self.tools();
+        let changes = callers::compile(&before.callers, (&before.snapshot, snapshot), everything, &tools, findings);
+        // Blocks on routes step aside for consumers' ones, which they are built to do or not.
+        let outer = changes.outer();
+        self.told_anew.extend(outer.symmetric_difference(&before.callers.outer()).cloned());
+        self.outer = outer;
+        changes
     }
 
     fn globals(&mut self, rules: &[Arc<GlobalRuleSpec>]) -> bool {
         let (old, new) = difference(&self.before.snapshot.global_rules, rules);
-        if old.is_empty() && new.is_empty() && self.before.revision > 0 {
+        let before = Arc::clone(&self.before.globals);
+        let leans = |global: &Global| global.blocks.leans_on(&|id| self.upstreams.touches(Some(id)));
+        let same = old.is_empty() && new.is_empty() && self.before.revision > 0;
+        if same && self.told_anew.is_empty() && !before.iter().any(leans) {
             return false;
         }
         let mut taken = GlobalPlugins::default();
         for rule in rules {
             self.findings.extend(taken.claim(rule));
         }
-        let before = Arc::clone(&self.before.globals);
         let globals = rules
             .iter()
             .map(|rule| {
@@ -371,7 +455,12 @@ impl<'a> Compile<'a> {
         for id in removed {
             self.plugin_configs.changes.insert(id, None);
         }
-        for spec in changed {
+        let changed: HashSet<&Id> = changed.into_iter().map(|spec| &spec.id).collect();
+        for spec in specs {
+            let leans = |blocks: &Arc<Blocks>| blocks.leans_on(&|id| self.upstreams.touches(Some(id)));
+            if !changed.contains(&spec.id) && !self.before.plugin_configs.get(&spec.id).is_some_and(leans) {
+                continue;
+            }
             let kept = self.before.plugin_configs.get(&spec.id).cloned();
             let blocks = self.blocks(Some(&spec.plugins), (Kind::PluginConfig, &spec.id), kept.as_deref());
             self.plugin_configs.changes.insert(spec.id.clone(), Some(blocks));
@@ -385,7 +474,12 @@ impl<'a> Compile<'a> {
             self.services.changes.insert(id, None);
         }
         for spec in specs {
-            if everything || changed.contains(&spec.id) || self.upstreams.touches(spec.upstream_id.as_ref()) {
+            let leans = |service: &Arc<Service>| service.blocks.leans_on(&|id| self.upstreams.touches(Some(id)));
+            if everything
+                || changed.contains(&spec.id)
+                || self.upstreams.touches(spec.upstream_id.as_ref())
+                || self.before.services.get(&spec.id).is_some_and(leans)
+            {
                 let kept = self.before.services.get(&spec.id).map(|service| Arc::clone(&service.blocks));
                 let blocks = self.blocks(spec.plugins.as_ref(), (Kind::Service, &spec.id), kept.as_deref());
                 let target =
@@ -442,6 +536,7 @@ impl<'a> Compile<'a> {
                 if self.upstreams.touches(spec.upstream_id.as_ref())
                     || self.services.touches(spec.service_id.as_ref())
                     || self.plugin_configs.touches(spec.plugin_config_id.as_ref())
+                    || self.leans(&spec.id)
                 {
                     let number = self.before.routes.get(&spec.id).map(|built| built.order);
                     if let Some(number) = number {
@@ -455,6 +550,7 @@ impl<'a> Compile<'a> {
                 if self.upstreams.touches(code.spec.upstream_id.as_ref())
                     || self.services.touches(code.spec.service_id.as_ref())
                     || self.plugin_configs.touches(code.spec.plugin_config_id.as_ref())
+                    || self.leans(&code.spec.id)
                 {
                     let built = self.route(&code.spec, position as u64 + 1, &code.layers);
                     changes.push(Change { id: code.spec.id.clone(), built });
@@ -462,6 +558,12 @@ impl<'a> Compile<'a> {
             }
         }
         Some(changes)
+    }
+
+    /// Whether a block of a route asked for an upstream that differs.
+    fn leans(&self, route: &Id) -> bool {
+        let built = self.before.routes.get(route);
+        built.is_some_and(|built| built.blocks.leans_on(&|id| self.upstreams.touches(Some(id))))
     }
 
     /// Order numbers for the new routes at `range`, between those of their neighbours; `None` when there is no room.
@@ -560,26 +662,27 @@ impl<'a> Compile<'a> {
         };
         // A route whose plugins are not all known must not run with the rest of them.
         let broken = matches!(service, Some(None)) || matches!(plugin_config, Some(None));
-        let mut chain: Vec<Block> = self.globals.iter().flat_map(|global| Blocks::merge([&*global.blocks])).collect();
+        let mut chain = global_blocks(&self.globals);
         if !broken {
             let levels = [
                 Some(&*blocks),
                 plugin_config.as_ref().and_then(|config| config.as_deref()),
                 known_service.map(|service| &*service.blocks),
             ];
-            chain.extend(Blocks::merge(levels.into_iter().flatten()));
+            let own = Blocks::merge(levels.into_iter().flatten());
+            chain.retain(|global| !global.yields || !own.iter().any(|block| block.place.name() == global.place.name()));
+            chain.extend(own);
         }
-        chain.extend(
-            layers
-                .iter()
-                .enumerate()
-                .map(|(written, layer)| Block { place: Place::code(written), layer: layer.clone() }),
-        );
+        chain.extend(layers.iter().enumerate().map(|(written, layer)| Block {
+            place: Place::code(written),
+            layer: layer.clone(),
+            yields: false,
+        }));
         let websocket = spec
             .enable_websocket
             .or_else(|| known_service.and_then(|service| service.spec.enable_websocket))
             .unwrap_or(false);
-        let chain = Chain::new(in_order(chain));
+        let chain = Chain::new(chain);
         let describes = !chain.is_empty() || target.as_ref().is_ok_and(|upstream| upstream.calls_services());
         let forward = Forward { target, timeouts: spec.timeout.as_ref().map(upstreams::timeouts), websocket };
         let route = Route {
@@ -666,7 +769,7 @@ impl<'a> Compile<'a> {
             Some(id) => id.to_shared(),
             None => format!("arr_{}", blocked.index.unwrap_or(0) + 1).into(),
         };
-        let chain = Chain::new(global_layers(&self.globals));
+        let chain = Chain::new(global_blocks(&self.globals));
         let route = Arc::new(Route {
             info: Arc::new(RouteInfo { id: Arc::clone(&id), name: None, service: None }),
             describes: !chain.is_empty(),
@@ -703,22 +806,28 @@ impl<'a> Compile<'a> {
 
     /// Ids that are gone, and items that are new or differ.
     fn changed<'s, T: Resource>(&self, old: &[Arc<T>], new: &'s [Arc<T>]) -> (Vec<Id>, Vec<&'s Arc<T>>) {
-        if self.before.revision == 0 {
-            return (Vec::new(), new.iter().collect());
-        }
-        let (old_range, new_range) = difference(old, new);
-        let (old, new) = (old.get(old_range).unwrap_or(&[]), new.get(new_range).unwrap_or(&[]));
-        let was: HashMap<&Id, &Arc<T>> = old.iter().map(|item| (item.id(), item)).collect();
-        let ids: HashSet<&Id> = new.iter().map(|item| item.id()).collect();
-        let removed = old.iter().map(|item| item.id()).filter(|id| !ids.contains(id)).cloned().collect();
-        let changed = new.iter().filter(|item| was.get(item.id()).is_none_or(|was| !same(was, item))).collect();
-        (removed, changed)
+        changed(self.before.revision == 0, old, new)
     }
 }
 
-/// The layers that every answer passes.
-fn global_layers(globals: &[Global]) -> Vec<PluginLayer> {
-    in_order(globals.iter().flat_map(|global| Blocks::merge([&*global.blocks])).collect())
+/// Ids that are gone, and items that are new or differ; with `everything`, all that there are now.
+pub(super) fn changed<'s, T: Resource>(
+    everything: bool,
+    old: &[Arc<T>],
+    new: &'s [Arc<T>],
+) -> (Vec<Id>, Vec<&'s Arc<T>>) {
+    let (old_range, new_range) = if everything { (0..old.len(), 0..new.len()) } else { difference(old, new) };
+    let (old, new) = (old.get(old_range).unwrap_or(&[]), new.get(new_range).unwrap_or(&[]));
+    let was: HashMap<&Id, &Arc<T>> = old.iter().map(|item| (item.id(), item)).collect();
+    let ids: HashSet<&Id> = new.iter().map(|item| item.id()).collect();
+    let gone = old.iter().map(|item| item.id()).filter(|id| !ids.contains(id)).cloned().collect();
+    let differs = |item: &&Arc<T>| everything || was.get(item.id()).is_none_or(|was| !same(was, item));
+    (gone, new.iter().filter(differs).collect())
+}
+
+/// The blocks that every request passes.
+fn global_blocks(globals: &[Global]) -> Vec<Block> {
+    globals.iter().flat_map(|global| Blocks::merge([&*global.blocks])).collect()
 }
 
 fn unavailable(status: u16, reason: &'static str) -> Error {

@@ -1,20 +1,26 @@
 //! The plugin blocks of one resource, built once and shared by every route that takes them over.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::chain::{Block, Filter, Place, filtered, with_error_response};
-use crate::model::{Finding, Id, Kind, PluginMap, Severity, is_reference};
-use crate::plugin::{BuildContext, ConfigError, Meta, Registry, Scope};
+use super::fork::stepping_aside;
+use super::workshop::Bench;
+use crate::model::{Finding, Id, Kind, Severity, is_reference};
+use crate::plugin::{BuildContext, ConfigError, Meta, Scope, Stage};
 use crate::request::RequestVars;
 use crate::router::Expr;
 
 /// What blocks are built with.
-pub(crate) struct Toolbox<'a> {
-    pub(crate) registry: &'a Registry,
+pub(super) struct Toolbox<'a> {
+    pub(super) bench: Bench<'a>,
     /// Whether a plugin that does not exist is left out with a warning (`unknown_plugin: ignore`).
-    pub(crate) ignore_unknown: bool,
+    pub(super) ignore_unknown: bool,
+    /// Plugins whose metadata or attributes differ from before: their blocks are built anew.
+    pub(super) told_anew: &'a HashSet<String>,
+    /// Plugins of the outer stages that a consumer may have a block of: a route's block steps aside for it.
+    pub(super) outer: &'a BTreeSet<String>,
 }
 
 /// The blocks of one resource by plugin name.
@@ -28,34 +34,59 @@ struct Built {
     block: Option<Block>,
     /// What is wrong with a block that is disabled.
     warning: Option<Finding>,
+    /// The upstream resources that it asked for.
+    leans_on: Box<[Id]>,
 }
 
 impl Blocks {
     /// Builds every block of `plugins`. Faults go to `findings`; blocks that are as in `before` are taken over.
-    pub(crate) fn build(
-        plugins: Option<&PluginMap>,
+    pub(super) fn build<'p>(
+        plugins: impl Iterator<Item = (&'p str, &'p Map<String, Value>)>,
         owner: (Kind, &Id),
         before: Option<&Self>,
         tools: &Toolbox<'_>,
         findings: &mut Vec<Finding>,
     ) -> Arc<Self> {
         let mut blocks = Self::default();
-        for (name, config) in plugins.into_iter().flat_map(PluginMap::iter) {
-            let kept = before.and_then(|before| before.0.get(name)).filter(|built| built.config == *config);
-            let (block, warning) = match kept {
-                Some(built) => (built.block.clone(), built.warning.clone()),
-                None => match build(name, config, owner, tools) {
-                    Ok(built) => built,
-                    Err(finding) => {
-                        findings.push(finding);
-                        continue;
-                    }
+        for (name, config) in plugins {
+            let kept = before.and_then(|before| before.0.get(name)).filter(|built| built.stays(name, config, tools));
+            let built = match kept {
+                Some(built) => Built {
+                    config: config.clone(),
+                    block: built.block.clone(),
+                    warning: built.warning.clone(),
+                    leans_on: built.leans_on.clone(),
                 },
+                None => {
+                    tools.bench.asked.borrow_mut().clear();
+                    match build(name, config, owner, tools) {
+                        Ok((block, warning)) => Built {
+                            config: config.clone(),
+                            block,
+                            warning,
+                            leans_on: tools.bench.asked.take().into_boxed_slice(),
+                        },
+                        Err(finding) => {
+                            findings.push(finding);
+                            continue;
+                        }
+                    }
+                }
             };
-            findings.extend(warning.clone());
-            blocks.0.insert(name.to_owned(), Built { config: config.clone(), block, warning });
+            findings.extend(built.warning.clone());
+            blocks.0.insert(name.to_owned(), built);
         }
         Arc::new(blocks)
+    }
+
+    /// Whether a block asked for an upstream that differs from before.
+    pub(super) fn leans_on(&self, touched: &dyn Fn(&Id) -> bool) -> bool {
+        self.0.values().any(|built| built.leans_on.iter().any(touched))
+    }
+
+    /// The blocks by plugin; `None` for one that is disabled.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<&Block>)> {
+        self.0.iter().map(|(name, built)| (name.as_str(), built.block.as_ref()))
     }
 
     /// The blocks of a chain: of each plugin the first block among `levels`, most specific first.
@@ -70,6 +101,15 @@ impl Blocks {
     }
 }
 
+impl Built {
+    fn stays(&self, name: &str, config: &Map<String, Value>, tools: &Toolbox<'_>) -> bool {
+        let bench = &tools.bench;
+        self.config == *config
+            && !tools.told_anew.contains(name)
+            && !self.leans_on.iter().any(|id| bench.upstreams.touches(Some(id)))
+    }
+}
+
 /// The block, none if it is disabled; and what is then wrong with it.
 fn build(
     name: &str,
@@ -81,8 +121,9 @@ fn build(
     let fault = |message: String| Finding::error(kind, Some(id.clone()), path.as_str(), message);
     let mut config = config.clone();
     let meta = Meta::take(&mut config).map_err(|error| fault(error.to_string()))?;
-    let Some(entry) = tools.registry.get(name) else {
-        let known: Vec<_> = tools.registry.names().collect();
+    let registry = tools.bench.registry;
+    let Some(entry) = registry.get(name) else {
+        let known: Vec<_> = registry.names().collect();
         let mend = if known.is_empty() {
             "remove it, register it in code, or set `tollgate.unknown_plugin: ignore`".to_owned()
         } else {
@@ -106,14 +147,10 @@ fn build(
         return Err(fault(format!("`{key}` holds a reference to a secret, and those are not resolved yet"))
             .with_mend("write the value itself, or `${{NAME}}` to take it from the environment"));
     }
-    let shared = id.to_shared();
-    let scope = match kind {
-        Kind::Service => Scope::Service(shared),
-        Kind::PluginConfig => Scope::PluginConfig(shared),
-        Kind::GlobalRule => Scope::GlobalRule(shared),
-        _ => Scope::Route(shared),
-    };
-    let built = entry.build(&config, &BuildContext::new(&scope)).map_err(|error| config_fault(kind, id, name, &error));
+    let scope = scope(kind, id);
+    let built = entry
+        .build(&config, &BuildContext::with_workshop(&scope, &tools.bench))
+        .map_err(|error| config_fault(kind, id, name, &error));
     if meta.disable {
         // What is off may be faulty (model.md §7.1).
         return Ok((None, built.err().map(|finding| Finding { severity: Severity::Warning, ..finding })));
@@ -126,13 +163,35 @@ fn build(
         let filter: Filter = Arc::new(move |request| expr.holds(&RequestVars::of(request)));
         layer = filtered(layer, filter);
     }
+    if matches!(stage, Stage::Observe | Stage::Respond) && tools.outer.contains(name) && is_of_route(kind) {
+        layer = stepping_aside(layer, entry.name());
+    }
     let priority = meta.priority.unwrap_or_else(|| entry.priority());
     let place = Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
-    Ok((Some(Block { place, layer }), None))
+    let yields = entry.yields_to_route();
+    Ok((Some(Block { place, layer, yields }), None))
+}
+
+/// Whether blocks on such a resource can be merged under a consumer's.
+fn is_of_route(kind: Kind) -> bool {
+    matches!(kind, Kind::Route | Kind::Service | Kind::PluginConfig)
+}
+
+/// The owner of a block's state.
+fn scope(kind: Kind, id: &Id) -> Scope {
+    let id = id.to_shared();
+    match kind {
+        Kind::Service => Scope::Service(id),
+        Kind::PluginConfig => Scope::PluginConfig(id),
+        Kind::GlobalRule => Scope::GlobalRule(id),
+        Kind::Consumer => Scope::Consumer(id),
+        Kind::ConsumerGroup => Scope::ConsumerGroup(id),
+        _ => Scope::Route(id),
+    }
 }
 
 /// What a plugin says of its block, at the field that it is about.
-fn config_fault(kind: Kind, id: &Id, name: &str, error: &ConfigError) -> Finding {
+pub(super) fn config_fault(kind: Kind, id: &Id, name: &str, error: &ConfigError) -> Finding {
     let path = match error.field() {
         "" => format!("plugins.{name}"),
         field => format!("plugins.{name}.{field}"),
@@ -142,7 +201,7 @@ fn config_fault(kind: Kind, id: &Id, name: &str, error: &ConfigError) -> Finding
 }
 
 /// The first key of a block under which a reference to a secret stands. Its text must never be taken for the secret.
-fn reference(config: &Map<String, Value>) -> Option<&str> {
+pub(super) fn reference(config: &Map<String, Value>) -> Option<&str> {
     fn holds(value: &Value) -> bool {
         match value {
             Value::String(text) => is_reference(text),

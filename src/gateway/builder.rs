@@ -141,8 +141,8 @@ impl Route {
     }
 }
 
-/// Builds a [`Gateway`]. Nothing set gives every limit and strictness of security.md.
-#[derive(Default)]
+/// Builds a [`Gateway`]. Nothing set gives every limit and strictness of security.md, and every plugin that comes with
+/// the crate.
 pub struct GatewayBuilder {
     pub(crate) registry: Registry,
     pub(crate) layers: Vec<PluginLayer>,
@@ -151,6 +151,20 @@ pub struct GatewayBuilder {
     pub(crate) predicates: HashMap<String, Predicate>,
     pub(crate) custom_vars: CustomVars,
     pub(crate) settings: Settings,
+}
+
+impl Default for GatewayBuilder {
+    fn default() -> Self {
+        Self {
+            registry: Registry::standard(),
+            layers: Vec::new(),
+            routes: Vec::new(),
+            endpoints: Endpoints::default(),
+            predicates: HashMap::new(),
+            custom_vars: CustomVars::default(),
+            settings: Settings::default(),
+        }
+    }
 }
 
 impl std::fmt::Debug for GatewayBuilder {
@@ -163,6 +177,13 @@ impl std::fmt::Debug for GatewayBuilder {
 }
 
 impl GatewayBuilder {
+    /// Replaces the plugins that configuration may name; [`Registry::standard`] unless this says otherwise.
+    #[must_use]
+    pub fn plugins(mut self, registry: Registry) -> Self {
+        self.registry = registry;
+        self
+    }
+
     /// Adds a plugin that configuration may name.
     #[must_use]
     pub fn plugin<P: Plugin>(mut self, plugin: P) -> Self {

@@ -17,6 +17,8 @@ pub(crate) type Filter = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
 pub(crate) struct Block {
     pub(crate) place: Place,
     pub(crate) layer: PluginLayer,
+    /// A global rule's block gives way to the route's of the same plugin.
+    pub(crate) yields: bool,
 }
 
 /// The sort key, outermost first: stage, global before route, priority downwards, name, order of writing.
@@ -35,6 +37,20 @@ impl Place {
         Self { stage, of_route: !global, priority: Reverse(priority.into()), name, written: 0 }
     }
 
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Whether it is of the route's own blocks, its service's or a consumer's, not of a global rule.
+    pub(super) fn is_of_route(&self) -> bool {
+        self.of_route
+    }
+
+    /// The plugin's name; empty for layers in code.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The place of the `written`th `.layer(..)` of a route in code: just outside the route's Edge stage.
     pub(crate) fn code(written: usize) -> Self {
         Self { stage: Stage::Edge, of_route: true, priority: Reverse(i64::MAX), name: "", written }
@@ -42,9 +58,14 @@ impl Place {
 }
 
 /// Brings blocks into order and drops the keys.
-pub(crate) fn in_order(mut blocks: Vec<Block>) -> Vec<PluginLayer> {
+pub(crate) fn in_order(blocks: Vec<Block>) -> Vec<PluginLayer> {
+    sorted(blocks).into_iter().map(|block| block.layer).collect()
+}
+
+/// Brings blocks into order.
+pub(crate) fn sorted(mut blocks: Vec<Block>) -> Vec<Block> {
     blocks.sort_by(|a, b| a.place.cmp(&b.place));
-    blocks.into_iter().map(|block| block.layer).collect()
+    blocks
 }
 
 /// Puts `_meta.filter` around a layer: for requests that it does not hold for, the layer does not exist.

@@ -7,8 +7,6 @@ const MEND: &str = "remove it, or don't rely on it";
 /// A warning if nothing acts on items of this kind.
 pub(crate) fn item<T: Described>(item: &T) -> Option<Finding> {
     let message = match T::KIND {
-        Kind::Consumer | Kind::Credential | Kind::ConsumerGroup => "is not used: nothing identifies consumers yet",
-        Kind::PluginMetadata => "is not used: no plugin is told metadata yet",
         Kind::Plugin => "is not used: every plugin that this program has is enabled",
         Kind::Secret => "is not used: references to secrets are not resolved yet",
         Kind::Ssl => "is not used: there is no TLS yet",

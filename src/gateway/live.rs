@@ -1,9 +1,9 @@
 //! What requests are served with: one value behind one pointer.
 use std::sync::Arc;
 
+use super::chain::Block;
 use super::route::{Chain, Route};
 use super::settings::Rules;
-use crate::PluginLayer;
 use crate::request::Environment;
 use crate::router::Router;
 
@@ -24,7 +24,7 @@ impl Live {
         revision: u64,
         router: Router<Arc<Route>>,
         rules: Arc<Rules>,
-        globals: Vec<PluginLayer>,
+        globals: Vec<Block>,
         environment: Arc<Environment>,
     ) -> Self {
         Self { revision, router, rules, unrouted: Arc::new(Chain::new(globals)), environment }

@@ -1,8 +1,11 @@
 //! A compiled route: everything that a request needs, made when the configuration was compiled.
 use std::sync::{Arc, OnceLock};
 
+use super::chain::{Block, sorted};
+use super::fork::Fork;
 use crate::error::Error;
 use crate::model::EncodedSlash;
+use crate::plugin::Stage;
 use crate::request::RouteInfo;
 use crate::upstream::{Timeouts, Upstream};
 use crate::{Next, PluginLayer, wire};
@@ -33,26 +36,54 @@ pub(crate) struct Forward {
 
 /// A route's layers. The wiring is made when the first request comes, so that idle routes hold no chain.
 pub(crate) struct Chain {
-    layers: Box<[PluginLayer]>,
+    /// From the outermost inwards, up to the fork if there is one.
+    before: Box<[PluginLayer]>,
+    /// What stands behind the fork; without one, everything stands before it.
+    fork: Option<Behind>,
     wired: OnceLock<Next>,
+}
+
+struct Behind {
+    blocks: Arc<[Block]>,
+    /// The plugins of the route's own blocks before the fork.
+    before: Arc<[&'static str]>,
 }
 
 impl Chain {
     /// Whether there is no layer.
     pub(crate) fn is_empty(&self) -> bool {
-        self.layers.is_empty()
+        self.before.is_empty() && self.fork.is_none()
     }
 
-    /// Layers from the outermost inwards.
-    pub(crate) fn new(layers: Vec<PluginLayer>) -> Self {
-        Self { layers: layers.into_boxed_slice(), wired: OnceLock::new() }
+    /// A chain of blocks, in any order. It forks behind its Authenticate stage if anything before may identify a caller.
+    pub(crate) fn new(blocks: Vec<Block>) -> Self {
+        let mut blocks = sorted(blocks);
+        let identifies = |block: &Block| matches!(block.place.stage(), Stage::Edge | Stage::Authenticate);
+        if !blocks.iter().any(identifies) {
+            let before = blocks.into_iter().map(|block| block.layer).collect();
+            return Self { before, fork: None, wired: OnceLock::new() };
+        }
+        let at = blocks.partition_point(|block| block.place.stage() <= Stage::Authenticate);
+        let behind = blocks.split_off(at);
+        let own = blocks.iter().filter(|block| block.place.is_of_route()).map(|block| block.place.name()).collect();
+        Self {
+            before: blocks.into_iter().map(|block| block.layer).collect(),
+            fork: Some(Behind { blocks: behind.into(), before: own }),
+            wired: OnceLock::new(),
+        }
     }
 
     /// The wired chain, or `None` when there is no layer and `end` can be called directly.
     pub(crate) fn wired(&self, end: impl FnOnce() -> Next) -> Option<&Next> {
-        if self.layers.is_empty() {
+        if self.is_empty() {
             return None;
         }
-        Some(self.wired.get_or_init(|| wire(self.layers.iter(), end())))
+        Some(self.wired.get_or_init(|| {
+            let end = match &self.fork {
+                None => end(),
+                Some(behind) => Fork::join(Arc::clone(&behind.blocks), Arc::clone(&behind.before), end()),
+            };
+            wire(self.before.iter(), end)
+        }))
     }
 }

@@ -46,6 +46,11 @@ impl PluginMap {
         self.0.iter().map(|(name, config)| (name.as_str(), config))
     }
 
+    /// The names, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use super::check::shape::{Field, List, Rule, Shape, Struct, Text};
 use super::check::walk::Walk;
 use super::limits::LIMITS;
-use super::{IpOrCidr, Limits};
+use super::plugin::PLUGINS;
+use super::{IpOrCidr, Limits, PluginMap};
 
 /// Settings of a gateway.
 ///
@@ -41,6 +42,9 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpOrCidr>,
     /// Limits and time-outs.
     pub limits: Limits,
+    /// Static attributes of plugins, by plugin; each judges its own. Default none.
+    #[serde(skip_serializing_if = "PluginMap::is_empty")]
+    pub plugin_attr: PluginMap,
     /// What a file with faults does to the first start. Default `refuse`.
     pub start_policy: StartPolicy,
     /// Whether a YAML file without a last line `#END` counts as incomplete. Default `false`.
@@ -61,6 +65,7 @@ impl Default for Settings {
             unknown_fields: UnknownFields::default(),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            plugin_attr: PluginMap::new(),
             start_policy: StartPolicy::default(),
             require_end_marker: false,
         }
@@ -247,6 +252,7 @@ static TABLE: Struct = Struct::new(&[
     Field::new("unknown_fields", Shape::Word(&["reject", "warn"])),
     Field::new("trusted_proxies", Shape::List(&List { of: Shape::Address, min: 0, max: usize::MAX, unique: true })),
     Field::new("limits", LIMITS),
+    Field::new("plugin_attr", PLUGINS),
     Field::new("start_policy", Shape::Word(&["refuse", "serve_valid", "serve_empty"])),
     Field::new("require_end_marker", Shape::Bool),
 ])

@@ -17,6 +17,8 @@ pub trait Plugin: Send + Sync + 'static {
     const STAGE: Stage;
     /// The order inside the stage: a higher number stands further out. `_meta.priority` overrides it for one binding.
     const PRIORITY: i32;
+    /// Whether a global rule's block gives way where the route has one of its own, instead of both running.
+    const YIELDS_TO_ROUTE: bool = false;
     /// The typed block of configuration. Use `#[serde(default, deny_unknown_fields)]`.
     type Config: DeserializeOwned;
 

@@ -74,6 +74,11 @@ impl Entry {
         self.priority
     }
 
+    /// Whether a global rule's block gives way to the route's.
+    pub fn yields_to_route(&self) -> bool {
+        self.plugin.yields_to_route()
+    }
+
     /// Whether it identifies consumers.
     pub fn is_auth(&self) -> bool {
         self.auth.is_some()
@@ -128,9 +133,14 @@ impl Entry {
 trait Erased: Send + Sync {
     fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError>;
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError>;
+    fn yields_to_route(&self) -> bool;
 }
 
 impl<P: Plugin> Erased for P {
+    fn yields_to_route(&self) -> bool {
+        P::YIELDS_TO_ROUTE
+    }
+
     fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError> {
         let config = shape(P::NAME, block)?;
         let stage = self.stage(&config);

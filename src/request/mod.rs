@@ -17,6 +17,7 @@ pub(crate) use client::told_client;
 pub use client::{client_addr, set_client_addr};
 pub use consumer::Consumer;
 pub(crate) use consumer::Overlaid;
+pub(crate) use consumers::Digest;
 pub use consumers::{Consumers, ConsumersBuilder, Credential, DuplicateCredential};
 pub(crate) use environment::Environment;
 pub use facts::RouteMatch;

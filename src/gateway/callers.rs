@@ -1,0 +1,457 @@
+//! Consumers, their credentials and groups, compiled: who is found by what, and which blocks he brings along.
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::apply::changed;
+use super::blocks::{Blocks, Toolbox, config_fault, reference};
+use super::fork::Overlay;
+use crate::model::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec, Finding, Id, Kind, PluginMap, Snapshot};
+use crate::plugin::Stage;
+use crate::request::{Consumer, Consumers, ConsumersBuilder, Credential, Digest, Overlaid};
+
+/// Everything compiled so far.
+#[derive(Default)]
+pub(super) struct Callers {
+    consumers: Arc<Consumers>,
+    people: HashMap<Id, Person>,
+    /// What credential objects are found by.
+    credentials: HashMap<Id, Box<[Digest]>>,
+    groups: HashMap<Id, Group>,
+    slots: Slots,
+    outer: Counts,
+}
+
+struct Person {
+    consumer: Consumer,
+    name: Digest,
+    credentials: Box<[Digest]>,
+    /// Blocks of its own, if there are any.
+    own: Option<(Arc<Blocks>, u32)>,
+}
+
+struct Group {
+    blocks: Arc<Blocks>,
+    overlaid: Overlaid,
+}
+
+/// How many sets of blocks have a plugin.
+type Counts = BTreeMap<String, usize>;
+
+/// Numbers of sets of blocks: each set has an id that never comes again, and a slot that does.
+#[derive(Clone, Default)]
+struct Slots {
+    last_id: u64,
+    next: u32,
+    free: Vec<u32>,
+}
+
+impl Slots {
+    fn take(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.next = self.next.saturating_add(1);
+            self.next - 1
+        })
+    }
+
+    fn overlaid(&mut self, slot: u32, overlay: Overlay) -> Overlaid {
+        self.last_id += 1;
+        let blocks: Arc<dyn Any + Send + Sync> = Arc::new(overlay);
+        Overlaid { id: self.last_id, slot, blocks }
+    }
+}
+
+/// What differs from before, until everything else is known to be well.
+pub(super) struct Changes {
+    consumers: Option<Arc<Consumers>>,
+    people: HashMap<Id, Option<Person>>,
+    credentials: HashMap<Id, Option<Box<[Digest]>>>,
+    groups: HashMap<Id, Option<Group>>,
+    slots: Slots,
+    outer: Counts,
+}
+
+impl Callers {
+    pub(super) fn consumers(&self) -> &Arc<Consumers> {
+        &self.consumers
+    }
+
+    /// Plugins of the outer stages that somebody has a block of.
+    pub(super) fn outer(&self) -> BTreeSet<String> {
+        self.outer.keys().cloned().collect()
+    }
+
+    pub(super) fn commit(&mut self, changes: Changes) {
+        let Changes { consumers, people, credentials, groups, slots, outer } = changes;
+        if let Some(consumers) = consumers {
+            self.consumers = consumers;
+        }
+        merge(&mut self.people, people);
+        merge(&mut self.credentials, credentials);
+        merge(&mut self.groups, groups);
+        self.slots = slots;
+        self.outer = outer;
+    }
+}
+
+fn merge<T>(table: &mut HashMap<Id, T>, changes: HashMap<Id, Option<T>>) {
+    for (id, change) in changes {
+        match change {
+            Some(value) => table.insert(id, value),
+            None => table.remove(&id),
+        };
+    }
+}
+
+impl Changes {
+    /// As [`Callers::outer`], with the changes.
+    pub(super) fn outer(&self) -> BTreeSet<String> {
+        self.outer.keys().cloned().collect()
+    }
+}
+
+/// Compiles what differs between two snapshots; with `everything`, all.
+pub(super) fn compile(
+    before: &Callers,
+    (old, new): (&Snapshot, &Snapshot),
+    everything: bool,
+    tools: &Toolbox<'_>,
+    findings: &mut Vec<Finding>,
+) -> Changes {
+    let changes = Changes {
+        consumers: None,
+        people: HashMap::new(),
+        credentials: HashMap::new(),
+        groups: HashMap::new(),
+        slots: before.slots.clone(),
+        outer: before.outer.clone(),
+    };
+    let mut run = Run { before, tools, findings, changes, early: Vec::new() };
+    run.groups(&old.consumer_groups, &new.consumer_groups, everything);
+    let (gone, people) = run.people_to_build(&old.consumers, &new.consumers, everything);
+    let (gone_credentials, credentials) = run.credentials_to_build(old, new, everything, &gone, &people);
+    let idle = gone.is_empty() && people.is_empty() && gone_credentials.is_empty() && credentials.is_empty();
+    if !idle {
+        run.build((&gone, &people), (&gone_credentials, &credentials));
+    }
+    run.warn_of_early_blocks(new);
+    run.changes
+}
+
+struct Run<'a> {
+    before: &'a Callers,
+    tools: &'a Toolbox<'a>,
+    findings: &'a mut Vec<Finding>,
+    changes: Changes,
+    /// Blocks of consumers and groups that a route's block would keep from running.
+    early: Vec<(Kind, Id, String)>,
+}
+
+impl Run<'_> {
+    /// Whether blocks lean on an upstream that differs from before.
+    fn leans(&self, blocks: &Blocks) -> bool {
+        let upstreams = self.tools.bench.upstreams;
+        !upstreams.is_empty() && blocks.leans_on(&|id| upstreams.touches(Some(id)))
+    }
+
+    fn groups(&mut self, old: &[Arc<ConsumerGroupSpec>], new: &[Arc<ConsumerGroupSpec>], everything: bool) {
+        let (gone, differing) = changed(everything, old, new);
+        for id in gone {
+            if let Some(group) = self.before.groups.get(&id) {
+                self.count(&group.blocks, false);
+                self.changes.slots.free.push(group.overlaid.slot);
+            }
+            self.changes.groups.insert(id, None);
+        }
+        let differing: HashSet<&Id> = differing.into_iter().map(|spec| &spec.id).collect();
+        for spec in new {
+            let known = self.before.groups.get(&spec.id);
+            if !differing.contains(&spec.id) && !known.is_some_and(|group| self.leans(&group.blocks)) {
+                continue;
+            }
+            let owner = (Kind::ConsumerGroup, &spec.id);
+            let kept = known.map(|group| Arc::clone(&group.blocks));
+            let blocks = self.blocks(&spec.plugins, owner, kept.as_deref());
+            if let Some(kept) = kept {
+                self.count(&kept, false);
+            }
+            self.count(&blocks, true);
+            let slot = known.map_or_else(|| self.changes.slots.take(), |group| group.overlaid.slot);
+            let overlay = Overlay::Blocks(overlay([&*blocks]));
+            let overlaid = self.changes.slots.overlaid(slot, overlay);
+            self.changes.groups.insert(spec.id.clone(), Some(Group { blocks, overlaid }));
+        }
+    }
+
+    /// Names that are gone, and consumers to be built: those that differ, and those whose group or upstream does.
+    fn people_to_build<'s>(
+        &self,
+        old: &[Arc<ConsumerSpec>],
+        new: &'s [Arc<ConsumerSpec>],
+        everything: bool,
+    ) -> (Vec<Id>, Vec<&'s Arc<ConsumerSpec>>) {
+        let (gone, differing) = changed(everything, old, new);
+        if self.changes.groups.is_empty() && self.tools.bench.upstreams.is_empty() {
+            return (gone, differing);
+        }
+        let differing: HashSet<&Id> = differing.into_iter().map(|spec| &spec.username).collect();
+        let leans = |spec: &&Arc<ConsumerSpec>| {
+            let own = self.before.people.get(&spec.username).and_then(|person| person.own.as_ref());
+            differing.contains(&spec.username)
+                || spec.group_id.as_ref().is_some_and(|group| self.changes.groups.contains_key(group))
+                || own.is_some_and(|(blocks, _)| self.leans(blocks))
+        };
+        (gone, new.iter().filter(leans).collect())
+    }
+
+    /// Ids that are gone, and credential objects to be built: those that differ, and those whose consumer does.
+    fn credentials_to_build<'s>(
+        &self,
+        old: &Snapshot,
+        new: &'s Snapshot,
+        everything: bool,
+        gone_people: &[Id],
+        people: &[&Arc<ConsumerSpec>],
+    ) -> (Vec<Id>, Vec<&'s Arc<CredentialSpec>>) {
+        let (gone, differing) = changed(everything, &old.credentials, &new.credentials);
+        if gone_people.is_empty() && people.is_empty() {
+            return (gone, differing);
+        }
+        let differing: HashSet<&Id> = differing.into_iter().map(|spec| &spec.id).collect();
+        let touched: HashSet<&str> =
+            gone_people.iter().map(Id::as_str).chain(people.iter().map(|spec| spec.username.as_str())).collect();
+        let leans = |spec: &&Arc<CredentialSpec>| {
+            differing.contains(&spec.id) || spec.consumer().is_some_and(|consumer| touched.contains(consumer))
+        };
+        (gone, new.credentials.iter().filter(leans).collect())
+    }
+
+    fn build(
+        &mut self,
+        (gone, people): (&[Id], &[&Arc<ConsumerSpec>]),
+        (gone_credentials, credentials): (&[Id], &[&Arc<CredentialSpec>]),
+    ) {
+        let mut set = self.before.consumers.edit();
+        // Everything that is to change comes out first, so that what moves from one to another is no duplicate.
+        for id in gone.iter().chain(people.iter().map(|spec| &spec.username)) {
+            if let Some(person) = self.before.people.get(id) {
+                set.remove(person.name);
+                person.credentials.iter().for_each(|digest| set.remove_credential(*digest));
+            }
+        }
+        for id in gone_credentials.iter().chain(credentials.iter().map(|spec| &spec.id)) {
+            for digest in self.before.credentials.get(id).into_iter().flatten() {
+                set.remove_credential(*digest);
+            }
+        }
+        for id in gone {
+            if let Some((blocks, slot)) = self.before.people.get(id).and_then(|person| person.own.as_ref()) {
+                self.count(blocks, false);
+                self.changes.slots.free.push(*slot);
+            }
+            self.changes.people.insert(id.clone(), None);
+        }
+        for id in gone_credentials {
+            self.changes.credentials.insert(id.clone(), None);
+        }
+        for spec in people {
+            let person = self.person(spec, &mut set);
+            self.changes.people.insert(spec.username.clone(), Some(person));
+        }
+        for spec in credentials {
+            let digests = self.credential_object(spec, &mut set);
+            self.changes.credentials.insert(spec.id.clone(), Some(digests));
+        }
+        self.changes.consumers = Some(Arc::new(set.build()));
+    }
+
+    fn person(&mut self, spec: &ConsumerSpec, set: &mut ConsumersBuilder) -> Person {
+        let registry = self.tools.bench.registry;
+        let is_auth = |name: &str| registry.get(name).is_some_and(|entry| entry.is_auth());
+        let known = self.before.people.get(&spec.username).and_then(|person| person.own.as_ref());
+        let owner = (Kind::Consumer, &spec.username);
+        let mut own = None;
+        if let Some(plugins) = &spec.plugins
+            && plugins.iter().any(|(name, _)| !is_auth(name))
+        {
+            let blocks = self.blocks(plugins, owner, known.map(|(blocks, _)| &**blocks));
+            self.count(&blocks, true);
+            let slot = known.map_or_else(|| self.changes.slots.take(), |(_, slot)| *slot);
+            own = Some((blocks, slot));
+        }
+        if let Some((blocks, slot)) = known {
+            self.count(blocks, false);
+            if own.is_none() {
+                self.changes.slots.free.push(*slot);
+            }
+        }
+        let consumer = Consumer::with_overlay(spec, self.overlaid(spec, own.as_ref()));
+        let name = set.insert(&consumer);
+        let mut credentials = Vec::new();
+        for (plugin, block) in spec.plugins.iter().flat_map(PluginMap::iter).filter(|(name, _)| is_auth(name)) {
+            credentials.extend(self.credential(plugin, block, owner, &consumer, set));
+        }
+        Person { consumer, name, credentials: credentials.into_boxed_slice(), own }
+    }
+
+    /// The blocks that a consumer brings along: its own before its group's.
+    fn overlaid(&mut self, spec: &ConsumerSpec, own: Option<&(Arc<Blocks>, u32)>) -> Option<Overlaid> {
+        let group = spec.group_id.as_ref().map(|id| match self.changes.groups.get(id) {
+            Some(change) => change.as_ref(),
+            None => self.before.groups.get(id),
+        });
+        if let (Some(None), Some(id)) = (&group, &spec.group_id) {
+            let message = format!("there is no consumer group `{id}`: its requests are answered with 503");
+            let warning = Finding::warning(Kind::Consumer, Some(spec.username.clone()), "group_id", message)
+                .with_mend("add the group, or remove `group_id`");
+            self.findings.push(warning);
+            // Above every slot: it is wired for each request, which is one answer.
+            return Some(self.changes.slots.overlaid(u32::MAX, Overlay::GroupMissing));
+        }
+        let group = group.flatten();
+        match own {
+            None => group.map(|group| group.overlaid.clone()),
+            Some((blocks, slot)) => {
+                let blocks = overlay([&**blocks].into_iter().chain(group.map(|group| &*group.blocks)));
+                Some(self.changes.slots.overlaid(*slot, Overlay::Blocks(blocks)))
+            }
+        }
+    }
+
+    fn credential_object(&mut self, spec: &CredentialSpec, set: &mut ConsumersBuilder) -> Box<[Digest]> {
+        let owner = (Kind::Credential, &spec.id);
+        let parent = spec.consumer().map(Id::from);
+        let parent = parent.as_ref().and_then(|id| match self.changes.people.get(id) {
+            Some(change) => change.as_ref(),
+            None => self.before.people.get(id),
+        });
+        let Some(parent) = parent else {
+            let message = "is ignored: there is no such consumer".to_owned();
+            let warning = Finding::warning(owner.0, Some(owner.1.clone()), "id", message)
+                .with_mend("add the consumer, or remove the credential");
+            self.findings.push(warning);
+            return Box::default();
+        };
+        let consumer = parent.consumer.by_credential(spec.short_id().unwrap_or_default());
+        let plugins = spec.plugins.iter().flat_map(PluginMap::iter);
+        plugins.filter_map(|(plugin, block)| self.credential(plugin, block, owner, &consumer, set)).collect()
+    }
+
+    /// Puts one credential in, or says what is wrong with it.
+    fn credential(
+        &mut self,
+        plugin: &str,
+        block: &Map<String, Value>,
+        (kind, id): (Kind, &Id),
+        consumer: &Consumer,
+        set: &mut ConsumersBuilder,
+    ) -> Option<Digest> {
+        match self.make_credential(plugin, block, (kind, id)) {
+            Ok(credential) => {
+                let credential = credential?;
+                let unique = self.tools.bench.registry.get(plugin).and_then(|entry| entry.unique()).unwrap_or("key");
+                set.insert_credential(consumer, credential)
+                    .map_err(|error| {
+                        let path = format!("plugins.{plugin}.{unique}");
+                        let message = format!("duplicate {unique} of plugin {plugin} {error}");
+                        let fault = Finding::error(kind, Some(id.clone()), path, message);
+                        self.findings.push(fault.with_mend("give every consumer and credential another one"));
+                    })
+                    .ok()
+            }
+            Err(finding) => {
+                self.findings.push(finding);
+                None
+            }
+        }
+    }
+
+    fn make_credential(
+        &mut self,
+        plugin: &str,
+        block: &Map<String, Value>,
+        (kind, id): (Kind, &Id),
+    ) -> Result<Option<Credential>, Finding> {
+        let path = format!("plugins.{plugin}");
+        let Some(entry) = self.tools.bench.registry.get(plugin).filter(|entry| entry.is_auth()) else {
+            let message = format!("plugin `{plugin}` does not identify consumers");
+            return Err(Finding::error(kind, Some(id.clone()), path, message)
+                .with_mend("write key-auth, basic-auth, jwt-auth or hmac-auth"));
+        };
+        let mut block = block.clone();
+        block.remove("_meta");
+        if let Some(key) = reference(&block) {
+            let message = format!("`{key}` holds a reference to a secret, and those are not resolved yet");
+            return Err(Finding::error(kind, Some(id.clone()), path, message)
+                .with_mend("write the value itself, or `${{NAME}}` to take it from the environment"));
+        }
+        entry.credential(&block).map(Some).map_err(|error| config_fault(kind, id, plugin, &error))
+    }
+
+    /// The blocks of a consumer or group that are no credentials.
+    fn blocks(&mut self, plugins: &PluginMap, owner: (Kind, &Id), before: Option<&Blocks>) -> Arc<Blocks> {
+        let registry = self.tools.bench.registry;
+        let ordinary = plugins.iter().filter(|(name, _)| !registry.get(name).is_some_and(|entry| entry.is_auth()));
+        let blocks = Blocks::build(ordinary, owner, before, self.tools, self.findings);
+        for (name, block) in blocks.iter() {
+            match block.map(|block| block.place.stage()) {
+                Some(Stage::Edge | Stage::Rewrite) => self.early.push((owner.0, owner.1.clone(), name.to_owned())),
+                Some(Stage::Authenticate) => {
+                    let message =
+                        format!("plugin `{name}` authenticates, and the caller is known by then: it never runs");
+                    let warning = Finding::warning(owner.0, Some(owner.1.clone()), format!("plugins.{name}"), message);
+                    self.findings.push(warning.with_mend("put it on a route, a service or a global rule"));
+                }
+                _ => {}
+            }
+        }
+        blocks
+    }
+
+    /// Counts the plugins of the outer stages.
+    fn count(&mut self, blocks: &Blocks, comes: bool) {
+        for (name, block) in blocks.iter() {
+            // A block that is switched off may be of any stage.
+            let inner = block.is_some_and(|block| block.place.stage() > Stage::Respond);
+            if inner {
+                continue;
+            }
+            let count = self.changes.outer.entry(name.to_owned()).or_default();
+            *count = if comes { *count + 1 } else { count.saturating_sub(1) };
+            if *count == 0 {
+                self.changes.outer.remove(name);
+            }
+        }
+    }
+
+    /// What runs before the caller is known stays the route's (plugins/index.md, "From phases to stages").
+    fn warn_of_early_blocks(&mut self, snapshot: &Snapshot) {
+        for (kind, id, plugin) in std::mem::take(&mut self.early) {
+            let has = |plugins: Option<&PluginMap>| plugins.is_some_and(|plugins| plugins.get(&plugin).is_some());
+            let route =
+                snapshot.routes.iter().find(|route| has(route.plugins.as_ref())).map(|route| ("route", &route.id));
+            let service =
+                || snapshot.services.iter().find(|one| has(one.plugins.as_ref())).map(|one| ("service", &one.id));
+            let shared = || {
+                snapshot.plugin_configs.iter().find(|one| has(Some(&one.plugins))).map(|one| ("plugin config", &one.id))
+            };
+            let Some((what, other)) = route.or_else(service).or_else(shared) else { continue };
+            let message = format!(
+                "does not run on routes that have `{plugin}`, such as by {what} `{other}`: it acts before the caller is known"
+            );
+            let warning = Finding::warning(kind, Some(id), format!("plugins.{plugin}"), message);
+            self.findings.push(warning.with_mend("remove one of the two"));
+        }
+    }
+}
+
+/// Blocks by plugin, of each the most specific one.
+fn overlay<'b>(levels: impl IntoIterator<Item = &'b Blocks>) -> BTreeMap<String, Option<super::chain::Block>> {
+    let mut merged = BTreeMap::new();
+    for (name, block) in levels.into_iter().flat_map(Blocks::iter) {
+        merged.entry(name.to_owned()).or_insert_with(|| block.cloned());
+    }
+    merged
+}

@@ -1,0 +1,265 @@
+//! Where a chain forks: the caller is known, and blocks of his own join the route's or replace them (plugins/index.md,
+//! "From phases to stages").
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::oneshot;
+
+use super::answer::ready;
+use super::chain::{Block, in_order};
+use crate::error::{Error, IntoResponse, Request, Response};
+use crate::plugin::Stage;
+use crate::request::{Consumer, Overlaid};
+use crate::service::BoxFuture;
+use crate::{Next, PluginLayer, wire};
+
+/// What a consumer and its group bring along.
+pub(super) enum Overlay {
+    /// Blocks by plugin; `None` switches the route's off.
+    Blocks(BTreeMap<String, Option<Block>>),
+    /// The group that the consumer names does not exist (model.md §7.6).
+    GroupMissing,
+}
+
+/// Response extension: plugins whose blocks on the route step aside, since the consumer has its own.
+#[derive(Clone)]
+struct Aside(Arc<[&'static str]>);
+
+/// The second half of a route's chain: one for callers without blocks of their own, and one for each set of such blocks,
+/// wired when its first request comes.
+pub(super) struct Fork {
+    base: Next,
+    end: Next,
+    /// The route's blocks behind the fork.
+    behind: Arc<[Block]>,
+    /// The plugins of the route's own blocks before the fork.
+    before: Arc<[&'static str]>,
+    halves: Halves,
+}
+
+impl Fork {
+    /// Joins the second half of a chain.
+    pub(super) fn join(behind: Arc<[Block]>, before: Arc<[&'static str]>, end: Next) -> Next {
+        let layers: Vec<_> = behind.iter().map(|block| block.layer.clone()).collect();
+        let base = wire(layers.iter(), end.clone());
+        let fork = Self { base, end, behind, before, halves: Halves::default() };
+        Next::from_call(move |request| fork.run(request))
+    }
+
+    fn run(&self, request: Request) -> BoxFuture {
+        let Some(overlaid) = Consumer::of(&request).and_then(Consumer::overlay) else { return self.base.run(request) };
+        let Some(half) = self.halves.slot(overlaid.slot) else {
+            return self.wire(overlaid).run(request);
+        };
+        match &*half.load() {
+            Some(wired) if wired.overlay == overlaid.id => wired.next.run(request),
+            _ => {
+                let next = self.wire(overlaid);
+                half.store(Some(Arc::new(Half { overlay: overlaid.id, next: next.clone() })));
+                next.run(request)
+            }
+        }
+    }
+
+    fn wire(&self, overlaid: &Overlaid) -> Next {
+        let blocks: &dyn Any = &*overlaid.blocks;
+        let blocks = match blocks.downcast_ref() {
+            Some(Overlay::Blocks(blocks)) => blocks,
+            Some(Overlay::GroupMissing) | None => {
+                let missing = Error::Configuration {
+                    status: http::StatusCode::SERVICE_UNAVAILABLE,
+                    reason: "consumer_group_missing",
+                };
+                return Next::from_call(move |_| ready(missing.clone().into_response()));
+            }
+        };
+        let stays = |block: &&Block| {
+            let decides = matches!(block.place.stage(), Stage::Access | Stage::Forward) && block.place.is_of_route();
+            !decides || !blocks.contains_key(block.place.name())
+        };
+        let mut chain: Vec<Block> = self.behind.iter().filter(stays).cloned().collect();
+        let mut aside = Vec::new();
+        for block in blocks.values().flatten() {
+            let (stage, name) = (block.place.stage(), block.place.name());
+            let on_route = self.before.contains(&name);
+            match stage {
+                // What has been rewritten or judged before the caller was known is not so again.
+                Stage::Edge if on_route => continue,
+                Stage::Rewrite if self.has_behind(name) => continue,
+                Stage::Authenticate => continue,
+                Stage::Observe | Stage::Respond if on_route => aside.push(name),
+                _ => {}
+            }
+            chain.push(block.clone());
+        }
+        // A block that is switched off switches off what answers pass, too.
+        let off = blocks.iter().filter(|(_, block)| block.is_none()).map(|(name, _)| name);
+        aside.extend(off.filter_map(|name| self.before.iter().find(|before| **before == *name).copied()));
+        let next = wire(in_order(chain).iter(), self.end.clone());
+        if aside.is_empty() {
+            return next;
+        }
+        let aside: Arc<[&'static str]> = aside.into();
+        Next::from_call(move |request| {
+            let answer = next.run(request);
+            let aside = Aside(Arc::clone(&aside));
+            Box::pin(async move {
+                let mut response = answer.await;
+                response.extensions_mut().insert(aside);
+                response
+            })
+        })
+    }
+
+    fn has_behind(&self, name: &str) -> bool {
+        self.behind.iter().any(|block| block.place.is_of_route() && block.place.name() == name)
+    }
+}
+
+/// Lets a route's layer of the outer stages step aside for answers whose consumer has a block of the same plugin.
+///
+/// The layer has seen the request by then; the answer goes past it, as if it were not there.
+pub(super) fn stepping_aside(layer: PluginLayer, name: &'static str) -> PluginLayer {
+    PluginLayer::from_fn(move |next| {
+        let inside = Next::from_call(move |mut request| {
+            let past = request.extensions_mut().remove::<Past>();
+            let answer = next.run(request);
+            Box::pin(async move {
+                let response = answer.await;
+                let steps_aside =
+                    response.extensions().get::<Aside>().is_some_and(|Aside(names)| names.contains(&name));
+                match past.filter(|_| steps_aside).and_then(|Past(slot)| slot.take()) {
+                    Some(past) => {
+                        // Nobody waits for the answer of this future any more once the other way is taken.
+                        let _ = past.send(response);
+                        std::future::pending().await
+                    }
+                    None => response,
+                }
+            })
+        });
+        let wrapped = layer.wrap(inside);
+        Next::from_call(move |mut request| {
+            let (sender, past) = oneshot::channel();
+            request.extensions_mut().insert(Past(Slot::new(sender)));
+            let answer = wrapped.run(request);
+            Box::pin(async move {
+                let mut answer = answer;
+                tokio::select! {
+                    biased;
+                    Ok(response) = past => response,
+                    response = &mut answer => response,
+                }
+            })
+        })
+    })
+}
+
+/// Request extension: the way past a layer.
+#[derive(Clone)]
+struct Past(Slot);
+
+/// What is taken once, behind a shared reference.
+#[derive(Clone)]
+struct Slot(Arc<std::sync::Mutex<Option<oneshot::Sender<Response>>>>);
+
+impl Slot {
+    fn new(sender: oneshot::Sender<Response>) -> Self {
+        Self(Arc::new(std::sync::Mutex::new(Some(sender))))
+    }
+
+    fn take(&self) -> Option<oneshot::Sender<Response>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+}
+
+/// One wired half, and which set of blocks it was wired for.
+struct Half {
+    overlay: u64,
+    next: Next,
+}
+
+/// Slots, of which those parts exist that were asked for: a route that no consumer with blocks of his own calls has none.
+#[derive(Default)]
+struct Halves(OnceLock<Table<Table<Table<ArcSwapOption<Half>>>>>);
+
+const BITS: u32 = 7;
+
+struct Table<T>(Box<[OnceLock<T>]>);
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self((0..1 << BITS).map(|_| OnceLock::new()).collect())
+    }
+}
+
+impl<T: Default> Table<T> {
+    fn at(&self, slot: u32, level: u32) -> Option<&T> {
+        let index = slot >> (level * BITS) & ((1 << BITS) - 1);
+        Some(self.0.get(index as usize)?.get_or_init(T::default))
+    }
+}
+
+impl Halves {
+    /// `None` above two million sets.
+    fn slot(&self, slot: u32) -> Option<&ArcSwapOption<Half>> {
+        if slot >> (3 * BITS) != 0 {
+            return None;
+        }
+        self.0.get_or_init(Table::default).at(slot, 2)?.at(slot, 1)?.at(slot, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Body;
+
+    fn mark(name: &'static str) -> PluginLayer {
+        PluginLayer::new(tower::util::MapResponseLayer::new(move |mut response: Response| {
+            response.headers_mut().append("x-seen", http::HeaderValue::from_static(name));
+            response
+        }))
+    }
+
+    async fn seen(chain: &Next) -> Vec<String> {
+        let response = chain.run(Request::default()).await;
+        let seen = response.headers().get_all("x-seen").iter();
+        seen.map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_layer_steps_aside_when_the_answer_says_so() {
+        let end = |aside: &'static [&'static str]| {
+            Next::from_fn(move |_| async move {
+                let mut response = Response::new(Body::empty());
+                response.extensions_mut().insert(Aside(aside.into()));
+                response
+            })
+        };
+        let layers = [stepping_aside(mark("outer"), "outer"), mark("plain"), stepping_aside(mark("inner"), "inner")];
+        for (aside, wanted) in [
+            (&[][..], &["inner", "plain", "outer"][..]),
+            (&["outer"], &["inner", "plain"]),
+            (&["inner"], &["plain", "outer"]),
+            (&["inner", "outer"], &["plain"]),
+        ] {
+            assert_eq!(seen(&wire(layers.iter(), end(aside))).await, wanted, "{aside:?}");
+        }
+    }
+
+    #[test]
+    fn slots_are_apart() {
+        let halves = Halves::default();
+        for slot in [0, 1, 127, 128, 16_384, (1 << 21) - 1] {
+            let half = Half { overlay: slot.into(), next: Next::from_fn(|_| async { Response::default() }) };
+            halves.slot(slot).unwrap().store(Some(Arc::new(half)));
+        }
+        for slot in [0, 1, 127, 128, 16_384, (1 << 21) - 1] {
+            assert_eq!(halves.slot(slot).unwrap().load().as_ref().unwrap().overlay, u64::from(slot));
+        }
+        assert!(halves.slot(1 << 21).is_none());
+    }
+}

@@ -1,0 +1,59 @@
+//! What constructors of plugins are lent while a configuration is compiled.
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::apply::Tables;
+use super::settings::Rules;
+use super::upstreams::{self, Owner};
+use crate::model::{Id, Kind, Settings, UpstreamSpec};
+use crate::plugin::{Registry, Scope, Workshop};
+use crate::upstream::{Endpoints, Upstream, Upstreams};
+
+/// Metadata by plugin.
+pub(super) type Metadata = BTreeMap<Id, Map<String, Value>>;
+
+/// Lends what the compiler has.
+pub(super) struct Bench<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) settings: &'a Settings,
+    pub(super) metadata: &'a Metadata,
+    pub(super) rules: &'a Rules,
+    pub(super) pool: &'a Upstreams,
+    pub(super) endpoints: &'a Endpoints,
+    pub(super) upstreams: &'a Tables<Arc<Upstream>>,
+    pub(super) upstreams_before: &'a HashMap<Id, Arc<Upstream>>,
+    /// The upstream resources that the block being built asked for.
+    pub(super) asked: RefCell<Vec<Id>>,
+}
+
+impl Workshop for Bench<'_> {
+    fn metadata(&self, plugin: &str) -> Option<&Map<String, Value>> {
+        self.metadata.get(plugin)
+    }
+
+    fn attr(&self, plugin: &str) -> Option<&Map<String, Value>> {
+        self.settings.plugin_attr.get(plugin)
+    }
+
+    fn upstream_by_id(&self, id: &Id) -> Option<Arc<Upstream>> {
+        self.asked.borrow_mut().push(id.clone());
+        self.upstreams.get(self.upstreams_before, id)
+    }
+
+    fn upstream(&self, scope: &Scope, plugin: &str, place: &str, spec: &UpstreamSpec) -> Result<Arc<Upstream>, String> {
+        let id = Id::from(format!("{}/{plugin}/{place}", scope.path()));
+        let owner = Owner { kind: Kind::Upstream, id: &id };
+        let made = upstreams::compile(spec, owner, self.rules, self.pool, self.endpoints);
+        made.map_err(|finding| match finding.path.as_str() {
+            "" => finding.message,
+            path => format!("{path}: {}", finding.message),
+        })
+    }
+
+    fn registry(&self) -> Option<&Registry> {
+        Some(self.registry)
+    }
+}
