@@ -6,6 +6,8 @@ mod peers;
 mod apply;
 #[path = "gateway/chain.rs"]
 mod chain;
+#[path = "gateway/consumers.rs"]
+mod consumers;
 #[path = "gateway/endpoints.rs"]
 mod endpoints;
 #[path = "gateway/identity.rs"]

@@ -1,0 +1,298 @@
+//! Who calls, and what that changes: credentials, groups, and the fork of the chain behind authentication.
+use std::sync::Arc;
+
+use http::Request;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tollgate::gateway::{Gateway, GatewayBuilder};
+use tollgate::plugin::{
+    AuthPlugin, Authenticate, BuildContext, ConfigError, ConsumerLookup, Gate, GateLayer, Plugin, Scope, Stage,
+};
+use tollgate::{Body, Consumer, PluginLayer, Response, reject};
+
+use super::support::{Answer, ask, candidate, snapshot, with_marks};
+
+/// Identifies callers by the field `x-token`.
+struct Token(ConsumerLookup);
+
+impl Gate for Token {
+    fn check<B>(&self, request: &mut Request<B>) -> Result<(), Response> {
+        let token = request.headers().get("x-token").map(|token| token.as_bytes().to_vec()).unwrap_or_default();
+        let found = self.0.find::<TokenPlugin, _>(request, &token).map(|(consumer, _)| consumer.clone());
+        match found {
+            Some(consumer) => {
+                consumer.attach(request);
+                Ok(())
+            }
+            None => Err(reject(http::StatusCode::UNAUTHORIZED, "token", "who are you")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoFields {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenCredential {
+    token: String,
+}
+
+struct TokenPlugin;
+
+impl Plugin for TokenPlugin {
+    const NAME: &'static str = "token";
+    const STAGE: Stage = Stage::Authenticate;
+    const PRIORITY: i32 = 2400;
+    type Config = NoFields;
+
+    fn build(&self, _: NoFields, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        Ok(GateLayer::of(Token(cx.consumers())).into())
+    }
+}
+
+impl AuthPlugin for TokenPlugin {
+    const UNIQUE: &'static str = "token";
+    type Credential = TokenCredential;
+    type Secret = ();
+
+    fn credential(&self, block: TokenCredential) -> Result<(Vec<u8>, ()), ConfigError> {
+        Ok((block.token.into_bytes(), ()))
+    }
+
+    fn authenticator(&self, _: NoFields, cx: &BuildContext<'_>) -> Result<Arc<dyn Authenticate>, ConfigError> {
+        Ok(Arc::new(Token(cx.consumers())))
+    }
+}
+
+/// Writes its text and its owner into answers.
+struct Stamp;
+
+#[derive(Deserialize)]
+struct StampConfig {
+    text: String,
+}
+
+impl Plugin for Stamp {
+    const NAME: &'static str = "stamp";
+    const STAGE: Stage = Stage::Respond;
+    const PRIORITY: i32 = 1;
+    type Config = StampConfig;
+
+    fn build(&self, config: StampConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        let text = http::HeaderValue::try_from(format!("{} of {}", config.text, cx.scope())).unwrap();
+        Ok(PluginLayer::new(tower::util::MapResponseLayer::new(move |mut response: Response| {
+            response.headers_mut().append("x-stamp", text.clone());
+            response
+        })))
+    }
+}
+
+fn builder() -> GatewayBuilder {
+    let who = tower::service_fn(|request: Request<Body>| async move {
+        let field = |name: &str| {
+            let values = request.headers().get_all(name).iter().map(|value| value.to_str().unwrap());
+            values.collect::<Vec<_>>().join(",")
+        };
+        let told = [field("x-consumer-username"), field("x-credential-identifier"), field("x-consumer-custom-id")];
+        let seen = Consumer::of(&request).map_or("nobody", |consumer| consumer.name()).to_owned();
+        Ok::<_, std::convert::Infallible>(http::Response::new(format!("{seen} {}", told.join("/"))))
+    });
+    with_marks().auth_plugin(TokenPlugin).plugin(Stamp).endpoint("who", who)
+}
+
+fn route(id: &str, service: &str, plugins: &Value) -> Value {
+    let mut plugins = plugins.clone();
+    plugins["token"] = json!({});
+    json!({"id": id, "uri": format!("/{id}"), "plugins": plugins, "upstream": {"nodes": [{"service": service, "weight": 1}]}})
+}
+
+fn gateway(document: &Value) -> Gateway {
+    let gateway = builder().build().unwrap();
+    gateway.apply(snapshot(document)).unwrap_or_else(|error| panic!("{error}"));
+    gateway
+}
+
+async fn by(gateway: &Gateway, path: &str, token: &str) -> Answer {
+    let request = Request::builder().uri(path).header("x-token", token).header("x-consumer-username", "root");
+    ask(gateway, request.header("x-credential-identifier", "1").body(Body::empty()).unwrap()).await
+}
+
+async fn text(gateway: &Gateway, path: &str, token: &str) -> String {
+    let answer = by(gateway, path, token).await;
+    format!("{} {}", answer.status, answer.text.trim_end())
+}
+
+fn findings(gateway: &Gateway) -> Vec<String> {
+    gateway.status().findings.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn a_caller_is_found_by_his_credentials_and_told_to_the_upstream() {
+    let gateway = gateway(&json!({
+        "routes": [route("r", "who", &json!({}))],
+        "consumers": [
+            {"username": "a", "labels": {"custom_id": "c-9"}, "plugins": {"token": {"token": "ta"}}},
+            {"username": "b"},
+            {"id": "b/credentials/laptop-1", "plugins": {"token": {"token": "tb1"}}},
+            {"id": "b/credentials/laptop-2", "plugins": {"token": {"token": "tb2"}}},
+        ],
+    }));
+    assert_eq!(text(&gateway, "/r", "ta").await, "200 a a//c-9");
+    assert_eq!(text(&gateway, "/r", "tb1").await, "200 b b/laptop-1/");
+    assert_eq!(text(&gateway, "/r", "tb2").await, "200 b b/laptop-2/");
+    assert_eq!(text(&gateway, "/r", "t").await, r#"401 {"message":"who are you"}"#);
+}
+
+#[tokio::test]
+async fn the_most_specific_block_counts_as_a_whole() {
+    let limit = |text: &str| json!({"low": {"text": text}});
+    let document = json!({
+        "routes": [route("r", "way", &json!({"low": {"text": "route"}, "high": {}})), route("s", "way", &json!({}))],
+        "consumer_groups": [{"id": "g", "plugins": {"low": {"text": "group"}, "last": {"text": "group"}}}],
+        "consumers": [
+            {"username": "plain", "plugins": {"token": {"token": "plain"}}},
+            {"username": "own", "plugins": {"token": {"token": "own"}, "low": {"text": "own"}}},
+            {"username": "member", "group_id": "g", "plugins": {"token": {"token": "member"}}},
+            {"username": "both", "group_id": "g", "plugins": {"token": {"token": "both"}, "low": {"text": "both"}}},
+            {"username": "off", "group_id": "g",
+             "plugins": {"token": {"token": "off"}, "low": {"_meta": {"disable": true}}}},
+        ],
+        "global_rules": [{"id": "1", "plugins": limit("global")}],
+    });
+    let gateway = gateway(&document);
+    for (token, on_r, on_s) in [
+        ("plain", "low:global high low:route", "low:global"),
+        ("own", "low:global high low:own", "low:global low:own"),
+        ("member", "low:global high low:group last:group", "low:global low:group last:group"),
+        ("both", "low:global high low:both last:group", "low:global low:both last:group"),
+        ("off", "low:global high last:group", "low:global last:group"),
+    ] {
+        // Twice: the second time over the wired half.
+        for _ in 0..2 {
+            assert_eq!(text(&gateway, "/r", token).await, format!("200 {on_r}"), "{token}");
+            assert_eq!(text(&gateway, "/s", token).await, format!("200 {on_s}"), "{token}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn blocks_of_early_stages_run_behind_the_fork_unless_the_route_has_them() {
+    let gateway = gateway(&json!({
+        "routes": [route("r", "way", &json!({"edge": {"text": "route"}})), route("s", "way", &json!({"low": {}}))],
+        "consumers": [
+            {"username": "a", "plugins": {"token": {"token": "a"}, "edge": {"text": "consumer"}, "observer": {}}},
+        ],
+    }));
+    assert_eq!(text(&gateway, "/r", "a").await, "200 edge:route observer");
+    assert_eq!(text(&gateway, "/s", "a").await, "200 observer edge:consumer low");
+    let findings = findings(&gateway);
+    let warned = findings.iter().any(|text| text.contains("consumer `a`") && text.contains("by route `r`"));
+    assert!(warned, "{findings:?}");
+}
+
+#[tokio::test]
+async fn an_answer_is_shaped_by_the_callers_block_and_else_by_the_routes() {
+    let gateway = gateway(&json!({
+        "routes": [route("r", "a", &json!({"stamp": {"text": "one"}})), route("s", "a", &json!({}))],
+        "consumers": [
+            {"username": "plain", "plugins": {"token": {"token": "plain"}}},
+            {"username": "own", "plugins": {"token": {"token": "own"}, "stamp": {"text": "two"}}},
+            {"username": "off", "plugins": {"token": {"token": "off"}, "stamp": {"text": "", "_meta": {"disable": true}}}},
+        ],
+    }));
+    let stamps = async |path: &str, token: &str| {
+        let answer = by(&gateway, path, token).await;
+        let stamps = answer.headers.get_all("x-stamp").iter().map(|stamp| stamp.to_str().unwrap().to_owned());
+        stamps.collect::<Vec<_>>()
+    };
+    assert_eq!(stamps("/r", "plain").await, ["one of route `r`"]);
+    assert_eq!(stamps("/r", "own").await, ["two of consumer `own`"]);
+    assert_eq!(stamps("/r", "off").await, [""; 0]);
+    assert_eq!(stamps("/r", "unknown").await, ["one of route `r`"]);
+    assert_eq!(stamps("/s", "own").await, ["two of consumer `own`"]);
+}
+
+#[tokio::test]
+async fn a_group_that_is_missing_closes_its_members_out() {
+    let document = json!({
+        "routes": [route("r", "who", &json!({}))],
+        "consumers": [{"username": "a", "group_id": "g", "plugins": {"token": {"token": "a"}}}],
+    });
+    let gateway = gateway(&document);
+    assert_eq!(by(&gateway, "/r", "a").await.status, 503);
+    assert!(findings(&gateway).iter().any(|text| text.contains("there is no consumer group `g`")));
+    let mut with_group = document;
+    with_group["consumer_groups"] = json!([{"id": "g", "plugins": {}}]);
+    gateway.apply(snapshot(&with_group)).unwrap();
+    assert_eq!(text(&gateway, "/r", "a").await, "200 a a//");
+}
+
+#[tokio::test]
+async fn changes_of_consumers_reach_routes_that_stay_as_they_are() {
+    let document = |consumers: Value, group: &str| {
+        json!({
+            "routes": [route("r", "way", &json!({"low": {"text": "route"}}))],
+            "consumers": consumers,
+            "consumer_groups": [{"id": "g", "plugins": {"last": {"text": group}}}],
+        })
+    };
+    let consumer = |name: &str, token: &str, more: Value| {
+        let mut plugins = json!({"token": {"token": token}});
+        plugins.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"username": name, "group_id": "g", "plugins": plugins})
+    };
+    let a = consumer("a", "1", json!({"low": {"text": "a"}}));
+    let gateway = gateway(&document(json!([a]), "one"));
+    assert_eq!(text(&gateway, "/r", "1").await, "200 low:a last:one");
+    // The group changes.
+    gateway.apply(snapshot(&document(json!([a]), "two"))).unwrap();
+    assert_eq!(text(&gateway, "/r", "1").await, "200 low:a last:two");
+    // The token moves to another consumer, who comes in the same change, and has the slot of nobody else.
+    let b = consumer("b", "1", json!({"low": {"text": "b"}}));
+    let a = consumer("a", "2", json!({}));
+    gateway.apply(snapshot(&document(json!([a, b]), "two"))).unwrap();
+    assert_eq!(text(&gateway, "/r", "1").await, "200 low:b last:two");
+    assert_eq!(text(&gateway, "/r", "2").await, "200 low:route last:two");
+    // Both go.
+    gateway.apply(snapshot(&document(json!([]), "two"))).unwrap();
+    assert_eq!(by(&gateway, "/r", "1").await.status, 401);
+    assert_eq!(by(&gateway, "/r", "2").await.status, 401);
+}
+
+#[test]
+fn faults_of_credentials_are_refused_with_their_place() {
+    let gateway = builder().build().unwrap();
+    for (consumers, says) in [
+        (
+            json!([{"username": "a", "plugins": {"token": {"token": "t"}}}, {"username": "b", "plugins": {"token": {"token": "t"}}}]),
+            "consumer `b`, field plugins.token.token: duplicate token of plugin token found with consumer: a",
+        ),
+        (
+            json!([{"username": "a"}, {"id": "a/credentials/some-key", "plugins": {"token": {"token": "t"}}},
+                   {"username": "b", "plugins": {"token": {"token": "t"}}},
+                   {"id": "b/credentials/other-key", "plugins": {"token": {"token": "t"}}}]),
+            "duplicate token of plugin token found with consumer: b",
+        ),
+        (json!([{"username": "a", "plugins": {"token": {"tokn": "t"}}}]), "plugins.token.tokn"),
+        (json!([{"username": "a", "plugins": {"token": {"token": 7}}}]), "plugins.token.token"),
+        (
+            json!([{"username": "a"}, {"id": "a/credentials/some-key", "plugins": {"low": {}}}]),
+            "plugin `low` does not identify consumers",
+        ),
+        (json!([{"username": "a", "plugins": {"nowhere": {}}}]), "unknown plugin `nowhere`"),
+    ] {
+        let error = gateway.apply(candidate(&json!({"consumers": consumers}))).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let orphan = json!({"consumers": [{"id": "gone/credentials/some-key", "plugins": {"token": {"token": "t"}}}]});
+    gateway.apply(snapshot(&orphan)).unwrap();
+    assert!(findings(&gateway).iter().any(|text| text.contains("there is no such consumer")));
+}
+
+#[test]
+fn scopes_have_paths_that_are_the_same_everywhere() {
+    assert_eq!(Scope::Consumer("a".into()).path(), "consumers/a");
+    assert_eq!(Scope::Route("1".into()).path(), "routes/1");
+}
