@@ -1,5 +1,9 @@
 //! What becomes of a request, for layers that log or measure.
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
 
 /// Request extension of a layer that wants to know what the gateway did with the request: the layer puts one in and
 /// keeps a clone, the gateway writes into it. Where no layer does so, nothing is recorded.
@@ -11,8 +15,38 @@ pub struct Exchange(Arc<Record>);
 #[derive(Debug, Default)]
 struct Record {
     route: OnceLock<Arc<str>>,
-    upstream: OnceLock<Arc<str>>,
+    attempts: OnceLock<Link>,
     consumer: Mutex<Option<Arc<str>>>,
+}
+
+/// An attempt and those after it. Most requests have one, which then needs no allocation.
+#[derive(Debug)]
+struct Link {
+    attempt: Attempt,
+    next: OnceLock<Box<Link>>,
+}
+
+/// What became of one attempt, for logs (`upstream_addr`, `upstream_status`, `upstream_response_time`).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The endpoint: `host:port`, or `service name`.
+    pub endpoint: Arc<str>,
+    /// The address of the connection, when there was one.
+    pub address: Option<SocketAddr>,
+    /// The endpoint's status; `None` when there was no response.
+    pub status: Option<StatusCode>,
+    /// The failure's reason, such as `connect_refused`; `None` with a response.
+    pub reason: Option<&'static str>,
+    /// From the choice of the endpoint to the end of the response head, or to the failure.
+    pub took: Duration,
+}
+
+impl Attempt {
+    /// An attempt at an endpoint, of which nothing else is known.
+    pub fn new(endpoint: impl Into<Arc<str>>) -> Self {
+        Self { endpoint: endpoint.into(), address: None, status: None, reason: None, took: Duration::ZERO }
+    }
 }
 
 impl Exchange {
@@ -26,10 +60,21 @@ impl Exchange {
         self.0.route.get()
     }
 
+    /// The endpoints that were tried, in order.
+    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        let links = std::iter::successors(self.0.attempts.get(), |link| link.next.get().map(|next| &**next));
+        links.map(|link| &link.attempt)
+    }
+
     /// The addresses of the endpoints that were tried, in order and separated by `, `; an endpoint of this process is
-    /// `service NAME`, one whose address was not known yet `HOST:PORT`.
-    pub fn upstream(&self) -> Option<&Arc<str>> {
-        self.0.upstream.get()
+    /// `service NAME`, one whose address was not known yet `HOST:PORT`. `None` when none was tried.
+    pub fn upstream(&self) -> Option<String> {
+        let address = |attempt: &Attempt| match attempt.address {
+            Some(address) => address.to_string(),
+            None => attempt.endpoint.to_string(),
+        };
+        let all: Vec<_> = self.attempts().map(address).collect();
+        (!all.is_empty()).then(|| all.join(", "))
     }
 
     /// The name of the consumer that was identified; of several the last one.
@@ -47,8 +92,33 @@ impl Exchange {
         let _ = self.0.route.set(id);
     }
 
-    /// Records the endpoints, written as [`Exchange::upstream`] tells. The first ones stay.
-    pub fn set_upstream(&self, addresses: impl Into<Arc<str>>) {
-        let _ = self.0.upstream.set(addresses.into());
+    /// Records an attempt, behind those before it.
+    pub fn add_attempt(&self, attempt: Attempt) {
+        let mut link = Link { attempt, next: OnceLock::new() };
+        let Err(refused) = self.0.attempts.set(link) else { return };
+        link = refused;
+        let mut at = self.0.attempts.get();
+        while let Some(last) = at {
+            match last.next.set(Box::new(link)) {
+                Ok(()) => return,
+                Err(refused) => link = *refused,
+            }
+            at = last.next.get().map(|next| &**next);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_kept_in_order() {
+        let exchange = Exchange::new();
+        assert_eq!((exchange.upstream(), exchange.attempts().count()), (None, 0));
+        exchange.add_attempt(Attempt::new("a:1"));
+        exchange.add_attempt(Attempt { address: Some(([10, 0, 0, 2], 80).into()), ..Attempt::new("b:80") });
+        exchange.add_attempt(Attempt::new("service c"));
+        assert_eq!(exchange.upstream().unwrap(), "a:1, 10.0.0.2:80, service c");
     }
 }

@@ -50,8 +50,11 @@ impl Inner {
         let (found, Prepared { arrival, target }) = self.with_query(live, request, info, origin, |router, query| {
             router.find(query).map(|matched| {
                 let route = Arc::clone(matched.value);
-                let described = route.describes.then(|| {
-                    RouteMatch::new(Arc::clone(&route.info.id), Arc::clone(matched.pattern), matched.params.to_owned())
+                let described = route.describes.then(|| RouteMatch {
+                    route: Arc::clone(&route.info.id),
+                    pattern: Arc::clone(matched.pattern),
+                    host: matched.host_pattern.cloned(),
+                    params: matched.params.to_owned(),
                 });
                 (route, described)
             })

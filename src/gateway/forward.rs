@@ -10,7 +10,7 @@ use super::websocket::judge_handshake;
 use crate::error::{Error, IntoResponse, Request, Response};
 use crate::plugin::UpstreamChoice;
 use crate::request::{Arrival, SharedFacts, client_addr, told_client};
-use crate::upstream::{Attempt, ForwardContext, Forwarded, Outgoing};
+use crate::upstream::{ForwardContext, Forwarded, Outgoing};
 use crate::{ConnectInfo, Exchange, Next, UpgradeWish, interim};
 
 /// The answer to a request that no layer stands before.
@@ -109,7 +109,6 @@ async fn forward(
     let port = connection.and_then(|connection| connection.local).map(|local| Digits::of(local.port()));
     // Attempts are written down only for a layer that asked.
     let exchange = request.parts.extensions.get::<Exchange>().cloned();
-    let mut attempts = exchange.as_ref().map(|_| Vec::new());
     let mut context = ForwardContext {
         client: client.ip,
         forwarded: connection.map(|connection| {
@@ -132,15 +131,11 @@ async fn forward(
         upgrade: wish.as_ref().map(|wish| &wish.0),
         trailers: arrival.trailers,
         timeouts: target.timeouts.as_ref(),
-        attempts: attempts.as_mut(),
+        exchange: exchange.as_ref(),
         interim: Some(&interim::offer),
         ..ForwardContext::default()
     };
-    let answer = upstream.exchange(request, &mut context).await;
-    if let (Some(exchange), Some(attempts)) = (exchange, attempts) {
-        exchange.set_upstream(addresses(&attempts));
-    }
-    match answer {
+    match upstream.exchange(request, &mut context).await {
         Ok(response) => response,
         Err(error) => {
             #[cfg(feature = "tracing")]
@@ -153,15 +148,6 @@ async fn forward(
             Error::from(error).into_response()
         }
     }
-}
-
-/// The endpoints that were tried, as [`Exchange::upstream`] has them.
-fn addresses(attempts: &[Attempt]) -> String {
-    let address = |attempt: &Attempt| match attempt.address {
-        Some(address) => address.to_string(),
-        None => attempt.endpoint.to_string(),
-    };
-    attempts.iter().map(address).collect::<Vec<_>>().join(", ")
 }
 
 /// A port in decimal, without an allocation.

@@ -16,14 +16,10 @@ pub struct RouteMatch {
     pub route: Arc<str>,
     /// The pattern that matched, as written.
     pub pattern: Arc<str>,
+    /// The host pattern that matched, as written; `None` on routes of any host.
+    pub host: Option<Arc<str>>,
     /// The captures of the path, percent-decoded when read.
     pub params: PathParams,
-}
-
-impl RouteMatch {
-    pub(crate) fn new(route: Arc<str>, pattern: Arc<str>, params: PathParams) -> Self {
-        Self { route, pattern, params }
-    }
 }
 
 /// A route's identity, as variables tell it.

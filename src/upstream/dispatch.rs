@@ -18,11 +18,11 @@ use super::budget::Budget;
 use super::config::{PassHost, UpstreamConfig};
 use super::endpoint::Endpoint;
 use super::error::Error;
-use super::forward::{Attempt, ForwardContext};
+use super::forward::ForwardContext;
 use super::held::Held;
 use super::retry::{Delivery, RetryPolicy};
 use super::service::ServiceEndpoint;
-use crate::{Body, Request, Response, UpgradeWish};
+use crate::{Attempt, Body, Request, Response, UpgradeWish};
 
 /// One upstream, compiled. Made by [`Upstreams::compile`](super::Upstreams::compile).
 pub struct Upstream {
@@ -74,7 +74,7 @@ impl Upstream {
                 return attempts.exhausted(permit);
             };
             self.set_host(endpoint, &mut request.parts);
-            let began = forward.attempts.is_some().then(Instant::now);
+            let began = forward.exchange.is_some().then(Instant::now);
             // In a block of its own: what is in scope during the pause would be part of every future.
             let pause = {
                 let ended = match endpoint {
@@ -86,8 +86,8 @@ impl Upstream {
                     // What is less usual is boxed, so that it does not make every request's future larger.
                     _ => Box::pin(self.attempt(endpoint, request, forward)).await,
                 };
-                if let (Some(list), Some(began)) = (&mut forward.attempts, began) {
-                    list.push(describe(endpoint, &ended, began.elapsed()));
+                if let (Some(exchange), Some(began)) = (forward.exchange, began) {
+                    exchange.add_attempt(describe(endpoint, &ended, began.elapsed()));
                 }
                 match ended {
                     Ok(reply) if !self.retry.is_failure(reply.head.status()) => return Ok(respond(reply, permit)),

@@ -1,14 +1,13 @@
 //! What the gateway knows of one request when it is sent on: the target, the forwarding fields, what the route allows.
 use std::fmt;
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::IpAddr;
 
+use http::Response;
 use http::header::{HeaderMap, HeaderName, HeaderValue, TE, VIA};
-use http::{Response, StatusCode};
 
 use super::config::Timeouts;
+use crate::Exchange;
 
 /// How one request is sent on. Everything is borrowed; the default sends the request as it is and adds no field.
 ///
@@ -30,8 +29,8 @@ pub struct ForwardContext<'a> {
     pub trailers: bool,
     /// Replaces the upstream's time-outs.
     pub timeouts: Option<&'a Timeouts>,
-    /// Filled with one entry per attempt.
-    pub attempts: Option<&'a mut Vec<Attempt>>,
+    /// Told of each attempt.
+    pub exchange: Option<&'a Exchange>,
     /// Called with each interim response other than `100` (security.md UP-08). `None` drops them.
     pub interim: Option<&'a (dyn Fn(Response<()>) + Send + Sync)>,
 }
@@ -175,22 +174,6 @@ fn write_address(out: &mut Vec<u8>, address: IpAddr) {
         }
         out.push(b'0' + octet % 10);
     }
-}
-
-/// What became of one attempt, for logs (`upstream_addr`, `upstream_status`, `upstream_response_time`).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Attempt {
-    /// The endpoint: `host:port`, or `service name`.
-    pub endpoint: Arc<str>,
-    /// The address of the connection, when there was one.
-    pub address: Option<SocketAddr>,
-    /// The endpoint's status; `None` when there was no response.
-    pub status: Option<StatusCode>,
-    /// The failure's [reason](super::Error::reason); `None` with a response.
-    pub reason: Option<&'static str>,
-    /// From the choice of the endpoint to the end of the response head, or to the failure.
-    pub took: Duration,
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub use config::{
 };
 pub use dispatch::Upstream;
 pub use error::{Error, Side, UpstreamBuildError};
-pub use forward::{Attempt, ForwardContext, Forwarded};
+pub use forward::{ForwardContext, Forwarded};
 pub use registry::{Upstreams, UpstreamsBuilder};
 pub use service::Endpoints;
 pub use status::EndpointStatus;

@@ -2,8 +2,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tollgate::Body;
-use tollgate::upstream::{Attempt, ForwardContext, RetryConfig};
+use tollgate::upstream::{ForwardContext, RetryConfig};
+use tollgate::{Body, Exchange};
 
 use crate::support::*;
 
@@ -213,11 +213,11 @@ async fn every_attempt_is_recorded() {
         second.priority = 0;
     }
     let client = Client::new(config);
-    let mut attempts: Vec<Attempt> = Vec::new();
-    let cx = ForwardContext { attempts: Some(&mut attempts), ..ForwardContext::default() };
+    let exchange = Exchange::new();
+    let cx = ForwardContext { exchange: Some(&exchange), ..ForwardContext::default() };
     client.forward(request("GET", "/", Body::empty()), cx).await.unwrap();
-    let facts: Vec<_> = attempts
-        .iter()
+    let facts: Vec<_> = exchange
+        .attempts()
         .map(|attempt| (attempt.address, attempt.status.map(|status| status.as_u16()), attempt.reason))
         .collect();
     assert_eq!(facts, [(None, None, Some("connect_refused")), (Some(good.address), Some(200), None)]);

@@ -94,7 +94,7 @@ impl Event {
             ("referer", referer(self.referer.as_ref(), redact)),
             ("user_agent", self.user_agent.as_ref().map(text)),
             ("route", self.exchange.route().map(|id| id.to_string())),
-            ("upstream", self.exchange.upstream().map(|addresses| addresses.to_string())),
+            ("upstream", self.exchange.upstream()),
         ] {
             if let Some(value) = value {
                 let _ = write!(out, ",\"{name}\":\"");
@@ -151,7 +151,7 @@ mod tests {
     fn event() -> Event {
         let exchange = Exchange::new();
         exchange.set_route("r1".into());
-        exchange.set_upstream("10.0.0.1:80");
+        exchange.add_attempt(crate::Attempt::new("10.0.0.1:80"));
         Event {
             client: Some(ConnectInfo::new(([192, 0, 2, 7], 4711).into())),
             time: UNIX_EPOCH + Duration::from_millis(971_186_136_042),
