@@ -25,4 +25,4 @@ pub(crate) use facts::{Facts, RouteInfo, SharedFacts};
 pub(crate) use given::Given;
 pub use template::{Rendered, Template, TemplateError};
 pub use vars::RequestVars;
-pub(crate) use vars::{Arriving, CustomVars, Getter, Known};
+pub(crate) use vars::{Arriving, CustomVars, Getter, Known, decoded};

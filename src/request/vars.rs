@@ -285,7 +285,7 @@ fn argument<'a>(query: &'a str, name: &str) -> Option<Value<'a>> {
 }
 
 /// Percent-decodes; `+` is a blank. An incomplete escape stays as it is.
-fn decoded(text: &str) -> Cow<'_, [u8]> {
+pub(crate) fn decoded(text: &str) -> Cow<'_, [u8]> {
     if !text.bytes().any(|byte| byte == b'%' || byte == b'+') {
         return Cow::Borrowed(text.as_bytes());
     }
