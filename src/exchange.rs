@@ -1,4 +1,5 @@
 //! What becomes of a request, for layers that log or measure.
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,33 @@ struct Record {
     route: OnceLock<Arc<str>>,
     attempts: OnceLock<Link>,
     consumer: Mutex<Option<Arc<str>>>,
+    wants_rate_limit: bool,
+    rate_limit: Mutex<Option<RateLimit>>,
+}
+
+/// How a request stood against a limit: the variable `rate_limiting_info`, as JSON text by `Display`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// What named the counter.
+    pub key: String,
+    /// Requests in a window.
+    pub limit: u64,
+    /// How many more may come.
+    pub remaining: u64,
+    /// Milliseconds until the window ends.
+    pub reset: u64,
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = serde_json::json!({
+            "rate_limiting_key": self.key,
+            "rate_limiting_limit": self.limit,
+            "rate_limiting_remaining": self.remaining,
+            "rate_limiting_reset": (self.reset / 10) as f64 / 100.0,
+        });
+        text.fmt(f)
+    }
 }
 
 /// An attempt and those after it. Most requests have one, which then needs no allocation.
@@ -53,6 +81,26 @@ impl Exchange {
     /// An exchange of which nothing is known.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// As [`Exchange::new`], and asks limiters to record how the request stood, which costs them memory for the key.
+    pub fn wanting_rate_limit() -> Self {
+        Self(Arc::new(Record { wants_rate_limit: true, ..Record::default() }))
+    }
+
+    /// Whether the layer asked for [`Exchange::rate_limit`].
+    pub fn wants_rate_limit(&self) -> bool {
+        self.0.wants_rate_limit
+    }
+
+    /// How the request stood against the limit that was asked last.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.0.rate_limit.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records how the request stood against a limit. The last one counts.
+    pub fn set_rate_limit(&self, told: RateLimit) {
+        *self.0.rate_limit.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
     }
 
     /// The id of the route that matched.

@@ -102,7 +102,7 @@ pub use error::{
     Error, Fault, IntoResponse, Request, Response, answer_of, into_problem, reject, reject_empty, reject_error_msg,
     reject_text,
 };
-pub use exchange::{Attempt, Exchange};
+pub use exchange::{Attempt, Exchange, RateLimit};
 pub use gateway::Gateway;
 pub use plugin::Plugin;
 pub use request::Consumer;

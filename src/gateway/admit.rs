@@ -244,7 +244,7 @@ mod tests {
             assert_eq!(names(&admitted.left_out), ["route new", "route off", "route torn"]);
             let [blocked] = &admitted.snapshot.blocked[..] else { panic!("{:?}", admitted.snapshot.blocked) };
             assert_eq!(blocked.id, Some("new".into()));
-            assert_eq!(blocked.match_part.uris, ["/n".into()]);
+            assert_eq!(blocked.match_part.uris, [Arc::<str>::from("/n")]);
             assert_eq!(blocked.match_part.hosts, ["n.test".into()]);
             assert_eq!(blocked.match_part.priority, 3);
             assert!(blocked.reason.contains("leads nowhere"), "{}", blocked.reason);
@@ -281,7 +281,7 @@ mod tests {
         // The reader's own findings may come along; they are about the rejected item.
         let admitted = admit(read.snapshot, &read.findings, Some(&previous()));
         assert_eq!(routes(&admitted.snapshot), ["a=/first"]);
-        assert_eq!(admitted.snapshot.blocked[0].match_part.uris, ["/later".into()]);
+        assert_eq!(admitted.snapshot.blocked[0].match_part.uris, [Arc::<str>::from("/later")]);
 
         let mut built = snapshot(json!({"routes": [{"id": "a", "uri": "/first", "plugins": {}}]}));
         built.routes.push(crate::model::RouteSpec {
@@ -291,7 +291,7 @@ mod tests {
         let findings = check(&built);
         let admitted = admit(built, &findings, None);
         assert_eq!(routes(&admitted.snapshot), ["a=/first"]);
-        assert_eq!(admitted.snapshot.blocked[0].match_part.uris, ["/later".into()]);
+        assert_eq!(admitted.snapshot.blocked[0].match_part.uris, [Arc::<str>::from("/later")]);
     }
 
     #[test]

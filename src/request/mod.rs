@@ -23,6 +23,7 @@ pub(crate) use environment::Environment;
 pub use facts::RouteMatch;
 pub(crate) use facts::{Facts, RouteInfo, SharedFacts};
 pub(crate) use given::Given;
+pub(crate) use template::write_value;
 pub use template::{Rendered, Template, TemplateError};
 pub use vars::RequestVars;
 pub(crate) use vars::{Arriving, CustomVars, Getter, Known, decoded};

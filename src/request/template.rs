@@ -136,7 +136,7 @@ impl Template {
 }
 
 /// Writes a value as templates show it: whole numbers without a fraction, lists with commas.
-fn write_value(value: &Value<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write_value(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Text(text) => out.extend_from_slice(text),
         Value::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
