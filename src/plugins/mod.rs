@@ -3,4 +3,9 @@
 pub mod callout;
 mod consumer_auth;
 pub mod key_auth;
+pub mod limit;
+pub mod limit_conn;
+pub mod limit_count;
+pub mod limit_req;
 mod standard;
+pub mod workflow;

@@ -1,5 +1,5 @@
 //! The list of the plugins that come with the crate.
-use super::key_auth;
+use super::{key_auth, limit_conn, limit_count, limit_req, workflow};
 use crate::plugin::Registry;
 
 impl Registry {
@@ -7,6 +7,10 @@ impl Registry {
     pub fn standard() -> Self {
         let mut registry = Self::new();
         registry.register_auth(key_auth::KeyAuthPlugin);
+        registry.register(limit_conn::LimitConnPlugin::default());
+        registry.register(limit_count::LimitCountPlugin::default());
+        registry.register(limit_req::LimitReqPlugin::default());
+        registry.register(workflow::WorkflowPlugin::default());
         registry
     }
 }

@@ -1,0 +1,109 @@
+//! The decision, and what follows from it.
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::plugin::Buckets;
+use crate::error::Request;
+use crate::plugin::ConfigError;
+#[cfg(feature = "redis")]
+use crate::plugins::limit::Link;
+use crate::plugins::limit::{Admission, Answer, Degradation, KeySpec, Leak, Limiter, LimiterLayer, Namespace};
+use crate::{BoxFuture, Next, Response};
+
+/// Applies [`LimitReq`].
+pub type LimitReqLayer = LimiterLayer<LimitReq>;
+
+/// A block of `limit-req`, compiled.
+pub struct LimitReq {
+    pub(super) key: KeySpec,
+    pub(super) leak: Leak,
+    pub(super) nodelay: bool,
+    pub(super) answer: Answer,
+    pub(super) degradation: Degradation,
+    pub(super) namespace: Namespace,
+    pub(super) place: Place,
+    pub(super) buckets: Arc<Buckets>,
+}
+
+/// Where the buckets are.
+pub(super) enum Place {
+    Here,
+    #[cfg(feature = "redis")]
+    Redis {
+        link: Arc<Link>,
+        /// What stands before the key.
+        prefix: Vec<u8>,
+    },
+}
+
+/// How a request fared.
+enum Fate {
+    Counted(Admission),
+    #[cfg(feature = "redis")]
+    Uncounted,
+}
+
+impl LimitReqLayer {
+    /// A layer with buckets of its own; in Redis they are those of owner `code` and of equal configurations.
+    ///
+    /// # Errors
+    /// The field that is wrong.
+    pub fn new(config: super::LimitReqConfig) -> Result<Self, ConfigError> {
+        super::LimitReqPlugin::default().layer(&config)
+    }
+}
+
+impl LimitReq {
+    /// Pours a request into a bucket of this process.
+    fn pour_here<B>(&self, request: &http::Request<B>) -> Admission {
+        let mut writer = self.namespace.writer();
+        self.key.write(request, &mut writer);
+        let now = self.buckets.clock.now();
+        self.buckets.store.update(writer.finish(), now, |bucket| bucket.pour(now, self.leak))
+    }
+
+    /// Answers, or sends the request on at once or after a while.
+    fn proceed(&self, fate: Fate, request: Request, next: &Next) -> BoxFuture {
+        let delay = match fate {
+            Fate::Counted(Admission::After(delay)) => delay,
+            Fate::Counted(Admission::Rejected) => return Box::pin(std::future::ready(self.answer.rejected())),
+            #[cfg(feature = "redis")]
+            Fate::Uncounted if self.degradation == Degradation::Pass => 0,
+            #[cfg(feature = "redis")]
+            Fate::Uncounted => return Box::pin(std::future::ready(self.answer.failed())),
+        };
+        if delay == 0 || self.nodelay {
+            return next.run(request);
+        }
+        let next = next.clone();
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            next.run(request).await
+        })
+    }
+
+    #[cfg(feature = "redis")]
+    async fn wait(self: Arc<Self>, name: Vec<u8>, request: Request, next: Next) -> Response {
+        let Place::Redis { link, .. } = &self.place else { return next.run(request).await };
+        let fate = match link.pour(&name, self.leak).await {
+            Ok(admission) => Fate::Counted(admission),
+            Err(_) if self.degradation == Degradation::Local => Fate::Counted(self.pour_here(&request)),
+            Err(_) => Fate::Uncounted,
+        };
+        self.proceed(fate, request, &next).await
+    }
+}
+
+impl Limiter for LimitReq {
+    fn run(self: &Arc<Self>, request: Request, next: &Next) -> BoxFuture {
+        match &self.place {
+            Place::Here => self.proceed(Fate::Counted(self.pour_here(&request)), request, next),
+            #[cfg(feature = "redis")]
+            Place::Redis { prefix, .. } => {
+                let mut name = prefix.clone();
+                self.key.write(&request, &mut name);
+                Box::pin(Arc::clone(self).wait(name, request, next.clone()))
+            }
+        }
+    }
+}
