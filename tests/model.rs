@@ -111,7 +111,7 @@ fn an_item_with_an_error_is_rejected_and_the_rest_is_taken() {
     assert_eq!(rejected, [expected("bad", 0), expected("unreadable", 2), expected("off", 3)]);
 
     let part = snapshot.rejected[0].match_part.clone().expect("paths, hosts and methods can be read");
-    assert_eq!(part.uris, ["/x".into()]);
+    assert_eq!(part.uris, [std::sync::Arc::<str>::from("/x")]);
     assert_eq!(part.hosts, ["a.test".into()]);
     assert_eq!(part.methods, [Method::Get]);
     assert_eq!(part.service_id, Some("s".into()));

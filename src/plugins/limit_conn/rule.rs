@@ -22,6 +22,7 @@ pub(super) struct Rule {
 pub(super) struct Entry {
     pub(super) key: Key,
     /// The name of the crowd in Redis; empty where there is none.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "no Redis is asked"))]
     pub(super) name: Vec<u8>,
     pub(super) crowd: Crowd,
 }

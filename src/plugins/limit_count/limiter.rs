@@ -7,7 +7,9 @@ use super::config::{LimitCountConfig, WindowType};
 use super::groups::Member;
 use super::plugin::Counters;
 use super::rule::{Charges, Naming, Rule, Told};
-use crate::error::{Request, Response, reject_error_msg};
+#[cfg(feature = "redis")]
+use crate::error::reject_error_msg;
+use crate::error::{Request, Response};
 use crate::plugin::ConfigError;
 use crate::plugins::limit::{Answer, Degradation, Limiter, LimiterLayer, by_workflow};
 #[cfg(feature = "redis")]

@@ -3,12 +3,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plugin::Buckets;
+#[cfg(feature = "redis")]
+use crate::Response;
 use crate::error::Request;
 use crate::plugin::ConfigError;
 #[cfg(feature = "redis")]
 use crate::plugins::limit::Link;
 use crate::plugins::limit::{Admission, Answer, Degradation, KeySpec, Leak, Limiter, LimiterLayer, Namespace};
-use crate::{BoxFuture, Next, Response};
+use crate::{BoxFuture, Next};
 
 /// Applies [`LimitReq`].
 pub type LimitReqLayer = LimiterLayer<LimitReq>;
@@ -19,6 +21,7 @@ pub struct LimitReq {
     pub(super) leak: Leak,
     pub(super) nodelay: bool,
     pub(super) answer: Answer,
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "counters of this process do not fail"))]
     pub(super) degradation: Degradation,
     pub(super) namespace: Namespace,
     pub(super) place: Place,
