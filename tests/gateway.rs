@@ -23,5 +23,7 @@ mod mounted_tunnel;
 mod references;
 #[path = "gateway/requests.rs"]
 mod requests;
+#[path = "gateway/secrets.rs"]
+mod secrets;
 #[path = "gateway/support.rs"]
 mod support;

@@ -15,6 +15,7 @@ use super::handle::add_new;
 use super::items::{IdChanges, Ids, Judge};
 use super::live::Live;
 use super::route::{Chain, Forward, Route};
+use super::secrets::{Answers, Secrets};
 use super::settings::Rules;
 use super::upstreams::{self, Owner};
 use super::workshop::{Bench, Metadata};
@@ -62,6 +63,8 @@ struct State {
     plugin_configs: HashMap<Id, Arc<Blocks>>,
     metadata: Arc<Metadata>,
     callers: Callers,
+    /// What references to secrets were answered.
+    secrets: Answers,
     routes: HashMap<Id, Built>,
     router: Router<Arc<Route>>,
     ids: Ids,
@@ -81,6 +84,7 @@ impl Default for State {
             plugin_configs: HashMap::new(),
             metadata: Arc::default(),
             callers: Callers::default(),
+            secrets: Answers::new(),
             routes: HashMap::new(),
             router: Router::new(RouterOptions::default()),
             ids: Ids::default(),
@@ -151,6 +155,15 @@ impl Master {
         Compile::run(&self.kit, &mut self.state, snapshot).map(Some)
     }
 
+    /// Compiles the snapshot that is in force once more if references to secrets have other values than before.
+    pub(crate) fn refresh(&mut self) -> Result<Option<Arc<Live>>, ApplyError> {
+        if !Secrets::new(&self.state.snapshot.secrets).differ_from(&self.state.secrets) {
+            return Ok(None);
+        }
+        let snapshot = self.state.snapshot.clone();
+        Compile::run(&self.kit, &mut self.state, snapshot).map(Some)
+    }
+
     /// What the compiler doubts about the snapshot that is in force.
     pub(crate) fn warnings(&self) -> &[Finding] {
         &self.state.warnings
@@ -175,6 +188,7 @@ struct Compile<'a> {
     settings: Arc<Settings>,
     globals: Arc<Vec<Global>>,
     metadata: Arc<Metadata>,
+    secrets: &'a Secrets<'a>,
     /// Plugins whose metadata or attributes differ.
     told_anew: HashSet<String>,
     /// Plugins of the outer stages that a consumer may have a block of.
@@ -225,6 +239,8 @@ impl<T: Clone> Tables<T> {
 impl<'a> Compile<'a> {
     fn run(kit: &'a Kit, state: &'a mut State, snapshot: Snapshot) -> Result<Arc<Live>, ApplyError> {
         let before = &*state;
+        let managers = snapshot.secrets.clone();
+        let secrets = Secrets::new(&managers);
         let mut compile = Compile {
             kit,
             before,
@@ -233,6 +249,7 @@ impl<'a> Compile<'a> {
             settings: Arc::clone(&snapshot.settings),
             globals: Arc::clone(&before.globals),
             metadata: Arc::clone(&before.metadata),
+            secrets: &secrets,
             told_anew: HashSet::new(),
             outer: before.callers.outer(),
             upstreams: Tables::default(),
@@ -240,7 +257,7 @@ impl<'a> Compile<'a> {
             plugin_configs: Tables::default(),
         };
         let ids = compile.structure(&snapshot);
-        let mut everything = before.revision == 0;
+        let mut everything = before.revision == 0 || secrets.differ_from(&before.secrets);
         let other_settings = compile.settings(&snapshot.settings);
         everything |= other_settings;
         compile.upstreams(&snapshot.upstreams, everything);
@@ -296,6 +313,10 @@ impl<'a> Compile<'a> {
         state.rules = rules;
         state.metadata = metadata;
         state.callers.commit(callers);
+        if everything {
+            state.secrets.clear();
+        }
+        state.secrets.extend(secrets.into_answers());
         state.globals = globals;
         state.router = router;
         state.warnings = warnings;
@@ -354,6 +375,7 @@ impl<'a> Compile<'a> {
             endpoints: &self.kit.endpoints,
             upstreams: &self.upstreams,
             upstreams_before: &self.before.upstreams,
+            secrets: self.secrets,
             asked: RefCell::default(),
         };
         let ignore_unknown = self.rules.ignore_unknown_plugins;

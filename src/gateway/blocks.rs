@@ -1,4 +1,5 @@
 //! The plugin blocks of one resource, built once and shared by every route that takes them over.
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -6,11 +7,14 @@ use serde_json::{Map, Value};
 
 use super::chain::{Block, Filter, Place, filtered, with_error_response};
 use super::fork::stepping_aside;
+use super::secrets::{Fault, holds_reference};
 use super::workshop::Bench;
-use crate::model::{Finding, Id, Kind, Severity, is_reference};
+use crate::error::{Error, IntoResponse};
+use crate::model::{Finding, Id, Kind, Severity};
 use crate::plugin::{BuildContext, ConfigError, Meta, Scope, Stage};
 use crate::request::RequestVars;
 use crate::router::Expr;
+use crate::{Next, PluginLayer};
 
 /// What blocks are built with.
 pub(super) struct Toolbox<'a> {
@@ -30,6 +34,8 @@ pub(crate) struct Blocks(BTreeMap<String, Built>);
 struct Built {
     /// The block as configured: a block that is the same after a reload keeps its layer, and so its state.
     config: Map<String, Value>,
+    /// The same with values in the place of references to secrets, if it has any and all have one.
+    resolved: Option<Map<String, Value>>,
     /// `None` when it is disabled: it still hides blocks beneath.
     block: Option<Block>,
     /// What is wrong with a block that is disabled.
@@ -53,6 +59,7 @@ impl Blocks {
             let built = match kept {
                 Some(built) => Built {
                     config: config.clone(),
+                    resolved: built.resolved.clone(),
                     block: built.block.clone(),
                     warning: built.warning.clone(),
                     leans_on: built.leans_on.clone(),
@@ -60,8 +67,9 @@ impl Blocks {
                 None => {
                     tools.bench.asked.borrow_mut().clear();
                     match build(name, config, owner, tools) {
-                        Ok((block, warning)) => Built {
+                        Ok(Made { block, warning, resolved }) => Built {
                             config: config.clone(),
+                            resolved,
                             block,
                             warning,
                             leans_on: tools.bench.asked.take().into_boxed_slice(),
@@ -105,18 +113,39 @@ impl Built {
     fn stays(&self, name: &str, config: &Map<String, Value>, tools: &Toolbox<'_>) -> bool {
         let bench = &tools.bench;
         self.config == *config
+            && self.has_its_secrets(bench)
             && !tools.told_anew.contains(name)
             && !self.leans_on.iter().any(|id| bench.upstreams.touches(Some(id)))
     }
 }
 
-/// The block, none if it is disabled; and what is then wrong with it.
+impl Built {
+    /// Whether references to secrets are answered as they were.
+    fn has_its_secrets(&self, bench: &Bench<'_>) -> bool {
+        if !self.config.values().any(holds_reference) {
+            return true;
+        }
+        bench.secrets.resolve(&self.config).is_ok_and(|now| self.resolved.as_ref() == Some(&*now))
+    }
+}
+
+/// What became of a block.
+#[derive(Default)]
+struct Made {
+    /// None if it is disabled.
+    block: Option<Block>,
+    /// What is then wrong with it, or which secret it lacks.
+    warning: Option<Finding>,
+    /// See [`Built::resolved`].
+    resolved: Option<Map<String, Value>>,
+}
+
 fn build(
     name: &str,
     config: &Map<String, Value>,
     (kind, id): (Kind, &Id),
     tools: &Toolbox<'_>,
-) -> Result<(Option<Block>, Option<Finding>), Finding> {
+) -> Result<Made, Finding> {
     let path = format!("plugins.{name}");
     let fault = |message: String| Finding::error(kind, Some(id.clone()), path.as_str(), message);
     let mut config = config.clone();
@@ -141,11 +170,25 @@ fn build(
             fault(format!("property \"_meta\" validation failed: failed to validate the 'vars' expression: {error}"))
         })?),
     };
-    if !meta.disable
-        && let Some(key) = reference(&config)
-    {
-        return Err(fault(format!("`{key}` holds a reference to a secret, and those are not resolved yet"))
-            .with_mend("write the value itself, or `${{NAME}}` to take it from the environment"));
+    let priority = meta.priority.unwrap_or_else(|| entry.priority());
+    let place = |stage| Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
+    let yields = entry.yields_to_route();
+    let mut resolved = None;
+    match tools.bench.secrets.resolve(&config) {
+        Ok(Cow::Borrowed(_)) => {}
+        Ok(Cow::Owned(with_secrets)) => {
+            resolved = Some(with_secrets.clone());
+            config = with_secrets;
+        }
+        Err(_) if meta.disable => return Ok(Made::default()),
+        Err(unresolved) => {
+            let layer = PluginLayer::from_fn(|_| {
+                Next::from_call(|_| super::answer::ready(Error::Internal("secret_unresolved").into_response()))
+            });
+            let block = Some(Block { place: place(entry.stage()), layer, yields });
+            let warning = Some(secret_missing(kind, id, name, &unresolved, "its requests are answered with 500"));
+            return Ok(Made { block, warning, resolved });
+        }
     }
     let scope = scope(kind, id);
     let built = entry
@@ -153,7 +196,8 @@ fn build(
         .map_err(|error| config_fault(kind, id, name, &error));
     if meta.disable {
         // What is off may be faulty (model.md §7.1).
-        return Ok((None, built.err().map(|finding| Finding { severity: Severity::Warning, ..finding })));
+        let warning = built.err().map(|finding| Finding { severity: Severity::Warning, ..finding });
+        return Ok(Made { block: None, warning, resolved });
     }
     let crate::plugin::Built { mut layer, stage } = built?;
     if let Some(body) = &meta.error_response {
@@ -166,10 +210,14 @@ fn build(
     if matches!(stage, Stage::Observe | Stage::Respond) && tools.outer.contains(name) && is_of_route(kind) {
         layer = stepping_aside(layer, entry.name());
     }
-    let priority = meta.priority.unwrap_or_else(|| entry.priority());
-    let place = Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
-    let yields = entry.yields_to_route();
-    Ok((Some(Block { place, layer, yields }), None))
+    Ok(Made { block: Some(Block { place: place(stage), layer, yields }), warning: None, resolved })
+}
+
+/// A reference to a secret that has no value, and what comes of it.
+pub(super) fn secret_missing(kind: Kind, id: &Id, plugin: &str, unresolved: &Fault, effect: &str) -> Finding {
+    let path = format!("plugins.{plugin}.{}", unresolved.field);
+    let message = format!("refers to a secret that has no value: {}; {effect}", unresolved.reason);
+    Finding::warning(kind, Some(id.clone()), path, message).with_mend("provide the secret, or write the value itself")
 }
 
 /// Whether blocks on such a resource can be merged under a consumer's.
@@ -198,17 +246,4 @@ pub(super) fn config_fault(kind: Kind, id: &Id, name: &str, error: &ConfigError)
     };
     let message = format!("failed to check the configuration of plugin {name} err: {}", error.reason());
     Finding::error(kind, Some(id.clone()), path, message)
-}
-
-/// The first key of a block under which a reference to a secret stands. Its text must never be taken for the secret.
-pub(super) fn reference(config: &Map<String, Value>) -> Option<&str> {
-    fn holds(value: &Value) -> bool {
-        match value {
-            Value::String(text) => is_reference(text),
-            Value::Array(list) => list.iter().any(holds),
-            Value::Object(object) => object.values().any(holds),
-            _ => false,
-        }
-    }
-    config.iter().find(|(_, value)| holds(value)).map(|(key, _)| key.as_str())
 }

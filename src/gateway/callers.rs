@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::apply::changed;
-use super::blocks::{Blocks, Toolbox, config_fault, reference};
+use super::blocks::{Blocks, Toolbox, config_fault, secret_missing};
 use super::fork::Overlay;
 use crate::model::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec, Finding, Id, Kind, PluginMap, Snapshot};
 use crate::plugin::Stage;
@@ -382,11 +382,14 @@ impl Run<'_> {
         };
         let mut block = block.clone();
         block.remove("_meta");
-        if let Some(key) = reference(&block) {
-            let message = format!("`{key}` holds a reference to a secret, and those are not resolved yet");
-            return Err(Finding::error(kind, Some(id.clone()), path, message)
-                .with_mend("write the value itself, or `${{NAME}}` to take it from the environment"));
-        }
+        let block = match self.tools.bench.secrets.resolve(&block) {
+            Ok(block) => block,
+            Err(unresolved) => {
+                let warning = secret_missing(kind, id, plugin, &unresolved, "the credential identifies nobody");
+                self.findings.push(warning);
+                return Ok(None);
+            }
+        };
         entry.credential(&block).map(Some).map_err(|error| config_fault(kind, id, plugin, &error))
     }
 

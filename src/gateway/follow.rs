@@ -2,6 +2,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_core::Stream;
 
@@ -9,6 +10,9 @@ use super::admit::admit;
 use super::handle::add_new;
 use super::{ApplyError, ConfigSource, Gateway, Revision, SourceError, Status};
 use crate::model::Snapshot;
+
+/// How often references to secrets are looked up again.
+const REFRESH: Duration = Duration::from_secs(60);
 
 /// What happened to a configuration, for logs.
 #[derive(Debug)]
@@ -82,7 +86,19 @@ impl Gateway {
     ) -> Result<(), SourceError> {
         let mut stream = pin!(source.watch());
         let mut last = Ok(());
-        while let Some(item) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+        let mut refresh = tokio::time::interval(REFRESH);
+        loop {
+            let item = tokio::select! {
+                item = poll_fn(|cx| stream.as_mut().poll_next(cx)) => item,
+                _ = refresh.tick() => {
+                    let gateway = self.clone();
+                    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || gateway.refresh_secrets()).await {
+                        report(ConfigEvent::Refused(error));
+                    }
+                    continue;
+                }
+            };
+            let Some(item) = item else { break };
             match item {
                 Ok(snapshot) => {
                     last = Ok(());

@@ -119,6 +119,29 @@ impl Gateway {
         Ok(Revision(revision))
     }
 
+    /// Looks up references to secrets once more (`$env://…`, `$secret://…`), and swaps in what changes by it.
+    /// [`Gateway::follow`] does so every minute.
+    ///
+    /// # Errors
+    /// When a block is at fault with the new value; the configuration before serves on.
+    pub fn refresh_secrets(&self) -> Result<Revision, ApplyError> {
+        let mut master = self.lock();
+        if let Some(live) = master.refresh()? {
+            let warnings = master.warnings().to_vec();
+            let revision = live.revision;
+            self.0.live.store(live);
+            self.update_status(|status| {
+                let mut findings: Vec<_> =
+                    status.findings.iter().filter(|finding| finding.is_error()).cloned().collect();
+                add_new(&mut findings, warnings.clone());
+                status.findings = Arc::new(findings);
+                status.revision = revision;
+                status.applied_at = Some(SystemTime::now());
+            });
+        }
+        Ok(Revision(self.0.live.load().revision))
+    }
+
     pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Master> {
         // A panic of a plugin's constructor leaves the state as it was: it is changed only after everything is built.
         self.0.master.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

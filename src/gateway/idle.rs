@@ -8,7 +8,9 @@ const MEND: &str = "remove it, or don't rely on it";
 pub(crate) fn item<T: Described>(item: &T) -> Option<Finding> {
     let message = match T::KIND {
         Kind::Plugin => "is not used: every plugin that this program has is enabled",
-        Kind::Secret => "is not used: references to secrets are not resolved yet",
+        Kind::Secret if !["env/", "file/"].iter().any(|manager| item.id().as_str().starts_with(manager)) => {
+            "is not used: only the managers `env` and `file` are asked yet, references to it fail closed"
+        }
         Kind::Ssl => "is not used: there is no TLS yet",
         Kind::Proto => "is not used: nothing transcodes yet",
         Kind::StreamRoute => "is not used: there are no L4 listeners yet",

@@ -39,6 +39,7 @@ mod judge;
 mod lax;
 mod live;
 mod route;
+mod secrets;
 mod service;
 mod settings;
 mod source;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::apply::Tables;
+use super::secrets::Secrets;
 use super::settings::Rules;
 use super::upstreams::{self, Owner};
 use crate::model::{Id, Kind, Settings, UpstreamSpec};
@@ -25,6 +26,7 @@ pub(super) struct Bench<'a> {
     pub(super) endpoints: &'a Endpoints,
     pub(super) upstreams: &'a Tables<Arc<Upstream>>,
     pub(super) upstreams_before: &'a HashMap<Id, Arc<Upstream>>,
+    pub(super) secrets: &'a Secrets<'a>,
     /// The upstream resources that the block being built asked for.
     pub(super) asked: RefCell<Vec<Id>>,
 }

@@ -53,7 +53,9 @@ pub use route::RouteSpec;
 pub use scalar::{Host, IpOrCidr, Labels, Method, NotAnAddress, Seconds, Sensitive, Status};
 #[cfg(feature = "schema")]
 pub use schema::schema;
-pub use secret::{AwsSecrets, GcpAccount, GcpSecrets, SecretManager, SecretSpec, VaultSecrets};
+pub use secret::{
+    AwsSecrets, EnvSecrets, FileSecrets, GcpAccount, GcpSecrets, SecretManager, SecretSpec, VaultSecrets,
+};
 pub use service::ServiceSpec;
 pub use settings::{
     EncodedSlash, ErrorBodies, ListenerSpec, PathMode, Protocol, RouterSettings, Settings, StartPolicy, UnknownFields,

@@ -9,10 +9,12 @@ use super::check::walk::Walk;
 use super::{Id, Kind, Resource, Sensitive};
 
 /// A secret manager, which `$secret://<manager>/<id>/<key>` refers to (model.md §6, §9).
+///
+/// `env` and `file` are at work; references to the others fail closed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretSpec {
-    /// `<manager>/<id>`, with the manager `vault`, `aws` or `gcp`. Required.
+    /// `<manager>/<id>`, with the manager `env`, `file`, `vault`, `aws` or `gcp`. Required.
     pub id: Id,
     /// When it was made, in Unix seconds; set by a store.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,12 +33,33 @@ pub struct SecretSpec {
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum SecretManager {
+    /// Variables of the environment.
+    Env(EnvSecrets),
+    /// Files of one folder, as Kubernetes mounts a secret.
+    File(FileSecrets),
     /// HashiCorp Vault, key/value version 1.
     Vault(VaultSecrets),
     /// AWS Secrets Manager.
     Aws(AwsSecrets),
     /// Google Secret Manager.
     Gcp(GcpSecrets),
+}
+
+/// The environment: `$secret://env/<id>/NAME` is the variable `<prefix>NAME`.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EnvSecrets {
+    /// What the names of the variables begin with. Default nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+}
+
+/// A folder: `$secret://file/<id>/NAME` is the content of the file `NAME` in it, without a line break at its end.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FileSecrets {
+    /// The folder. Required.
+    pub path: String,
 }
 
 /// Vault: read at `<uri>/v1/<prefix>/<path>`.
@@ -130,6 +153,8 @@ impl<'de> Deserialize<'de> for SecretSpec {
         let Head { id, create_time, update_time, rest } = Head::deserialize(deserializer)?;
         let rest = Value::Object(rest);
         let manager = match id.as_str().split_once('/') {
+            Some(("env", _)) => EnvSecrets::deserialize(rest).map(SecretManager::Env),
+            Some(("file", _)) => FileSecrets::deserialize(rest).map(SecretManager::File),
             Some(("vault", _)) => VaultSecrets::deserialize(rest).map(SecretManager::Vault),
             Some(("aws", _)) => AwsSecrets::deserialize(rest).map(SecretManager::Aws),
             Some(("gcp", _)) => GcpSecrets::deserialize(rest).map(SecretManager::Gcp),
@@ -141,12 +166,17 @@ impl<'de> Deserialize<'de> for SecretSpec {
 
 const SECRET_ID: Rule = Rule {
     holds: |text| {
-        text.split_once('/').is_some_and(|(manager, id)| ["vault", "aws", "gcp"].contains(&manager) && is_id(id))
+        text.split_once('/')
+            .is_some_and(|(manager, id)| ["env", "file", "vault", "aws", "gcp"].contains(&manager) && is_id(id))
     },
-    expects: "`vault/<id>`, `aws/<id>` or `gcp/<id>`",
+    expects: "`env/<id>`, `file/<id>`, `vault/<id>`, `aws/<id>` or `gcp/<id>`",
 };
 
 const URI: Shape = text(4096);
+
+const ENV: Struct = Struct::new(&[Field::new("prefix", Shape::Text(Text { min: 0, max: 4096, rule: None }))]);
+
+const FILE: Struct = Struct::new(&[Field::required("path", text(4096))]);
 
 const VAULT: Struct = Struct::new(&[
     Field::required("uri", URI),
@@ -199,7 +229,7 @@ impl Described for SecretSpec {
         CREATED,
         UPDATED,
     ])
-    .one_of(&[("vault/", &VAULT), ("aws/", &AWS), ("gcp/", &GCP)]);
+    .one_of(&[("env/", &ENV), ("file/", &FILE), ("vault/", &VAULT), ("aws/", &AWS), ("gcp/", &GCP)]);
 
     fn set_id(&mut self, id: Id) {
         self.id = id;

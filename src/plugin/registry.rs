@@ -69,6 +69,11 @@ impl Entry {
         self.name
     }
 
+    /// The place in the chain, of a block that does not say otherwise.
+    pub fn stage(&self) -> Stage {
+        self.plugin.default_stage()
+    }
+
     /// The order inside the stage.
     pub fn priority(&self) -> i32 {
         self.priority
@@ -134,11 +139,16 @@ trait Erased: Send + Sync {
     fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError>;
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError>;
     fn yields_to_route(&self) -> bool;
+    fn default_stage(&self) -> Stage;
 }
 
 impl<P: Plugin> Erased for P {
     fn yields_to_route(&self) -> bool {
         P::YIELDS_TO_ROUTE
+    }
+
+    fn default_stage(&self) -> Stage {
+        P::STAGE
     }
 
     fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError> {

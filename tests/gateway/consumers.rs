@@ -31,15 +31,15 @@ impl Gate for Token {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NoFields {}
+pub(crate) struct NoFields {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TokenCredential {
+pub(crate) struct TokenCredential {
     token: String,
 }
 
-struct TokenPlugin;
+pub(crate) struct TokenPlugin;
 
 impl Plugin for TokenPlugin {
     const NAME: &'static str = "token";
@@ -102,7 +102,7 @@ fn builder() -> GatewayBuilder {
     with_marks().auth_plugin(TokenPlugin).plugin(Stamp).endpoint("who", who)
 }
 
-fn route(id: &str, service: &str, plugins: &Value) -> Value {
+pub(crate) fn route(id: &str, service: &str, plugins: &Value) -> Value {
     let mut plugins = plugins.clone();
     plugins["token"] = json!({});
     json!({"id": id, "uri": format!("/{id}"), "plugins": plugins, "upstream": {"nodes": [{"service": service, "weight": 1}]}})

@@ -1,0 +1,234 @@
+//! References to secrets in plugin blocks: looked up while a configuration is compiled, never on a request's path
+//! (model.md §9).
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use serde_json::{Map, Value};
+
+use crate::model::{Id, Items, SecretManager, SecretSpec, is_reference};
+
+/// The managers of a configuration, and what references to them were answered while it was compiled.
+pub(super) struct Secrets<'a> {
+    managers: BTreeMap<&'a Id, &'a SecretManager>,
+    /// Each reference is looked up once for a configuration, so that all blocks see the same value.
+    answers: RefCell<Answers>,
+}
+
+/// What references were answered, by digest: equal digests mean that nothing has changed.
+pub(super) type Answers = BTreeMap<String, Result<String, Unresolved>>;
+
+/// Why a reference has no value. The text never holds one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unresolved {
+    #[error("the variable `{0}` is not set")]
+    NoVariable(String),
+    #[error("there is no secret manager `{0}` among `secrets`")]
+    NoManager(String),
+    #[error("the manager `{0}` is not asked yet; `env` and `file` are")]
+    NotAsked(&'static str),
+    #[error("`{0}` is not the name of a file in one folder")]
+    BadName(String),
+    #[error("the file `{0}` cannot be read")]
+    NoFile(String),
+    #[error("its value is not text in JSON under `{0}`")]
+    NoKey(String),
+    #[error("write `$env://NAME`, or `$secret://<manager>/<id>/<key>`")]
+    Form,
+}
+
+/// A field of a block whose reference has no value.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Path of the field in the block.
+    pub(super) field: String,
+    pub(super) reason: Unresolved,
+}
+
+impl<'a> Secrets<'a> {
+    pub(super) fn new(managers: &'a Items<SecretSpec>) -> Self {
+        let managers = managers.iter().map(|spec| (&spec.id, &spec.manager)).collect();
+        Self { managers, answers: RefCell::default() }
+    }
+
+    /// Whether references that were answered so would be answered differently now.
+    pub(super) fn differ_from(&self, answers: &Answers) -> bool {
+        answers.iter().any(|(reference, answer)| self.look_up(reference) != *answer)
+    }
+
+    /// Every reference that was looked up, with its answer.
+    pub(super) fn into_answers(self) -> Answers {
+        self.answers.into_inner()
+    }
+
+    /// The block with values in the place of references.
+    pub(super) fn resolve<'b>(&self, block: &'b Map<String, Value>) -> Result<Cow<'b, Map<String, Value>>, Fault> {
+        if !block.values().any(holds_reference) {
+            return Ok(Cow::Borrowed(block));
+        }
+        let mut block = block.clone();
+        for (key, value) in &mut block {
+            self.fill(value, key)?;
+        }
+        Ok(Cow::Owned(block))
+    }
+
+    fn fill(&self, value: &mut Value, path: &str) -> Result<(), Fault> {
+        match value {
+            Value::String(text) if is_reference(text) => {
+                *text = self.answer(text).map_err(|reason| Fault { field: path.to_owned(), reason })?;
+                Ok(())
+            }
+            Value::Array(list) => {
+                list.iter_mut().enumerate().try_for_each(|(index, value)| self.fill(value, &format!("{path}.{index}")))
+            }
+            Value::Object(fields) => {
+                fields.iter_mut().try_for_each(|(key, value)| self.fill(value, &format!("{path}.{key}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn answer(&self, reference: &str) -> Result<String, Unresolved> {
+        if let Some(answer) = self.answers.borrow().get(reference) {
+            return answer.clone();
+        }
+        let answer = self.look_up(reference);
+        self.answers.borrow_mut().insert(reference.to_owned(), answer.clone());
+        answer
+    }
+
+    fn look_up(&self, reference: &str) -> Result<String, Unresolved> {
+        let Some(path) = reference.strip_prefix("$secret://") else {
+            // `$env://NAME[/key]`, whose prefix may be in any case.
+            let (name, key) = cut(reference.get("$env://".len()..).unwrap_or_default());
+            return under(variable(name)?, key);
+        };
+        let mut parts = path.splitn(3, '/');
+        let (Some(manager), Some(id), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(Unresolved::Form);
+        };
+        let id = format!("{manager}/{id}");
+        let found = self.managers.get(&Id::from(&*id)).ok_or(Unresolved::NoManager(id))?;
+        let (name, key) = cut(rest);
+        match found {
+            SecretManager::Env(env) => under(variable(&format!("{}{name}", env.prefix))?, key),
+            SecretManager::File(file) => under(content(Path::new(&file.path), name)?, key),
+            SecretManager::Vault(_) => Err(Unresolved::NotAsked("vault")),
+            SecretManager::Aws(_) => Err(Unresolved::NotAsked("aws")),
+            SecretManager::Gcp(_) => Err(Unresolved::NotAsked("gcp")),
+        }
+    }
+}
+
+/// The name, and the keys into JSON behind it.
+fn cut(path: &str) -> (&str, Option<&str>) {
+    match path.split_once('/') {
+        None => (path, None),
+        Some((name, key)) => (name, Some(key)),
+    }
+}
+
+fn variable(name: &str) -> Result<String, Unresolved> {
+    let bad = name.is_empty() || name.contains(['=', '\0']);
+    let value = if bad { None } else { std::env::var(name).ok() };
+    value.ok_or_else(|| Unresolved::NoVariable(name.to_owned()))
+}
+
+fn content(folder: &Path, name: &str) -> Result<String, Unresolved> {
+    let mut components = Path::new(name).components();
+    let (Some(Component::Normal(file)), None) = (components.next(), components.next()) else {
+        return Err(Unresolved::BadName(name.to_owned()));
+    };
+    let mut text = std::fs::read_to_string(folder.join(file)).map_err(|_| Unresolved::NoFile(name.to_owned()))?;
+    // Editors and `echo` end a file so; no secret does.
+    let end = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text).len());
+    text.truncate(end.unwrap_or(text.len()));
+    Ok(text)
+}
+
+/// The value under a path of keys, when there is one.
+fn under(text: String, key: Option<&str>) -> Result<String, Unresolved> {
+    let Some(key) = key else { return Ok(text) };
+    let missing = || Unresolved::NoKey(key.to_owned());
+    let json: Value = serde_json::from_str(&text).map_err(|_| missing())?;
+    match json.pointer(&format!("/{key}")) {
+        Some(Value::String(value)) => Ok(value.clone()),
+        Some(Value::Number(value)) => Ok(value.to_string()),
+        _ => Err(missing()),
+    }
+}
+
+/// Whether a reference stands anywhere in a value.
+pub(super) fn holds_reference(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_reference(text),
+        Value::Array(list) => list.iter().any(holds_reference),
+        Value::Object(object) => object.values().any(holds_reference),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{EnvSecrets, FileSecrets};
+
+    fn managers(folder: &Path) -> Items<SecretSpec> {
+        let spec =
+            |id: &str, manager| Arc::new(SecretSpec { id: id.into(), create_time: None, update_time: None, manager });
+        let file = FileSecrets { path: folder.to_str().unwrap().to_owned() };
+        let env = EnvSecrets { prefix: "CARGO_PKG_".to_owned() };
+        [spec("file/k8s", SecretManager::File(file)), spec("env/cargo", SecretManager::Env(env))].into_iter().collect()
+    }
+
+    #[test]
+    fn references_are_looked_up_wherever_they_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
+        std::fs::write(folder.path().join("all.json"), r#"{"redis": {"password": "p", "port": 6380}}"#).unwrap();
+        let managers = managers(folder.path());
+        let secrets = Secrets::new(&managers);
+        let block = json!({
+            "a": "$secret://file/k8s/token", "b": ["plain", "$env://CARGO_PKG_NAME"],
+            "c": {"d": "$secret://file/k8s/all.json/redis/password", "e": "$secret://file/k8s/all.json/redis/port"},
+            "f": "$ENV://CARGO_PKG_NAME", "g": "$secret://env/cargo/NAME",
+        });
+        let resolved = secrets.resolve(block.as_object().unwrap()).unwrap().into_owned();
+        let wanted = json!({
+            "a": "s3cret", "b": ["plain", "tollgate"], "c": {"d": "p", "e": "6380"}, "f": "tollgate", "g": "tollgate",
+        });
+        assert_eq!(Value::Object(resolved), wanted);
+        let answers = secrets.into_answers();
+        assert!(!Secrets::new(&managers).differ_from(&answers));
+        std::fs::write(folder.path().join("token"), "rotated").unwrap();
+        assert!(Secrets::new(&managers).differ_from(&answers));
+    }
+
+    #[test]
+    fn what_has_no_value_is_a_fault_at_its_field() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("text"), "no json").unwrap();
+        let managers = managers(folder.path());
+        for (reference, says) in [
+            ("$env://TOLLGATE_SURELY_NOT_SET", "the variable `TOLLGATE_SURELY_NOT_SET` is not set"),
+            ("$env://", "the variable `` is not set"),
+            ("$secret://file/k8s/none", "the file `none` cannot be read"),
+            ("$secret://file/k8s/..", "`..` is not the name of a file"),
+            ("$secret://file/k8s/text/key", "its value is not text in JSON under `key`"),
+            ("$secret://file/other/none", "there is no secret manager `file/other`"),
+            ("$secret://vault/1/a", "there is no secret manager `vault/1`"),
+            ("$secret://file", "write `$env://NAME`"),
+        ] {
+            let block = json!({"a": [{"b": reference}]});
+            let fault = Secrets::new(&managers).resolve(block.as_object().unwrap()).unwrap_err();
+            assert_eq!(fault.field, "a.0.b");
+            assert!(fault.reason.to_string().contains(says), "{reference}: {}", fault.reason);
+        }
+    }
+}
