@@ -54,7 +54,7 @@ routes:
              `GatewayBuilder::endpoint`",
             "line 8: route `arr_1`, field upstream_id: refers to `5`, which is not there; add it to `upstreams`",
             "line 10: route `arr_1`, field plugins.no-such-plugin: unknown plugin `no-such-plugin`; remove it, register it in \
-             code, or set `tollgate.unknown_plugin: ignore`",
+             code, or set `tollgate.unknown_plugin: ignore`; docs/plugins.md lists those that there are",
             "line 16: route `b`, field vars: vars[0]: unknown operator \"=?\": use one of == ~= > >= < <= ~~ ~* in has ipmatch; \
              write an array of [variable, operator, value]",
             "line 17: route `c`: has neither uri nor uris; write `uri` for one path, or `uris` for several",
@@ -69,20 +69,15 @@ fn what_nothing_acts_on_is_named() {
     let text = "\
 upstreams: [{id: u, nodes: {\"127.0.0.1:1\": 1}, checks: {passive: {}}}]
 ssls: [{id: s, cert: $env://C, key: $env://K, sni: a.test}]
-consumers:
-  - {username: jack, plugins: {key-auth: {key: a}}}
-  - {id: jack/credentials/one}
-consumer_groups: [{id: g, plugins: {cors: {}}}]
 stream_routes: [{id: l4, server_port: 1, upstream_id: u}]
 secrets: [{id: vault/1, prefix: kv, token: a, uri: \"http://127.0.0.1\"}]
 protos: [{id: p, content: x}]
 plugin_metadata: [{id: x, a: 1}]
-plugins: [{name: cors}]
 tollgate: {limits: {max_parse_depth: 5}}
 ";
     let found = findings(text);
     let lines: Vec<_> = found.iter().filter_map(|finding| finding.split_once(": ")).map(|(line, _)| line).collect();
-    assert_eq!(lines, (1..=12).filter(|line| *line != 3).map(|line| format!("line {line}")).collect::<Vec<_>>());
+    assert_eq!(lines, (1..=7).map(|line| format!("line {line}")).collect::<Vec<_>>());
     assert!(found.iter().all(|finding| finding.contains("is not used")), "{found:#?}");
 }
 
@@ -110,9 +105,27 @@ fn a_reference_to_a_secret_never_reaches_a_plugin() {
     let findings = gateway.check(&read(&document, &ReadOptions::default()).snapshot);
     assert_eq!(
         findings.iter().map(Finding::to_string).collect::<Vec<_>>(),
-        ["route `a`, field plugins.any: `users` holds a reference to a secret, and those are not resolved yet; write \
-             the value itself, or `${{NAME}}` to take it from the environment"]
+        [
+            "route `a`, field plugins.any.users.0.password: refers to a secret that has no value: there is no secret manager \
+          `vault/1` among `secrets`; its requests are answered with 500; provide the secret, or write the value itself"
+        ]
     );
+}
+
+#[test]
+fn a_list_of_enabled_plugins_is_kept_to() {
+    let gateway = Gateway::builder().plugin(Any).build().unwrap();
+    let apply = |plugins: serde_json::Value| {
+        let document = json!({
+            "plugins": plugins, "routes": [{"id": "a", "uri": "/a", "upstream_id": "u", "plugins": {"any": {}}}],
+            "upstreams": [{"id": "u", "nodes": {"127.0.0.1:1": 1}}],
+        });
+        gateway.apply(read(&document, &ReadOptions::default()).snapshot).map_err(|error| error.to_string())
+    };
+    apply(json!([{"name": "any"}])).unwrap();
+    let error = apply(json!([{"name": "cors"}, {"name": "any", "stream": true}])).unwrap_err();
+    assert!(error.contains("plugin `any` is not enabled"), "{error}");
+    apply(json!([{"name": "any"}, {"name": "cors"}])).unwrap();
 }
 
 #[test]
@@ -153,7 +166,7 @@ fn warnings_stay_as_long_as_what_they_are_about() {
     let all = "\
 tollgate: {limits: {max_parse_depth: 5}}
 upstreams: [{id: u, nodes: {\"127.0.0.1:1\": 1}, checks: {passive: {}}}]
-consumers: [{username: jack}]
+consumers: [{username: jack, group_id: none}]
 routes:
   - {id: a, uri: /a, upstream_id: u, plugins: {never: {_meta: {disable: true}}}}
   - {id: b, uri: /b, upstream_id: u}
@@ -170,7 +183,9 @@ routes:
         expect(&[(1, "settings"), (3, "consumer"), (5, "route")])
     );
     assert_eq!(apply(&all.replace("jack", "jill")), warned);
-    let mended = all.replace("{never: {_meta: {disable: true}}}", "{}").replace("consumers: [{username: jack}]", "");
+    let mended = all
+        .replace("{never: {_meta: {disable: true}}}", "{}")
+        .replace("consumers: [{username: jack, group_id: none}]", "");
     assert_eq!(apply(&mended), expect(&[(1, "settings"), (2, "upstream")]));
     assert_eq!(apply(&mended.replace("max_parse_depth: 5", "")), expect(&[(2, "upstream")]));
 }

@@ -68,9 +68,19 @@ struct State {
     routes: HashMap<Id, Built>,
     router: Router<Arc<Route>>,
     ids: Ids,
-    /// What the compiler doubts about the snapshot: items that stay are not judged again.
+    /// What is doubtful about the snapshot: items that stay are not judged again.
     warnings: Vec<Finding>,
+    /// What the compiler doubts about what it made of it.
+    compile_warnings: Vec<Finding>,
     revision: u64,
+}
+
+impl State {
+    fn all_warnings(&self) -> Vec<Finding> {
+        let mut all = self.warnings.clone();
+        add_new(&mut all, self.compile_warnings.clone());
+        all
+    }
 }
 
 impl Default for State {
@@ -89,6 +99,7 @@ impl Default for State {
             router: Router::new(RouterOptions::default()),
             ids: Ids::default(),
             warnings: Vec::new(),
+            compile_warnings: Vec::new(),
             revision: 0,
         }
     }
@@ -165,15 +176,15 @@ impl Master {
     }
 
     /// What the compiler doubts about the snapshot that is in force.
-    pub(crate) fn warnings(&self) -> &[Finding] {
-        &self.state.warnings
+    pub(crate) fn warnings(&self) -> Vec<Finding> {
+        self.state.all_warnings()
     }
 
     /// Every fault and warning of a snapshot, without making it the state.
     pub(crate) fn check(&self, snapshot: Snapshot) -> Vec<Finding> {
         let mut state = State::default();
         match Compile::run(&self.kit, &mut state, snapshot) {
-            Ok(_) => state.warnings,
+            Ok(_) => state.all_warnings(),
             Err(error) => error.into_findings(),
         }
     }
@@ -189,6 +200,8 @@ struct Compile<'a> {
     globals: Arc<Vec<Global>>,
     metadata: Arc<Metadata>,
     secrets: &'a Secrets<'a>,
+    /// The plugins that are enabled; `None` for all.
+    enabled: Option<HashSet<String>>,
     /// Plugins whose metadata or attributes differ.
     told_anew: HashSet<String>,
     /// Plugins of the outer stages that a consumer may have a block of.
@@ -250,6 +263,7 @@ impl<'a> Compile<'a> {
             globals: Arc::clone(&before.globals),
             metadata: Arc::clone(&before.metadata),
             secrets: &secrets,
+            enabled: enabled(&snapshot),
             told_anew: HashSet::new(),
             outer: before.callers.outer(),
             upstreams: Tables::default(),
@@ -257,10 +271,13 @@ impl<'a> Compile<'a> {
             plugin_configs: Tables::default(),
         };
         let ids = compile.structure(&snapshot);
+        let judged = compile.findings.len();
         let mut everything = before.revision == 0 || secrets.differ_from(&before.secrets);
         let other_settings = compile.settings(&snapshot.settings);
         everything |= other_settings;
         compile.upstreams(&snapshot.upstreams, everything);
+        let enabled_before = if before.revision == 0 { &compile.enabled } else { &enabled(&before.snapshot) };
+        everything |= *enabled_before != compile.enabled;
         compile.metadata(&snapshot.plugin_metadata);
         everything |= !compile.told_anew.is_empty();
         everything |= compile.globals(&snapshot.global_rules);
@@ -292,8 +309,15 @@ impl<'a> Compile<'a> {
             Kind::Settings => !other_settings,
             _ => ids.is_current(warning),
         };
-        let mut warnings = before.warnings.iter().filter(is_current).cloned().collect();
-        add_new(&mut warnings, findings);
+        let mut found = findings;
+        let of_compiling = found.split_off(judged);
+        let mut warnings: Vec<_> = before.warnings.iter().filter(is_current).cloned().collect();
+        add_new(&mut warnings, found);
+        // Where everything is compiled, everything that there is to say of it is said again.
+        let told_once = |kind| matches!(kind, Kind::Settings | Kind::PluginMetadata);
+        let is_said = |warning: &&Finding| is_current(warning) && (!everything || told_once(warning.kind));
+        let mut compile_warnings = before.compile_warnings.iter().filter(is_said).cloned().collect();
+        add_new(&mut compile_warnings, of_compiling);
         let revision = before.revision + 1;
         upstreams.commit(&mut state.upstreams);
         services.commit(&mut state.services);
@@ -320,6 +344,7 @@ impl<'a> Compile<'a> {
         state.globals = globals;
         state.router = router;
         state.warnings = warnings;
+        state.compile_warnings = compile_warnings;
         state.revision = revision;
         let environment = Arc::new(Environment {
             custom_vars: Arc::clone(&kit.custom_vars),
@@ -379,7 +404,13 @@ impl<'a> Compile<'a> {
             asked: RefCell::default(),
         };
         let ignore_unknown = self.rules.ignore_unknown_plugins;
-        let tools = Toolbox { bench, ignore_unknown, told_anew: &self.told_anew, outer: &self.outer };
+        let tools = Toolbox {
+            bench,
+            ignore_unknown,
+            enabled: self.enabled.as_ref(),
+            told_anew: &self.told_anew,
+            outer: &self.outer,
+        };
         (tools, &mut self.findings)
     }
 
@@ -396,9 +427,13 @@ impl<'a> Compile<'a> {
         }
         let mut metadata = Metadata::new();
         for spec in specs {
-            if let Some(entry) = self.kit.registry.get(spec.id.as_str())
-                && let Err(error) = entry.check_metadata(&spec.config)
-            {
+            let Some(entry) = self.kit.registry.get(spec.id.as_str()) else {
+                let message = format!("is not used: there is no plugin `{}`", spec.id);
+                let warning = Finding::warning(Kind::PluginMetadata, Some(spec.id.clone()), "", message);
+                self.findings.push(warning.with_mend("remove it, or don't rely on it"));
+                continue;
+            };
+            if let Err(error) = entry.check_metadata(&spec.config) {
                 let message = format!("failed to check the metadata of plugin {} err: {}", spec.id, error.reason());
                 self.findings.push(Finding::error(Kind::PluginMetadata, Some(spec.id.clone()), error.field(), message));
             }
@@ -845,6 +880,12 @@ pub(super) fn changed<'s, T: Resource>(
     let gone = old.iter().map(|item| item.id()).filter(|id| !ids.contains(id)).cloned().collect();
     let differs = |item: &&Arc<T>| everything || was.get(item.id()).is_none_or(|was| !same(was, item));
     (gone, new.iter().filter(differs).collect())
+}
+
+/// The plugins that a snapshot enables; `None` for all.
+fn enabled(snapshot: &Snapshot) -> Option<HashSet<String>> {
+    let listed = snapshot.plugins.as_ref()?.iter().filter(|plugin| !plugin.stream);
+    Some(listed.map(|plugin| plugin.name.as_str().to_owned()).collect())
 }
 
 /// The blocks that every request passes.

@@ -10,7 +10,7 @@ use super::fork::stepping_aside;
 use super::secrets::{Fault, holds_reference};
 use super::workshop::Bench;
 use crate::error::{Error, IntoResponse};
-use crate::model::{Finding, Id, Kind, Severity};
+use crate::model::{Finding, Id, Kind, Severity, closest};
 use crate::plugin::{BuildContext, ConfigError, Meta, Scope, Stage};
 use crate::request::RequestVars;
 use crate::router::Expr;
@@ -21,6 +21,8 @@ pub(super) struct Toolbox<'a> {
     pub(super) bench: Bench<'a>,
     /// Whether a plugin that does not exist is left out with a warning (`unknown_plugin: ignore`).
     pub(super) ignore_unknown: bool,
+    /// The plugins that are enabled; `None` for all.
+    pub(super) enabled: Option<&'a HashSet<String>>,
     /// Plugins whose metadata or attributes differ from before: their blocks are built anew.
     pub(super) told_anew: &'a HashSet<String>,
     /// Plugins of the outer stages that a consumer may have a block of: a route's block steps aside for it.
@@ -113,6 +115,7 @@ impl Built {
     fn stays(&self, name: &str, config: &Map<String, Value>, tools: &Toolbox<'_>) -> bool {
         let bench = &tools.bench;
         self.config == *config
+            && tools.enabled.is_none_or(|enabled| enabled.contains(name))
             && self.has_its_secrets(bench)
             && !tools.told_anew.contains(name)
             && !self.leans_on.iter().any(|id| bench.upstreams.touches(Some(id)))
@@ -152,11 +155,13 @@ fn build(
     let meta = Meta::take(&mut config).map_err(|error| fault(error.to_string()))?;
     let registry = tools.bench.registry;
     let Some(entry) = registry.get(name) else {
-        let known: Vec<_> = registry.names().collect();
-        let mend = if known.is_empty() {
-            "remove it, register it in code, or set `tollgate.unknown_plugin: ignore`".to_owned()
-        } else {
-            format!("known are {}; or set `tollgate.unknown_plugin: ignore`", known.join(", "))
+        let mend = match closest(name, registry.names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                "remove it, register it in code, or set `tollgate.unknown_plugin: ignore`; docs/plugins.md lists those \
+                     that there are"
+                    .to_owned()
+            }
         };
         let mut finding = fault(format!("unknown plugin `{name}`")).with_mend(mend);
         if tools.ignore_unknown {
@@ -164,6 +169,11 @@ fn build(
         }
         return Err(finding);
     };
+    if tools.enabled.is_some_and(|enabled| !enabled.contains(name)) {
+        return Err(
+            fault(format!("plugin `{name}` is not enabled")).with_mend("add it to `plugins`, or remove that list")
+        );
+    }
     let filter = match &meta.filter {
         None => None,
         Some(json) => Some(Expr::compile(json).map_err(|error| {

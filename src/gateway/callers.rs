@@ -302,11 +302,7 @@ impl Run<'_> {
             Some(change) => change.as_ref(),
             None => self.before.groups.get(id),
         });
-        if let (Some(None), Some(id)) = (&group, &spec.group_id) {
-            let message = format!("there is no consumer group `{id}`: its requests are answered with 503");
-            let warning = Finding::warning(Kind::Consumer, Some(spec.username.clone()), "group_id", message)
-                .with_mend("add the group, or remove `group_id`");
-            self.findings.push(warning);
+        if let Some(None) = group {
             // Above every slot: it is wired for each request, which is one answer.
             return Some(self.changes.slots.overlaid(u32::MAX, Overlay::GroupMissing));
         }

@@ -97,7 +97,7 @@ impl Gateway {
             places.locate(error.findings_mut());
             error
         })?;
-        let mut warnings = master.warnings().to_vec();
+        let mut warnings = master.warnings();
         places.locate(&mut warnings);
         add_new(&mut findings, warnings);
         let applied_at = new.is_some().then(SystemTime::now);
@@ -127,7 +127,7 @@ impl Gateway {
     pub fn refresh_secrets(&self) -> Result<Revision, ApplyError> {
         let mut master = self.lock();
         if let Some(live) = master.refresh()? {
-            let warnings = master.warnings().to_vec();
+            let warnings = master.warnings();
             let revision = live.revision;
             self.0.live.store(live);
             self.update_status(|status| {

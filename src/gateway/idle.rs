@@ -7,7 +7,6 @@ const MEND: &str = "remove it, or don't rely on it";
 /// A warning if nothing acts on items of this kind.
 pub(crate) fn item<T: Described>(item: &T) -> Option<Finding> {
     let message = match T::KIND {
-        Kind::Plugin => "is not used: every plugin that this program has is enabled",
         Kind::Secret if !["env/", "file/"].iter().any(|manager| item.id().as_str().starts_with(manager)) => {
             "is not used: only the managers `env` and `file` are asked yet, references to it fail closed"
         }

@@ -31,6 +31,7 @@ mod stream;
 mod timeouts;
 mod upstream;
 
+pub(crate) use check::hint::closest;
 pub(crate) use check::shape::is_reference;
 pub(crate) use check::{Described, GlobalPlugins, duplicate};
 pub use check::{check, check_item};

@@ -222,7 +222,7 @@ async fn a_group_that_is_missing_closes_its_members_out() {
     });
     let gateway = gateway(&document);
     assert_eq!(by(&gateway, "/r", "a").await.status, 503);
-    assert!(findings(&gateway).iter().any(|text| text.contains("there is no consumer group `g`")));
+    assert!(findings(&gateway).iter().any(|text| text.contains("field group_id: refers to `g`, which is not there")));
     let mut with_group = document;
     with_group["consumer_groups"] = json!([{"id": "g", "plugins": {}}]);
     gateway.apply(snapshot(&with_group)).unwrap();
