@@ -1,4 +1,5 @@
 //! The plugins that come with the crate, one folder or file each, and the list of them.
+pub mod basic_auth;
 #[cfg(feature = "callout")]
 pub mod callout;
 mod consumer_auth;

@@ -64,17 +64,22 @@ pub struct ConsumersBuilder(Consumers);
 
 impl Default for Consumers {
     fn default() -> Self {
-        let mut key = [0; 32];
-        // Without randomness of the system nothing that is secret can be kept; RandomState's is what std falls back on.
-        if getrandom::fill(&mut key).is_err() {
-            use std::hash::BuildHasher as _;
-            for chunk in key.chunks_mut(8) {
-                let hash = std::collections::hash_map::RandomState::new().hash_one(chunk.len());
-                chunk.copy_from_slice(&hash.to_le_bytes());
-            }
-        }
-        Self { key, credentials: empty(), names: empty() }
+        Self { key: random_key(), credentials: empty(), names: empty() }
     }
+}
+
+/// A key for keyed digests.
+pub(crate) fn random_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    // Without randomness of the system nothing that is secret can be kept; RandomState's is what std falls back on.
+    if getrandom::fill(&mut key).is_err() {
+        use std::hash::BuildHasher as _;
+        for chunk in key.chunks_mut(8) {
+            let hash = std::collections::hash_map::RandomState::new().hash_one(chunk.len());
+            chunk.copy_from_slice(&hash.to_le_bytes());
+        }
+    }
+    key
 }
 
 fn empty<K, V>() -> Shards<K, V> {

@@ -18,6 +18,7 @@ pub use client::{client_addr, set_client_addr};
 pub use consumer::Consumer;
 pub(crate) use consumer::Overlaid;
 pub(crate) use consumers::Digest;
+pub(crate) use consumers::random_key;
 pub use consumers::{Consumers, ConsumersBuilder, Credential, DuplicateCredential};
 pub(crate) use environment::Environment;
 pub use facts::RouteMatch;
