@@ -3,5 +3,9 @@
 #![cfg(all(feature = "server", feature = "config-file", feature = "yaml"))]
 mod peers;
 
+#[path = "plugins/auth_basic.rs"]
+mod auth_basic;
+#[path = "plugins/auth_key.rs"]
+mod auth_key;
 #[path = "plugins/support.rs"]
 mod support;
