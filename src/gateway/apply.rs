@@ -2,10 +2,12 @@
 //! to swap in.
 //!
 //! An item is the same when its `Arc` is, else when its content is. Whatever fails, the state before stays untouched.
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+
+use http::HeaderName;
 
 use super::blocks::{Blocks, Toolbox};
 use super::builder::{GatewayBuilder, Route as CodeRoute};
@@ -65,6 +67,8 @@ struct State {
     callers: Callers,
     /// What references to secrets were answered.
     secrets: Answers,
+    /// Fields of any block that clients must not send.
+    identity_fields: Arc<[HeaderName]>,
     routes: HashMap<Id, Built>,
     router: Router<Arc<Route>>,
     ids: Ids,
@@ -76,6 +80,19 @@ struct State {
 }
 
 impl State {
+    /// Fields of any block that clients must not send. Blocks that have any are few; so are the fields.
+    fn named_identity_fields(&self) -> Arc<[HeaderName]> {
+        let resources = self.services.values().map(|service| &*service.blocks);
+        let resources = resources.chain(self.plugin_configs.values().map(|blocks| &**blocks));
+        let resources = resources.chain(self.globals.iter().map(|global| &*global.blocks));
+        let resources = resources.chain(self.routes.values().map(|built| &*built.blocks));
+        let mut fields: Vec<_> =
+            resources.chain(self.callers.blocks()).flat_map(Blocks::identity_fields).cloned().collect();
+        fields.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        fields.dedup();
+        fields.into()
+    }
+
     fn all_warnings(&self) -> Vec<Finding> {
         let mut all = self.warnings.clone();
         add_new(&mut all, self.compile_warnings.clone());
@@ -95,6 +112,7 @@ impl Default for State {
             metadata: Arc::default(),
             callers: Callers::default(),
             secrets: Answers::new(),
+            identity_fields: Arc::default(),
             routes: HashMap::new(),
             router: Router::new(RouterOptions::default()),
             ids: Ids::default(),
@@ -200,6 +218,8 @@ struct Compile<'a> {
     globals: Arc<Vec<Global>>,
     metadata: Arc<Metadata>,
     secrets: &'a Secrets<'a>,
+    /// Whether a block that was built names identity fields.
+    names_fields: Cell<bool>,
     /// The plugins that are enabled; `None` for all.
     enabled: Option<HashSet<String>>,
     /// Plugins whose metadata or attributes differ.
@@ -263,6 +283,7 @@ impl<'a> Compile<'a> {
             globals: Arc::clone(&before.globals),
             metadata: Arc::clone(&before.metadata),
             secrets: &secrets,
+            names_fields: Cell::new(false),
             enabled: enabled(&snapshot),
             told_anew: HashSet::new(),
             outer: before.callers.outer(),
@@ -304,6 +325,7 @@ impl<'a> Compile<'a> {
         if compile.findings.iter().any(Finding::is_error) {
             return Err(ApplyError::new(compile.findings));
         }
+        let names_fields = compile.names_fields.get();
         let Compile { findings, rules, globals, metadata, upstreams, services, plugin_configs, .. } = compile;
         let is_current = |warning: &&Finding| match warning.kind {
             Kind::Settings => !other_settings,
@@ -346,6 +368,9 @@ impl<'a> Compile<'a> {
         state.warnings = warnings;
         state.compile_warnings = compile_warnings;
         state.revision = revision;
+        if names_fields || !state.identity_fields.is_empty() {
+            state.identity_fields = state.named_identity_fields();
+        }
         let environment = Arc::new(Environment {
             custom_vars: Arc::clone(&kit.custom_vars),
             consumers: Arc::clone(state.callers.consumers()),
@@ -356,6 +381,7 @@ impl<'a> Compile<'a> {
             Arc::clone(&state.rules),
             global_blocks(&state.globals),
             environment,
+            Arc::clone(&state.identity_fields),
         );
         Ok(Arc::new(live))
     }
@@ -401,6 +427,7 @@ impl<'a> Compile<'a> {
             upstreams: &self.upstreams,
             upstreams_before: &self.before.upstreams,
             secrets: self.secrets,
+            names_fields: &self.names_fields,
             asked: RefCell::default(),
         };
         let ignore_unknown = self.rules.ignore_unknown_plugins;

@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use http::HeaderName;
 use serde_json::{Map, Value};
 
 use super::chain::{Block, Filter, Place, filtered, with_error_response};
@@ -44,6 +45,8 @@ struct Built {
     warning: Option<Finding>,
     /// The upstream resources that it asked for.
     leans_on: Box<[Id]>,
+    /// Fields that clients must not send.
+    identity_fields: Box<[HeaderName]>,
 }
 
 impl Blocks {
@@ -65,16 +68,18 @@ impl Blocks {
                     block: built.block.clone(),
                     warning: built.warning.clone(),
                     leans_on: built.leans_on.clone(),
+                    identity_fields: built.identity_fields.clone(),
                 },
                 None => {
                     tools.bench.asked.borrow_mut().clear();
                     match build(name, config, owner, tools) {
-                        Ok(Made { block, warning, resolved }) => Built {
+                        Ok(Made { block, warning, resolved, identity_fields }) => Built {
                             config: config.clone(),
                             resolved,
                             block,
                             warning,
                             leans_on: tools.bench.asked.take().into_boxed_slice(),
+                            identity_fields: identity_fields.into_boxed_slice(),
                         },
                         Err(finding) => {
                             findings.push(finding);
@@ -92,6 +97,11 @@ impl Blocks {
     /// Whether a block asked for an upstream that differs from before.
     pub(super) fn leans_on(&self, touched: &dyn Fn(&Id) -> bool) -> bool {
         self.0.values().any(|built| built.leans_on.iter().any(touched))
+    }
+
+    /// Fields that clients must not send.
+    pub(super) fn identity_fields(&self) -> impl Iterator<Item = &HeaderName> {
+        self.0.values().flat_map(|built| &built.identity_fields)
     }
 
     /// The blocks by plugin; `None` for one that is disabled.
@@ -141,6 +151,8 @@ struct Made {
     warning: Option<Finding>,
     /// See [`Built::resolved`].
     resolved: Option<Map<String, Value>>,
+    /// See [`Built::identity_fields`].
+    identity_fields: Vec<HeaderName>,
 }
 
 fn build(
@@ -197,7 +209,7 @@ fn build(
             });
             let block = Some(Block { place: place(entry.stage()), layer, yields });
             let warning = Some(secret_missing(kind, id, name, &unresolved, "its requests are answered with 500"));
-            return Ok(Made { block, warning, resolved });
+            return Ok(Made { block, warning, ..Made::default() });
         }
     }
     let scope = scope(kind, id);
@@ -207,9 +219,12 @@ fn build(
     if meta.disable {
         // What is off may be faulty (model.md §7.1).
         let warning = built.err().map(|finding| Finding { severity: Severity::Warning, ..finding });
-        return Ok(Made { block: None, warning, resolved });
+        return Ok(Made { warning, resolved, ..Made::default() });
     }
-    let crate::plugin::Built { mut layer, stage } = built?;
+    let crate::plugin::Built { mut layer, stage, identity_fields } = built?;
+    if !identity_fields.is_empty() {
+        tools.bench.names_fields.set(true);
+    }
     if let Some(body) = &meta.error_response {
         layer = with_error_response(layer, body);
     }
@@ -220,7 +235,7 @@ fn build(
     if matches!(stage, Stage::Observe | Stage::Respond) && tools.outer.contains(name) && is_of_route(kind) {
         layer = stepping_aside(layer, entry.name());
     }
-    Ok(Made { block: Some(Block { place: place(stage), layer, yields }), warning: None, resolved })
+    Ok(Made { block: Some(Block { place: place(stage), layer, yields }), warning: None, resolved, identity_fields })
 }
 
 /// A reference to a secret that has no value, and what comes of it.

@@ -78,6 +78,12 @@ impl Callers {
         &self.consumers
     }
 
+    /// All blocks that somebody brings along.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &Blocks> {
+        let own = self.people.values().filter_map(|person| person.own.as_ref()).map(|(blocks, _)| &**blocks);
+        own.chain(self.groups.values().map(|group| &*group.blocks))
+    }
+
     /// Plugins of the outer stages that somebody has a block of.
     pub(super) fn outer(&self) -> BTreeSet<String> {
         self.outer.keys().cloned().collect()

@@ -113,6 +113,9 @@ impl Inner {
         }
         let mut arrival =
             arrive(request.headers_mut(), info.map(|info| info.ip()), &rules.trusted_proxies, &self.via_token);
+        for field in &*live.identity_fields {
+            request.headers_mut().remove(field);
+        }
         if arrival.passes >= MOST_PASSES {
             return Err(Error::LoopDetected);
         }

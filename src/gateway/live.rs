@@ -1,6 +1,8 @@
 //! What requests are served with: one value behind one pointer.
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::chain::Block;
 use super::route::{Chain, Route};
 use super::settings::Rules;
@@ -17,6 +19,8 @@ pub(crate) struct Live {
     pub(crate) unrouted: Arc<Chain>,
     /// What layers read of the configuration.
     pub(crate) environment: Arc<Environment>,
+    /// Fields that plugins tell upstreams who calls by, beside the usual ones.
+    pub(crate) identity_fields: Arc<[HeaderName]>,
 }
 
 impl Live {
@@ -26,7 +30,8 @@ impl Live {
         rules: Arc<Rules>,
         globals: Vec<Block>,
         environment: Arc<Environment>,
+        identity_fields: Arc<[HeaderName]>,
     ) -> Self {
-        Self { revision, router, rules, unrouted: Arc::new(Chain::new(globals)), environment }
+        Self { revision, router, rules, unrouted: Arc::new(Chain::new(globals)), environment, identity_fields }
     }
 }

@@ -1,5 +1,5 @@
 //! What constructors of plugins are lent while a configuration is compiled.
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub(super) struct Bench<'a> {
     pub(super) upstreams: &'a Tables<Arc<Upstream>>,
     pub(super) upstreams_before: &'a HashMap<Id, Arc<Upstream>>,
     pub(super) secrets: &'a Secrets<'a>,
+    /// Set when a block names identity fields.
+    pub(super) names_fields: &'a Cell<bool>,
     /// The upstream resources that the block being built asked for.
     pub(super) asked: RefCell<Vec<Id>>,
 }

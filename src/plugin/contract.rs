@@ -1,6 +1,7 @@
 //! The traits of plugins.
 use std::sync::Arc;
 
+use http::HeaderName;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -36,6 +37,14 @@ pub trait Plugin: Send + Sync + 'static {
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError> {
         let _ = metadata;
         Err(ConfigError::invalid(Self::NAME, "", "the plugin takes no metadata; remove it"))
+    }
+
+    /// Request fields by which a block tells upstreams who calls. A client's copies of them never pass, on any route,
+    /// whether or not the plugin runs there (security.md HOP-05). `X-Consumer-*`, `X-Credential-*` and `X-Userinfo`
+    /// need not be named.
+    fn identity_fields(&self, config: &Self::Config) -> Vec<HeaderName> {
+        let _ = config;
+        Vec::new()
     }
 
     /// The place of one block, where it depends on the block. Unless a plugin says otherwise, [`Plugin::STAGE`].

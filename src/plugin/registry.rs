@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderName;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -31,6 +32,8 @@ pub struct Built {
     pub layer: PluginLayer,
     /// Its place in the chain.
     pub stage: Stage,
+    /// See [`Plugin::identity_fields`].
+    pub identity_fields: Vec<HeaderName>,
 }
 
 impl Registry {
@@ -154,7 +157,8 @@ impl<P: Plugin> Erased for P {
     fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError> {
         let config = shape(P::NAME, block)?;
         let stage = self.stage(&config);
-        Ok(Built { layer: Plugin::build(self, config, cx)?, stage })
+        let identity_fields = self.identity_fields(&config);
+        Ok(Built { layer: Plugin::build(self, config, cx)?, stage, identity_fields })
     }
 
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError> {

@@ -74,6 +74,27 @@ struct StampConfig {
     text: String,
 }
 
+/// Tells the upstream who calls by the field `x-user`, where it stands.
+pub(crate) struct User;
+
+impl Plugin for User {
+    const NAME: &'static str = "user";
+    const STAGE: Stage = Stage::Access;
+    const PRIORITY: i32 = 3;
+    type Config = NoFields;
+
+    fn identity_fields(&self, _: &NoFields) -> Vec<http::HeaderName> {
+        vec![http::HeaderName::from_static("x-user")]
+    }
+
+    fn build(&self, _: NoFields, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        Ok(PluginLayer::new(tower::util::MapRequestLayer::new(|mut request: Request<Body>| {
+            request.headers_mut().insert("x-way", http::HeaderValue::from_static("known"));
+            request
+        })))
+    }
+}
+
 impl Plugin for Stamp {
     const NAME: &'static str = "stamp";
     const STAGE: Stage = Stage::Respond;
@@ -259,6 +280,29 @@ async fn changes_of_consumers_reach_routes_that_stay_as_they_are() {
     gateway.apply(snapshot(&document(json!([]), "two"))).unwrap();
     assert_eq!(by(&gateway, "/r", "1").await.status, 401);
     assert_eq!(by(&gateway, "/r", "2").await.status, 401);
+}
+
+#[tokio::test]
+async fn sec_hop_05_a_field_that_some_plugin_tells_callers_by_is_taken_from_clients_on_every_route() {
+    let echo = tower::service_fn(|request: Request<Body>| async move {
+        let user = request.headers().get("x-user").map_or("", |user| user.to_str().unwrap()).to_owned();
+        Ok::<_, std::convert::Infallible>(http::Response::new(user))
+    });
+    let gateway = builder().plugin(User).endpoint("echo", echo).build().unwrap();
+    let document = |plugins: Value| {
+        json!({"routes": [route("open", "echo", &json!({})), route("r", "echo", &plugins)],
+        "consumers": [{"username": "a", "plugins": {"token": {"token": "a"}}}]})
+    };
+    let ask_as = async |gateway: &Gateway| {
+        let request = Request::builder().uri("/open").header("x-token", "a").header("x-user", "root");
+        ask(gateway, request.body(Body::empty()).unwrap()).await.text
+    };
+    gateway.apply(snapshot(&document(json!({})))).unwrap();
+    assert_eq!(ask_as(&gateway).await, "root", "nobody says that it names callers");
+    gateway.apply(snapshot(&document(json!({"user": {}})))).unwrap();
+    assert_eq!(ask_as(&gateway).await, "");
+    gateway.apply(snapshot(&document(json!({})))).unwrap();
+    assert_eq!(ask_as(&gateway).await, "root");
 }
 
 #[test]
