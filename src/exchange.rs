@@ -1,6 +1,7 @@
 //! What becomes of a request, for layers that log or measure.
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ struct Record {
     consumer: Mutex<Option<Arc<str>>>,
     wants_rate_limit: bool,
     rate_limit: Mutex<Option<RateLimit>>,
+    measured_by: AtomicU32,
 }
 
 /// How a request stood against a limit: the variable `rate_limiting_info`, as JSON text by `Display`.
@@ -138,6 +140,17 @@ impl Exchange {
     /// Records the route. The first one stays.
     pub fn set_route(&self, id: Arc<str>) {
         let _ = self.0.route.set(id);
+    }
+
+    /// Takes the measuring over from layers further out, which see by [`Exchange::measured_by`] that they are not to count
+    /// the request as well.
+    pub(crate) fn measure(&self) -> u32 {
+        self.0.measured_by.fetch_add(1, Relaxed) + 1
+    }
+
+    /// The layer that measures, as [`Exchange::measure`] told it.
+    pub(crate) fn measured_by(&self) -> u32 {
+        self.0.measured_by.load(Relaxed)
     }
 
     /// Records an attempt, behind those before it.

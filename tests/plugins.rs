@@ -9,3 +9,7 @@ mod auth_basic;
 mod auth_key;
 #[path = "plugins/support.rs"]
 mod support;
+
+#[cfg(feature = "prometheus")]
+#[path = "plugins/prometheus.rs"]
+mod prometheus;

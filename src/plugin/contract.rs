@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Authenticate, BuildContext, Stage};
-use crate::PluginLayer;
 use crate::request::Credential;
+use crate::{Next, PluginLayer};
 
 /// A kind of plugin. It lives as long as the gateway: state that is to outlive a reload belongs in it, keyed by
 /// [`BuildContext::scope`].
@@ -47,11 +47,29 @@ pub trait Plugin: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What the plugin answers by itself, for routes with `public-api`. Unless a plugin says otherwise, nothing.
+    ///
+    /// # Errors
+    /// As [`Plugin::build`].
+    fn apis(&self, cx: &BuildContext<'_>) -> Result<Vec<Api>, ConfigError> {
+        let _ = cx;
+        Ok(Vec::new())
+    }
+
     /// The place of one block, where it depends on the block. Unless a plugin says otherwise, [`Plugin::STAGE`].
     fn stage(&self, config: &Self::Config) -> Stage {
         let _ = config;
         Self::STAGE
     }
+}
+
+/// Something that a plugin answers by itself.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// The path that it is known by, such as `/apisix/prometheus/metrics`.
+    pub path: String,
+    /// What answers.
+    pub service: Next,
 }
 
 /// A plugin that identifies consumers. On a route its block says how, on a consumer or credential what with.

@@ -7,7 +7,7 @@ use http::HeaderName;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{AuthPlugin, Authenticate, BuildContext, ConfigError, Plugin, Stage};
+use super::{Api, AuthPlugin, Authenticate, BuildContext, ConfigError, Plugin, Stage};
 use crate::PluginLayer;
 use crate::request::Credential;
 
@@ -113,6 +113,14 @@ impl Entry {
         self.plugin.check_metadata(metadata)
     }
 
+    /// What the plugin answers by itself.
+    ///
+    /// # Errors
+    /// What the plugin says of its attributes.
+    pub fn apis(&self, cx: &BuildContext<'_>) -> Result<Vec<Api>, ConfigError> {
+        self.plugin.apis(cx)
+    }
+
     /// Takes a consumer-side block apart.
     ///
     /// # Errors
@@ -143,6 +151,7 @@ trait Erased: Send + Sync {
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError>;
     fn yields_to_route(&self) -> bool;
     fn default_stage(&self) -> Stage;
+    fn apis(&self, cx: &BuildContext<'_>) -> Result<Vec<Api>, ConfigError>;
 }
 
 impl<P: Plugin> Erased for P {
@@ -163,6 +172,10 @@ impl<P: Plugin> Erased for P {
 
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError> {
         Plugin::check_metadata(self, metadata)
+    }
+
+    fn apis(&self, cx: &BuildContext<'_>) -> Result<Vec<Api>, ConfigError> {
+        Plugin::apis(self, cx)
     }
 }
 

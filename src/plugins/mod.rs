@@ -8,5 +8,8 @@ pub mod limit;
 pub mod limit_conn;
 pub mod limit_count;
 pub mod limit_req;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
+pub mod public_api;
 mod standard;
 pub mod workflow;

@@ -1,5 +1,5 @@
 //! The list of the plugins that come with the crate.
-use super::{basic_auth, key_auth, limit_conn, limit_count, limit_req, workflow};
+use super::{basic_auth, key_auth, limit_conn, limit_count, limit_req, public_api, workflow};
 use crate::plugin::Registry;
 
 impl Registry {
@@ -11,6 +11,9 @@ impl Registry {
         registry.register(limit_conn::LimitConnPlugin::default());
         registry.register(limit_count::LimitCountPlugin::default());
         registry.register(limit_req::LimitReqPlugin::default());
+        #[cfg(feature = "prometheus")]
+        registry.register(super::prometheus::PrometheusPlugin::default());
+        registry.register(public_api::PublicApiPlugin);
         registry.register(workflow::WorkflowPlugin::default());
         registry
     }

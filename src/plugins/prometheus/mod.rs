@@ -1,0 +1,62 @@
+//! `prometheus`: counts requests, their latency and their bytes, for Prometheus to collect. Stage: observe.
+//!
+//! What it does: 1. a request is timed from here to the end of the response's body, or until the client goes away (status
+//! 499); 2. its labels are looked up: route, service, consumer, endpoint; 3. the counters behind them are raised.
+//!
+//! | metric (behind the prefix, `tollgate_`) | type | labels |
+//! |---|---|---|
+//! | `http_status` | counter of requests | `code`, `route`, `matched_uri`, `matched_host`, `service`, `consumer`, `node`, `request_type`, `request_llm_model`, `llm_model`, `response_source` (`gateway`, `upstream`) |
+//! | `http_latency` | histogram, milliseconds | `type` (`request`, `upstream`, `gateway`), `route`, `service`, `consumer`, `node`, `request_type`, `request_llm_model`, `llm_model` |
+//! | `bandwidth` | counter of bytes | `type` (`ingress`, `egress`), as `http_latency` |
+//! | `http_requests_total` | gauge | |
+//! | `node_info` | gauge, always 1 | `hostname`, `version` |
+//! | `label_sets` | gauge: sets of labels in memory | |
+//! | `label_set_overflows_total` | counter: requests whose labels had no place | |
+//!
+//! * A label that is not known is empty. `node` is the address of the endpoint without its port, or `service NAME`.
+//! * `upstream` is the time that endpoints took up to the head of their answer, and while its body went through;
+//!   `gateway` is the rest of `request`. Requests that no endpoint got have no `upstream`.
+//! * Bytes are those of head and body as HTTP/1.1 writes them, without the fields that a connection adds.
+//! * With the prefix `apisix_` the value `apisix` stands in place of `gateway`.
+//! * Where a global rule and a route both have the plugin, only the route's counts.
+//!
+//! The text comes from [`Metrics::service`]: in the bundled gateway at an address of its own, and by
+//! [`public-api`](super::public_api) on a route. Nobody who is not to know of routes and consumers must reach it.
+//!
+//! Counting takes no lock, and no allocation on top of what one layer takes. The number of label sets is bounded
+//! ([`PrometheusAttr::max_label_sets`]): what has no place any more is counted with the consumer, the endpoint and extra
+//! labels `*`. Counters survive reloads.
+//!
+//! Request extensions read: the route's, [`Consumer`](crate::Consumer); written: [`Exchange`](crate::Exchange).
+//!
+//! ```
+//! use tollgate::plugins::prometheus::{Metrics, PrometheusAttr, PrometheusConfig};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tollgate::BoxError> {
+//! let metrics = Metrics::new(PrometheusAttr::default())?;
+//! let layer = metrics.layer(&PrometheusConfig::default()); // for a route, an axum router, a `ServiceBuilder`
+//! let service = metrics.service(); // where Prometheus asks
+//! # let _ = (layer, service);
+//! assert!(metrics.text().await.starts_with(b"# HELP tollgate_http_status "));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ```json
+//! {"prometheus": {"prefer_name": true}}
+//! ```
+mod config;
+mod export;
+mod labels;
+mod layer;
+mod meter;
+mod metrics;
+mod plan;
+mod plugin;
+mod text;
+
+pub use config::{ExportAddr, ExtraLabel, MetricAttr, PrometheusAttr, PrometheusConfig, PrometheusMetadata};
+pub use layer::{Prometheus, PrometheusLayer};
+pub use metrics::Metrics;
+pub use plugin::PrometheusPlugin;
