@@ -9,7 +9,7 @@ use super::route::{Forward, Route};
 use super::websocket::judge_handshake;
 use crate::error::{Error, IntoResponse, Request, Response};
 use crate::plugin::UpstreamChoice;
-use crate::request::{Arrival, SharedFacts, client_addr, told_client};
+use crate::request::{Arrival, PathRules, SharedFacts, client_addr, told_client};
 use crate::upstream::{ForwardContext, Forwarded, Outgoing};
 use crate::{ConnectInfo, Exchange, Next, UpgradeWish, interim};
 
@@ -36,10 +36,14 @@ pub(super) fn end(target: &Arc<Forward>, via: &Arc<str>) -> Next {
         let Some(SharedFacts(facts)) = request.extensions().get().cloned() else {
             return ready(Error::Internal("facts_missing").into_response());
         };
-        if let Some(given) = &facts.given
-            && let Err(error) = given.settle(&mut request)
-        {
-            return ready(error.into_response());
+        let refusal = match facts.given.as_ref().map(|given| given.settle(&mut request)) {
+            Some(Err(error)) => Some(error.into_response()),
+            // What may not be asked for may not be rewritten to (security.md PATH-07).
+            Some(Ok(true)) => PathRules::ask_again(&request),
+            Some(Ok(false)) | None => None,
+        };
+        if let Some(response) = refusal {
+            return ready(response);
         }
         let client = Client { ip: client_addr(&request), told: told_client(&request) };
         let mut request = Outgoing::new(request);

@@ -25,6 +25,14 @@ pub fn client_addr<B>(request: &http::Request<B>) -> Option<IpAddr> {
     }
 }
 
+/// The other end of the connection, whoever was found to be the client behind it.
+pub(crate) fn peer_addr<B>(request: &http::Request<B>) -> Option<IpAddr> {
+    match SharedFacts::of(request) {
+        Some(facts) => facts.connection.as_ref().map(ConnectInfo::ip),
+        None => peer(request.extensions()).map(|peer| peer.ip().to_canonical()),
+    }
+}
+
 /// Says who the client is, for everything behind the layer that says so: variables, limits, lists, and the forwarding
 /// fields that the upstream gets.
 pub fn set_client_addr<B>(request: &mut http::Request<B>, ip: IpAddr, port: Option<u16>) {

@@ -18,13 +18,15 @@ impl Given {
     /// A dot segment that a layer leaves behind is refused and not resolved: what stands before it was never judged with
     /// what stands behind it. Stripping `/api` off `/api../admin` would otherwise lead to `/admin`.
     ///
+    /// Tells whether it was changed.
+    ///
     /// # Errors
     /// 400 for what would be refused in a client's path, and for dot segments.
-    pub(crate) fn settle(&self, request: &mut Request) -> Result<(), Error> {
+    pub(crate) fn settle(&self, request: &mut Request) -> Result<bool, Error> {
         const FAULT: Error = Error::BadRequest("rewritten_path");
         let now = request.uri().path_and_query();
         if now == self.target.as_ref() {
-            return Ok(());
+            return Ok(false);
         }
         let sent = now.map_or("/", PathAndQuery::as_str);
         if has_dot_segment(now.map_or("/", PathAndQuery::path)) {
@@ -32,7 +34,7 @@ impl Given {
         }
         let canonical = canonicalise(sent, &self.options).map_err(|_| FAULT)?;
         if canonical.is_as_sent() {
-            return Ok(());
+            return Ok(true);
         }
         let mut target = canonical.forward().to_owned();
         if let Some(query) = canonical.query() {
@@ -40,7 +42,7 @@ impl Given {
             target.push_str(query);
         }
         *request.uri_mut() = PathAndQuery::try_from(target).map_err(|_| FAULT)?.into();
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -69,7 +71,7 @@ mod tests {
     fn settle(before: &'static str, after: &str) -> Result<String, Error> {
         let given = Given { target: Some(PathAndQuery::from_static(before)), options: PathOptions::default() };
         let mut request = http::Request::builder().uri(after).body(Body::empty()).unwrap();
-        given.settle(&mut request).map(|()| request.uri().to_string())
+        given.settle(&mut request).map(|_| request.uri().to_string())
     }
 
     #[test]

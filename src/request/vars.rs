@@ -8,7 +8,7 @@ use http::header::{COOKIE, HOST, HeaderMap, HeaderName};
 use http::{Extensions, Method, Uri, Version};
 
 use super::client::peer;
-use super::{Consumer, Facts, RouteInfo, RouteMatch, SharedFacts, client_addr};
+use super::{Consumer, Facts, RequestIdentity, RouteInfo, RouteMatch, SharedFacts, client_addr};
 use crate::ConnectInfo;
 use crate::router::{Value, VarName, Variables};
 
@@ -90,16 +90,18 @@ impl<'a> RequestVars<'a> {
     /// Path and query as they were before any layer changed them.
     fn request_uri(&self) -> Value<'a> {
         let given = self.facts().and_then(|facts| facts.given.as_ref()).and_then(|given| given.target.as_ref());
-        let (path, query) = match given {
-            Some(target) => {
-                let path = self.facts().and_then(|facts| facts.path.as_deref());
-                (path.unwrap_or(target.path().as_bytes()), target.query())
-            }
-            None => (self.path(), self.uri.query()),
+        let (whole, query) = match given {
+            Some(given) => (given.as_str(), given.query()),
+            None => (target(self.uri), self.uri.query()),
         };
-        match query {
-            None => Value::from(path),
-            Some(query) => Value::Text(Cow::Owned([path, b"?", query.as_bytes()].concat())),
+        let path = match &self.known {
+            Known::Arriving(arriving) => Some(arriving.path),
+            Known::Underway { facts, .. } => facts.and_then(|facts| facts.path.as_deref()),
+        };
+        match (path, query) {
+            (None, _) => Value::from(whole),
+            (Some(path), None) => Value::from(path),
+            (Some(path), Some(query)) => Value::Text(Cow::Owned([path, b"?", query.as_bytes()].concat())),
         }
     }
 
@@ -148,6 +150,11 @@ impl<'a> RequestVars<'a> {
     }
 
     fn consumer(&self) -> Option<&'a Consumer> {
+        self.extension()
+    }
+
+    /// What a layer has left with the request.
+    fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
         match &self.known {
             Known::Arriving(_) => None,
             Known::Underway { extensions, .. } => extensions.get(),
@@ -206,7 +213,10 @@ impl Variables for RequestVars<'_> {
             VarName::RemotePort => Some(Value::Number(self.client_port()?.into())),
             VarName::Protocol => text(protocol(self.version)),
             VarName::HttpVersion => protocol(self.version).strip_prefix("HTTP/").map(Value::from),
-            VarName::RequestId => header(self.headers, &HeaderName::from_static("x-request-id")),
+            VarName::RequestId => match self.extension::<RequestIdentity>() {
+                Some(RequestIdentity(id)) => Some(Value::from(id.as_bytes())),
+                None => header(self.headers, &HeaderName::from_static("x-request-id")),
+            },
             VarName::Arg(name) => argument(self.query(), name),
             VarName::Header(name) => header(self.headers, name),
             VarName::Cookie(name) => cookie(self.headers, name),

@@ -41,6 +41,7 @@ mod vars;
 pub use explain::{Candidate, Explanation, Verdict};
 pub use host::{HostFault, HostName, HostPatternFault};
 pub use lint::{Finding, Lint};
+pub(crate) use path::decode as percent_decode;
 pub use path::{Canonical, EncodedSlash, PathFault, PathMode, PathOptions, canonicalise};
 pub use pattern::PatternFault;
 pub use predicate::Predicate;

@@ -9,7 +9,7 @@ pub(super) fn unescape(text: &[u8]) -> Option<u8> {
 
 /// Percent-decodes once; what is no escape stays. For values read out of a canonical path.
 #[inline]
-pub(in crate::router) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {
         return Cow::Borrowed(text);
     }

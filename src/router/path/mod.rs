@@ -8,5 +8,5 @@ mod strict;
 mod tests;
 
 pub use canonical::{Canonical, EncodedSlash, PathFault, PathMode, PathOptions, canonicalise};
-pub(super) use escape::decode;
+pub(crate) use escape::decode;
 pub(super) use strict::canonicalise_literal;

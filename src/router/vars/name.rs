@@ -86,7 +86,7 @@ fixed! {
     /// The client's port.
     RemotePort = "remote_port",
     /// The id of the request.
-    RequestId = "request_id",
+    RequestId = "request_id" | "apisix_request_id",
     /// Bytes of the request.
     RequestLength = "request_length",
     /// Seconds since the request came.
