@@ -1,8 +1,13 @@
 //! The plugins that come with the crate, one folder or file each, and the list of them.
+pub mod acl;
 pub mod basic_auth;
 #[cfg(feature = "callout")]
 pub mod callout;
-mod consumer_auth;
+pub mod consumer_restriction;
+pub mod cors;
+#[cfg(feature = "csrf")]
+pub mod csrf;
+pub mod ip_restriction;
 pub mod key_auth;
 pub mod limit;
 pub mod limit_conn;
@@ -11,5 +16,18 @@ pub mod limit_req;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 pub mod public_api;
-mod standard;
+pub mod real_ip;
+pub mod referer_restriction;
+pub mod request_id;
+pub mod ua_restriction;
+pub mod uri_blocker;
 pub mod workflow;
+
+mod checks;
+mod consumer_auth;
+mod networks;
+mod patterns;
+mod random;
+mod standard;
+#[cfg(test)]
+mod testing;

@@ -1,20 +1,30 @@
 //! The list of the plugins that come with the crate.
-use super::{basic_auth, key_auth, limit_conn, limit_count, limit_req, public_api, workflow};
 use crate::plugin::Registry;
 
 impl Registry {
     /// Every plugin that comes with the crate and that its features allow: one line each, in order of name.
     pub fn standard() -> Self {
         let mut registry = Self::new();
-        registry.register_auth(basic_auth::BasicAuthPlugin::default());
-        registry.register_auth(key_auth::KeyAuthPlugin);
-        registry.register(limit_conn::LimitConnPlugin::default());
-        registry.register(limit_count::LimitCountPlugin::default());
-        registry.register(limit_req::LimitReqPlugin::default());
+        registry.register(super::acl::AclPlugin);
+        registry.register_auth(super::basic_auth::BasicAuthPlugin::default());
+        registry.register(super::consumer_restriction::ConsumerRestrictionPlugin);
+        registry.register(super::cors::CorsPlugin);
+        #[cfg(feature = "csrf")]
+        registry.register(super::csrf::CsrfPlugin);
+        registry.register(super::ip_restriction::IpRestrictionPlugin);
+        registry.register_auth(super::key_auth::KeyAuthPlugin);
+        registry.register(super::limit_conn::LimitConnPlugin::default());
+        registry.register(super::limit_count::LimitCountPlugin::default());
+        registry.register(super::limit_req::LimitReqPlugin::default());
         #[cfg(feature = "prometheus")]
         registry.register(super::prometheus::PrometheusPlugin::default());
-        registry.register(public_api::PublicApiPlugin);
-        registry.register(workflow::WorkflowPlugin::default());
+        registry.register(super::public_api::PublicApiPlugin);
+        registry.register(super::real_ip::RealIpPlugin);
+        registry.register(super::referer_restriction::RefererRestrictionPlugin);
+        registry.register(super::request_id::RequestIdPlugin);
+        registry.register(super::ua_restriction::UaRestrictionPlugin);
+        registry.register(super::uri_blocker::UriBlockerPlugin);
+        registry.register(super::workflow::WorkflowPlugin::default());
         registry
     }
 }
