@@ -128,7 +128,7 @@ impl Error {
 #[derive(Clone, Debug)]
 pub struct Fault(Arc<Cause>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cause {
     code: &'static str,
     source: &'static str,
@@ -217,6 +217,13 @@ pub fn answer_of(plugin: &'static str, mut response: Response) -> Response {
     let cause = Cause { code: plugin, source: plugin, message, verbatim: true };
     response.extensions_mut().insert(Fault(Arc::new(cause)));
     response
+}
+
+/// Says of an answer that its body is what a plugin made of it, so that no other form of errors replaces it.
+pub(crate) fn keep_as_it_is(response: &mut Response) {
+    if let Some(Fault(cause)) = response.extensions_mut().get_mut() {
+        Arc::make_mut(cause).verbatim = true;
+    }
 }
 
 /// How the text is told.

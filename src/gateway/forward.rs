@@ -9,7 +9,7 @@ use super::route::{Forward, Route};
 use super::websocket::judge_handshake;
 use crate::error::{Error, IntoResponse, Request, Response};
 use crate::plugin::UpstreamChoice;
-use crate::request::{Arrival, PathRules, SharedFacts, client_addr, told_client};
+use crate::request::{Arrival, PathRules, SharedFacts, ShownAs, client_addr, told_client};
 use crate::upstream::{ForwardContext, Forwarded, Outgoing};
 use crate::{ConnectInfo, Exchange, Next, UpgradeWish, interim};
 
@@ -110,10 +110,13 @@ async fn forward(
         request.parts.headers.remove(TE);
     }
     let reported = arrival.reported.as_deref();
+    let shown = request.parts.extensions.remove::<Box<ShownAs>>();
+    let shown = shown.as_deref();
     let port = connection.and_then(|connection| connection.local).map(|local| Digits::of(local.port()));
     // Attempts are written down only for a layer that asked.
     let exchange = request.parts.extensions.get::<Exchange>().cloned();
     let mut context = ForwardContext {
+        host: shown.and_then(|shown| shown.host.as_ref()),
         client: client.ip,
         forwarded: connection.map(|connection| {
             let proto: &[u8] = if connection.tls { b"https" } else { b"http" };
@@ -121,13 +124,18 @@ async fn forward(
                 client: client.ip.unwrap_or_else(|| connection.ip()),
                 peer: client.told.unwrap_or_else(|| connection.ip()),
                 prior: reported.and_then(|reported| reported.forwarded_for.as_ref()),
-                proto: reported.and_then(|reported| reported.proto.as_ref()).map_or(proto, HeaderValue::as_bytes),
-                host: reported
-                    .and_then(|reported| reported.host.as_ref())
+                proto: shown
+                    .and_then(|shown| shown.proto.as_ref())
+                    .or_else(|| reported?.proto.as_ref())
+                    .map_or(proto, HeaderValue::as_bytes),
+                host: shown
+                    .and_then(|shown| shown.forwarded_host.as_ref())
+                    .or_else(|| reported?.host.as_ref())
                     .or(arrival.host.as_ref())
                     .map_or(&[], HeaderValue::as_bytes),
-                port: reported
-                    .and_then(|reported| reported.port.as_ref())
+                port: shown
+                    .and_then(|shown| shown.port.as_ref())
+                    .or_else(|| reported?.port.as_ref())
                     .map_or_else(|| port.as_ref().map(Digits::as_bytes).unwrap_or_default(), HeaderValue::as_bytes),
             }
         }),

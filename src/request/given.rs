@@ -1,6 +1,7 @@
 //! The path that a layer has written is made canonical before it is sent on (security.md PATH-07).
 use http::uri::PathAndQuery;
 
+use super::SharedFacts;
 use crate::error::{Error, Request};
 use crate::router::{PathOptions, canonicalise};
 
@@ -23,27 +24,57 @@ impl Given {
     /// # Errors
     /// 400 for what would be refused in a client's path, and for dot segments.
     pub(crate) fn settle(&self, request: &mut Request) -> Result<bool, Error> {
-        const FAULT: Error = Error::BadRequest("rewritten_path");
         let now = request.uri().path_and_query();
         if now == self.target.as_ref() {
             return Ok(false);
         }
-        let sent = now.map_or("/", PathAndQuery::as_str);
-        if has_dot_segment(now.map_or("/", PathAndQuery::path)) {
-            return Err(FAULT);
-        }
-        let canonical = canonicalise(sent, &self.options).map_err(|_| FAULT)?;
-        if canonical.is_as_sent() {
+        let verbatim = request.extensions().get::<Verbatim>().map(|verbatim| &verbatim.0);
+        if now.is_some() && now == verbatim {
             return Ok(true);
         }
-        let mut target = canonical.forward().to_owned();
-        if let Some(query) = canonical.query() {
-            target.push('?');
-            target.push_str(query);
+        if let Some(canonical) = canonical(now, &self.options)? {
+            *request.uri_mut() = canonical.into();
         }
-        *request.uri_mut() = PathAndQuery::try_from(target).map_err(|_| FAULT)?.into();
         Ok(true)
     }
+}
+
+/// Request extension: a target that is forwarded as a layer wrote it, because its operator asked for that.
+#[derive(Clone, Debug)]
+pub(crate) struct Verbatim(pub(crate) PathAndQuery);
+
+/// Gives a request another target, made canonical at once, so that the layers behind judge what is forwarded (security.md
+/// PATH-07, PLG-03).
+///
+/// # Errors
+/// As [`Given::settle`].
+pub(crate) fn rewrite_target<B>(request: &mut http::Request<B>, target: PathAndQuery) -> Result<(), Error> {
+    let given = SharedFacts::of(request).and_then(|facts| facts.given.as_ref());
+    let canonical = match given {
+        Some(given) => canonical(Some(&target), &given.options)?,
+        None => canonical(Some(&target), &PathOptions::default())?,
+    };
+    *request.uri_mut() = canonical.unwrap_or(target).into();
+    Ok(())
+}
+
+/// The canonical form of a target that a layer wrote; `None` when it is so already.
+fn canonical(now: Option<&PathAndQuery>, options: &PathOptions) -> Result<Option<PathAndQuery>, Error> {
+    const FAULT: Error = Error::BadRequest("rewritten_path");
+    let sent = now.map_or("/", PathAndQuery::as_str);
+    if has_dot_segment(now.map_or("/", PathAndQuery::path)) {
+        return Err(FAULT);
+    }
+    let canonical = canonicalise(sent, options).map_err(|_| FAULT)?;
+    if canonical.is_as_sent() {
+        return Ok(None);
+    }
+    let mut target = canonical.forward().to_owned();
+    if let Some(query) = canonical.query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    PathAndQuery::try_from(target).map(Some).map_err(|_| FAULT)
 }
 
 /// Whether a segment is `.` or `..`, also with its dots encoded.
@@ -85,6 +116,10 @@ mod tests {
         ] {
             assert_eq!(settle("/a?b=c", after).unwrap(), wanted);
         }
+        let mut request = http::Request::new(Body::empty());
+        rewrite_target(&mut request, PathAndQuery::from_static("/%61//b?c")).unwrap();
+        assert_eq!(request.uri(), "/a/b?c");
+        assert!(rewrite_target(&mut request, PathAndQuery::from_static("/a/%2e%2e/b")).is_err());
         for after in ["/../admin", "/%2e./admin", "/a/%2E%2e", "/./a", "/a%2fb", "/a%00", "/a%zz", "/..;/a"] {
             assert!(settle("/a", after).is_err(), "{after}");
         }

@@ -73,7 +73,7 @@ impl Upstream {
             let Some(endpoint) = self.next(&mut attempts.walk, &request.parts, forward) else {
                 return attempts.exhausted(permit);
             };
-            self.set_host(endpoint, &mut request.parts);
+            self.set_host(endpoint, forward.host, &mut request.parts);
             let began = forward.exchange.is_some().then(Instant::now);
             // In a block of its own: what is in scope during the pause would be part of every future.
             let pause = {
@@ -118,10 +118,11 @@ impl Upstream {
         self.groups.next(walk, parts, forward.client).and_then(|index| self.endpoints.get(index))
     }
 
-    /// Sets `Host` as `pass_host` says (upstream.md §5).
-    fn set_host(&self, endpoint: &Endpoint, parts: &mut Parts) {
+    /// Sets `Host` as `told`, else as `pass_host` says (upstream.md §5).
+    fn set_host(&self, endpoint: &Endpoint, told: Option<&HeaderValue>, parts: &mut Parts) {
         let headers: &mut HeaderMap = &mut parts.headers;
         let host = match &self.config.pass_host {
+            _ if told.is_some() => told.cloned(),
             PassHost::Pass if headers.contains_key(HOST) => return,
             // Over HTTP/2 the client's host is the authority; HTTP/1.0 clients may send none.
             PassHost::Pass => authority(&parts.uri).or_else(|| endpoint.host().cloned()),

@@ -16,6 +16,8 @@ use crate::Exchange;
 pub struct ForwardContext<'a> {
     /// Path and query to send; must be valid in a request line. `None`: those of the request's URI.
     pub target: Option<&'a str>,
+    /// The `Host` to send, whatever the upstream's `pass_host` says.
+    pub host: Option<&'a HeaderValue>,
     /// The client's address, for balancers.
     pub client: Option<IpAddr>,
     /// Forwarding fields to write (model.md §8.2). The request's own fields of these names must have come off.

@@ -108,6 +108,13 @@ impl Expr {
         matches!(&self.0.node, Node::All(nodes) if nodes.is_empty())
     }
 
+    /// The variables that are asked for, in order.
+    pub fn variables(&self) -> Vec<&VarName> {
+        let mut names = Vec::new();
+        self.0.node.variables(&mut names);
+        names
+    }
+
     /// The expression as compact JSON.
     pub fn source(&self) -> &str {
         &self.0.source
@@ -145,6 +152,15 @@ impl fmt::Display for Expr {
 }
 
 impl Node {
+    fn variables<'a>(&'a self, names: &mut Vec<&'a VarName>) {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) | Self::NotAll(nodes) | Self::NotAny(nodes) => {
+                nodes.iter().for_each(|node| node.variables(names));
+            }
+            Self::Compare { name, .. } => names.push(name),
+        }
+    }
+
     fn holds(&self, vars: &dyn Variables) -> bool {
         match self {
             Self::All(nodes) => nodes.iter().all(|node| node.holds(vars)),

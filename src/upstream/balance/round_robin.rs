@@ -39,8 +39,8 @@ impl RoundRobin {
         Arc::new(Self::new(&weights))
     }
 
-    /// The member whose turn it is.
-    fn turn(&self) -> Option<usize> {
+    /// The member whose turn it is; takes the turn. `None` without members.
+    pub fn turn(&self) -> Option<usize> {
         let at = self.cursor.fetch_add(1, Relaxed);
         self.member(at)
     }
