@@ -3,31 +3,38 @@ pub mod acl;
 pub mod basic_auth;
 #[cfg(feature = "callout")]
 pub mod callout;
+mod checks;
+mod condition;
+mod consumer_auth;
 pub mod consumer_restriction;
 pub mod cors;
 #[cfg(feature = "csrf")]
 pub mod csrf;
+pub mod edit;
+pub mod fault_injection;
 pub mod ip_restriction;
 pub mod key_auth;
 pub mod limit;
 pub mod limit_conn;
 pub mod limit_count;
 pub mod limit_req;
-#[cfg(feature = "prometheus")]
-pub mod prometheus;
-pub mod public_api;
-pub mod real_ip;
-pub mod referer_restriction;
-pub mod request_id;
-pub mod ua_restriction;
-pub mod uri_blocker;
-pub mod workflow;
-
-mod checks;
-mod consumer_auth;
+pub mod mocking;
 mod networks;
 mod patterns;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
+pub mod proxy_rewrite;
+pub mod public_api;
 mod random;
+pub mod real_ip;
+pub mod redirect;
+pub mod referer_restriction;
+pub mod request_id;
+pub mod response_rewrite;
 mod standard;
 #[cfg(test)]
 mod testing;
+pub mod traffic_split;
+pub mod ua_restriction;
+pub mod uri_blocker;
+pub mod workflow;

@@ -11,17 +11,23 @@ impl Registry {
         registry.register(super::cors::CorsPlugin);
         #[cfg(feature = "csrf")]
         registry.register(super::csrf::CsrfPlugin);
+        registry.register(super::fault_injection::FaultInjectionPlugin);
         registry.register(super::ip_restriction::IpRestrictionPlugin);
         registry.register_auth(super::key_auth::KeyAuthPlugin);
         registry.register(super::limit_conn::LimitConnPlugin::default());
         registry.register(super::limit_count::LimitCountPlugin::default());
         registry.register(super::limit_req::LimitReqPlugin::default());
+        registry.register(super::mocking::MockingPlugin);
         #[cfg(feature = "prometheus")]
         registry.register(super::prometheus::PrometheusPlugin::default());
+        registry.register(super::proxy_rewrite::ProxyRewritePlugin);
         registry.register(super::public_api::PublicApiPlugin);
         registry.register(super::real_ip::RealIpPlugin);
+        registry.register(super::redirect::RedirectPlugin);
         registry.register(super::referer_restriction::RefererRestrictionPlugin);
         registry.register(super::request_id::RequestIdPlugin);
+        registry.register(super::response_rewrite::ResponseRewritePlugin);
+        registry.register(super::traffic_split::TrafficSplitPlugin::default());
         registry.register(super::ua_restriction::UaRestrictionPlugin);
         registry.register(super::uri_blocker::UriBlockerPlugin);
         registry.register(super::workflow::WorkflowPlugin::default());

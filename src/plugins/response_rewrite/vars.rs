@@ -1,0 +1,75 @@
+//! Variables of an answer, and of the request that it answers.
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, StatusCode};
+
+use crate::Exchange;
+use crate::router::{Value, VarName, Variables};
+
+/// Values that were asked of the request before it went on.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Vec<(VarName, Option<Value<'static>>)>);
+
+impl Kept {
+    pub(super) fn of(names: &[VarName], variables: &dyn Variables) -> Self {
+        Self(names.iter().map(|name| (name.clone(), variables.get(name).map(owned))).collect())
+    }
+}
+
+fn owned(value: Value<'_>) -> Value<'static> {
+    match value {
+        Value::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+        Value::Number(number) => Value::Number(number),
+        Value::Bool(value) => Value::Bool(value),
+        Value::List(values) => Value::List(values.into_iter().map(owned).collect()),
+    }
+}
+
+/// What an answer, its upstream and its request say.
+pub(super) struct AnswerVars<'a> {
+    pub(super) status: StatusCode,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) exchange: Option<&'a Exchange>,
+    pub(super) kept: &'a Kept,
+}
+
+/// Whether a variable is one of the answer, which cannot be asked before.
+pub(super) fn is_of_answer(name: &VarName) -> bool {
+    match name {
+        VarName::UpstreamStatus | VarName::UpstreamAddr => true,
+        VarName::Custom(name) => **name == *"status" || field_of(name).is_some(),
+        _ => false,
+    }
+}
+
+/// Whether a variable is known only to who records the exchange.
+pub(super) fn is_of_exchange(name: &VarName) -> bool {
+    matches!(name, VarName::UpstreamStatus | VarName::UpstreamAddr)
+}
+
+/// The field that `sent_http_<name>` or `upstream_http_<name>` stands for.
+fn field_of(name: &str) -> Option<HeaderName> {
+    let field = name.strip_prefix("sent_http_").or_else(|| name.strip_prefix("upstream_http_"))?;
+    field.replace('_', "-").parse().ok()
+}
+
+impl Variables for AnswerVars<'_> {
+    fn get<'a>(&'a self, name: &VarName) -> Option<Value<'a>> {
+        match name {
+            VarName::UpstreamStatus => {
+                let statuses = self.exchange?.attempts().filter_map(|attempt| attempt.status);
+                let statuses: Vec<_> = statuses.map(|status| status.as_str().to_owned()).collect();
+                (!statuses.is_empty()).then(|| Value::from(statuses.join(", ")))
+            }
+            VarName::UpstreamAddr => self.exchange?.upstream().map(Value::from),
+            VarName::Custom(name) if **name == *"status" => Some(Value::from(self.status.as_str())),
+            name if is_of_answer(name) => {
+                let VarName::Custom(name) = name else { return None };
+                let field = field_of(name)?;
+                let lines: Vec<_> = self.headers.get_all(field).iter().map(|line| line.as_bytes()).collect();
+                (!lines.is_empty()).then(|| Value::Text(Cow::Owned(lines.join(&b", "[..]))))
+            }
+            name => self.kept.0.iter().find(|(kept, _)| kept == name)?.1.clone(),
+        }
+    }
+}
