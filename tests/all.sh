@@ -18,6 +18,7 @@ install_packages() {
   command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx)
   command -v wrk >/dev/null || missing+=(wrk)
   command -v curl >/dev/null || missing+=(curl)
+  command -v redis-server >/dev/null || missing+=(redis-server)
   command -v cc >/dev/null || missing+=(build-essential)
   ((${#missing[@]})) || return 0
   local root=()

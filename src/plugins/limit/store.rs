@@ -10,7 +10,8 @@ use super::hash::{Key, Namespace, Secret};
 
 /// State that ends by itself.
 pub(crate) trait Expires: Default {
-    /// The millisecond from which on the state is as good as a new one. It never moves back.
+    /// The millisecond from which on the state is as good as a new one. One that moves back is forgotten
+    /// when the time is over that it had first.
     fn until(&self) -> u64;
 }
 

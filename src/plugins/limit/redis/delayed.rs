@@ -3,7 +3,7 @@
 //! The first request of a window asks Redis, so that a window begins with what the other gateways have used of it. Further
 //! ones are decided here, on what Redis told last and what was admitted here since; each interval the latter is added up in
 //! Redis, which tells the sum of all gateways. **Bound**: beyond `count` go at most as many requests as the other gateways
-//! admit within one interval and the time that Redis takes to answer. Where Redis fails, the window goes on with what is known
+//! admit within one interval and the time that Redis takes to answer; one gateway alone is exact. Where Redis fails, the window goes on with what is known
 //! here, so that from there on the limit holds for each gateway by itself until the window ends.
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -73,8 +73,12 @@ struct Quota {
     name: Box<[u8]>,
     width: u64,
     until: u64,
+    /// Whether Redis told of the window, or could not; if not, the state stands for requests that are asking.
+    known: bool,
     /// What Redis told last, and what it could not be told.
     used: u64,
+    /// On its way to Redis: counted there or not, so that until it answers it is counted here.
+    sent: u64,
     /// Admitted here since.
     delta: u64,
     queued: bool,
@@ -90,26 +94,66 @@ impl Expires for Quota {
 
 impl Quota {
     /// Takes in what Redis told: that `used` requests are counted, in a window that ends in `left` milliseconds.
-    fn learn(&mut self, now: u64, used: u64, left: u64, name: Box<[u8]>, width: u64) {
+    fn learn(&mut self, now: u64, used: u64, left: u64, window: &Ask, name: &[u8]) {
         let until = now.saturating_add(left);
         // Answers of one window may come in another order than Redis gave them, and tell its end up to their delay too late.
-        if self.until > now && until.saturating_sub(self.until) <= width / 2 {
+        if self.is_known(now) && until.saturating_sub(self.until) <= window.width / 2 {
             self.used = self.used.max(used);
             return;
         }
-        let (delta, queued) = if self.until > now { (self.delta, self.queued) } else { (0, false) };
-        *self = Self { name, width, until, used, delta, queued, alone: false };
+        self.begin(now, until, window, name);
+        self.used = used;
+        self.alone = false;
+    }
+
+    /// Begins a window. What was admitted here since the last answer belongs to it if the last one seemed to go on.
+    fn begin(&mut self, now: u64, until: u64, window: &Ask, name: &[u8]) {
+        if !self.is_known(now) {
+            (self.delta, self.queued) = (0, false);
+        }
+        (self.name, self.width, self.until, self.known) = (name.into(), window.width, until, true);
+    }
+
+    fn is_known(&self, now: u64) -> bool {
+        self.known && self.until > now
     }
 
     /// Decides one request of a window that is known.
     fn charge(&mut self, now: u64, limit: u64) -> Verdict {
-        let used = self.used.saturating_add(self.delta);
+        let used = self.used.saturating_add(self.sent).saturating_add(self.delta);
         let reset = self.until.saturating_sub(now);
         if used >= limit {
             return Verdict { admitted: false, remaining: 0, reset };
         }
         self.delta += 1;
         Verdict { admitted: true, remaining: limit - used - 1, reset }
+    }
+}
+
+/// Requests on their way to Redis; dropped, they are counted here no longer.
+struct Sent<'a> {
+    state: &'a State,
+    key: Key,
+    requests: u64,
+}
+
+impl Sent<'_> {
+    /// Takes Redis's answer in.
+    fn arrived<R>(mut self, now: u64, answer: impl FnOnce(&mut Quota) -> R) -> R {
+        let requests = std::mem::take(&mut self.requests);
+        self.state.quotas.update(self.key, now, |quota| {
+            quota.sent = quota.sent.saturating_sub(requests);
+            answer(quota)
+        })
+    }
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        if self.requests > 0 {
+            let now = self.state.clock.now();
+            self.state.quotas.update(self.key, now, |quota| quota.sent = quota.sent.saturating_sub(self.requests));
+        }
     }
 }
 
@@ -128,7 +172,7 @@ impl Delayed {
     pub(crate) fn decide(self: &Arc<Self>, ask: Ask) -> Option<Verdict> {
         let now = self.0.clock.now();
         let (verdict, queue) = self.0.quotas.update(ask.key, now, |quota| {
-            if quota.until <= now {
+            if !quota.is_known(now) {
                 return (None, false);
             }
             let verdict = quota.charge(now, ask.limit);
@@ -144,17 +188,24 @@ impl Delayed {
 
     /// Begins a window with what Redis says of it, or by itself if Redis does not answer.
     pub(crate) async fn ask(self: &Arc<Self>, ask: Ask, name: &[u8]) -> Verdict {
+        let now = self.0.clock.now();
+        let answered = now.saturating_add(millis(self.0.link.timeout())).saturating_add(1000);
+        self.0.quotas.update(ask.key, now, |quota| {
+            quota.sent += 1;
+            quota.until = quota.until.max(answered);
+        });
+        let sent = Sent { state: &self.0, key: ask.key, requests: 1 };
         let told = self.0.link.fixed(name, 1, ask.width).await;
         let now = self.0.clock.now();
-        self.0.quotas.update(ask.key, now, |quota| match told {
+        sent.arrived(now, |quota| match told {
             Ok((used, left)) => {
-                quota.learn(now, used, left, name.into(), ask.width);
+                quota.learn(now, used, left, &ask, name);
                 Verdict { admitted: used <= ask.limit, remaining: ask.limit.saturating_sub(used), reset: left }
             }
             Err(_) => {
-                if quota.until <= now {
-                    let until = now.saturating_add(ask.width);
-                    *quota = Quota { name: name.into(), width: ask.width, until, alone: true, ..Quota::default() };
+                if !quota.is_known(now) {
+                    quota.begin(now, now.saturating_add(ask.width), &ask, name);
+                    (quota.used, quota.alone) = (0, true);
                 }
                 quota.charge(now, ask.limit)
             }
@@ -210,17 +261,20 @@ impl State {
         let now = self.clock.now();
         let (name, width, delta) = self.quotas.update(key, now, |quota| {
             quota.queued = false;
-            (quota.name.clone(), quota.width, std::mem::take(&mut quota.delta))
+            let delta = std::mem::take(&mut quota.delta);
+            quota.sent += delta;
+            (quota.name.clone(), quota.width, delta)
         });
-        // the window has ended, or was told with a request that asked
+        // the window has ended
         if delta == 0 {
             return;
         }
+        let sent = Sent { state: &self, key, requests: delta };
         let told = self.link.fixed(&name, delta, width).await;
         let now = self.clock.now();
-        self.quotas.update(key, now, |quota| match told {
-            Ok((used, left)) => quota.learn(now, used, left, name, width),
-            Err(_) if quota.until > now => {
+        sent.arrived(now, |quota| match told {
+            Ok((used, left)) => quota.learn(now, used, left, &Ask { key, width, limit: 0 }, &name),
+            Err(_) if quota.is_known(now) => {
                 quota.used = quota.used.saturating_add(delta);
                 quota.alone = true;
             }

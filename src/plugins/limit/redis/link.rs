@@ -90,6 +90,11 @@ impl Link {
         }
     }
 
+    /// Within which every call ends.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.target.timeout
+    }
+
     /// Adds `cost` to a fixed window of `width` milliseconds: what is used of it now, and milliseconds until it ends.
     pub(crate) async fn fixed(&self, key: &[u8], cost: u64, width: u64) -> Result<(u64, u64), BackendError> {
         self.call(|mut connection| async move { self.scripts.fixed.run(&mut connection, key, &(cost, width)).await })
