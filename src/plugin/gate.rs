@@ -145,7 +145,7 @@ mod tests {
     impl Gate for Odd {
         fn check<B>(&self, request: &mut http::Request<B>) -> Result<(), Response> {
             request.headers_mut().insert("x-seen", http::HeaderValue::from_static("1"));
-            if request.uri().path().len() % 2 == 0 {
+            if request.uri().path().len().is_multiple_of(2) {
                 Ok(())
             } else {
                 Err(crate::reject(http::StatusCode::FORBIDDEN, "odd", "odd"))
