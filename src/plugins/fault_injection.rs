@@ -34,9 +34,9 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::chance::Dice;
 use super::condition::AnyOf;
 use super::edit::{FieldTemplate, FieldValues, append_fields, compile_fields};
-use super::random::Random;
 use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage};
 use crate::request::{RequestVars, Template};
 use crate::router::Variables;
@@ -202,7 +202,7 @@ impl When {
 
 impl Around for FaultInjection {
     async fn handle(self: Arc<Self>, request: Request, next: Next) -> Response {
-        let below = |bound| Random::new().below(bound);
+        let below = |bound| Dice::new().below(bound);
         let wait = self.wait(&RequestVars::of(&request), below);
         if let Some(wait) = wait {
             tokio::time::sleep(wait).await;

@@ -3,6 +3,7 @@ pub mod acl;
 pub mod basic_auth;
 #[cfg(feature = "callout")]
 pub mod callout;
+mod chance;
 mod checks;
 mod condition;
 mod consumer_auth;

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::schema::Schema;
 use super::xml;
 use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage};
+use crate::plugins::chance::Dice;
 use crate::plugins::edit::{FieldTemplate, FieldValues, append_fields, compile_fields};
-use crate::plugins::random::Random;
 use crate::request::{RequestVars, Template};
 use crate::router::Variables;
 use crate::{Body, Next, PluginLayer, Request, Response, answer_of};
@@ -128,8 +128,8 @@ impl Mocking {
         let body = match &self.content {
             Content::Literal(text) => Body::from(text.clone()),
             Content::Template(template) => Body::from(template.render(vars).text),
-            Content::Json(schema) => Body::from(schema.make(&mut Random::new()).to_string()),
-            Content::Xml(schema) => Body::from(xml::document(&schema.make(&mut Random::new()))),
+            Content::Json(schema) => Body::from(schema.make(&mut Dice::new()).to_string()),
+            Content::Xml(schema) => Body::from(xml::document(&schema.make(&mut Dice::new()))),
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;

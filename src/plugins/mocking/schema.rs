@@ -1,7 +1,7 @@
 //! Values made up by a schema.
 use serde_json::{Map, Value};
 
-use crate::plugins::random::Random;
+use crate::plugins::chance::Dice;
 
 /// Schemas that may stand inside one another.
 const DEPTH: usize = 32;
@@ -71,7 +71,7 @@ impl Schema {
     }
 
     /// A value of this schema.
-    pub(super) fn make(&self, random: &mut Random) -> Value {
+    pub(super) fn make(&self, random: &mut Dice) -> Value {
         match self {
             Self::Example(value) => value.clone(),
             Self::Object(properties) => {
@@ -94,7 +94,7 @@ impl Schema {
     }
 }
 
-fn letter(random: &mut Random) -> char {
+fn letter(random: &mut Dice) -> char {
     char::from_u32(u32::from(b'a') + random.below(26)).unwrap_or('a')
 }
 
@@ -117,7 +117,7 @@ mod tests {
             "bare": {"type": "array"},
         }, "required": ["text"]});
         let schema = Schema::compile(&schema, "s").unwrap();
-        let mut random = Random::new();
+        let mut random = Dice::new();
         for _ in 0..200 {
             let made = schema.make(&mut random);
             let text = made["text"].as_str().unwrap();
