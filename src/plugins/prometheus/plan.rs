@@ -152,7 +152,8 @@ mod tests {
             (json!({"metrics": {"bandwidth": {"extra_labels": [{"a": "${"}]}}}), "metrics.bandwidth.extra_labels.0"),
             (json!({"metrics": {"bandwidth": {"extra_labels": [{}]}}}), "metrics.bandwidth.extra_labels.0"),
         ] {
-            assert!(refused(attr.clone()).contains(&format!("err: {field}: ")), "{attr}: {}", refused(attr));
+            let text = refused(attr.clone());
+            assert!(text.contains(&format!("err: {field}: ")), "{attr}: {text}");
         }
         assert_eq!(Plan::new(PrometheusAttr::default()).unwrap().bounds, Plan::default().bounds);
         assert_eq!(Plan::default().bounds.first(), Some(&1_000));
