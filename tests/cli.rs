@@ -16,6 +16,9 @@ mod commands;
 mod live;
 #[path = "cli/log.rs"]
 mod log;
+#[cfg(feature = "prometheus")]
+#[path = "cli/metrics.rs"]
+mod metrics;
 #[path = "cli/process.rs"]
 mod process;
 #[path = "cli/signals.rs"]

@@ -3,6 +3,7 @@
 //! `cargo run --release --example gateway --features full`
 mod access;
 mod args;
+mod control;
 mod demo;
 mod faultless;
 mod serve;

@@ -1,14 +1,17 @@
 //! Serving: settings from flags and file, listeners, live configuration, drain.
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate::BoxError;
 use tollgate::config::FileSource;
 use tollgate::gateway::{ConfigEvent, Gateway};
 use tollgate::model::{Finding, ReadOptions, Settings, StartPolicy, read};
+use tollgate::plugins::prometheus::{Metrics, PrometheusPlugin};
 use tollgate::server::{Limits, Listener, Protocols, Server};
 
+use crate::control::Control;
 use crate::faultless::Faultless;
 use crate::signals::Signals;
 use crate::{access, args, demo};
@@ -17,7 +20,8 @@ use crate::{access, args, demo};
 pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, BoxError> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).compact().init();
     let log = args.access_log.as_deref().map(|path| access::open(path, args.access_log_format)).transpose()?;
-    let mut builder = Gateway::builder();
+    let metrics = Metrics::default();
+    let mut builder = Gateway::builder().plugin(PrometheusPlugin::new(metrics.clone()));
     if let Some(log) = &log {
         builder = builder.layer(log.layer());
     }
@@ -39,7 +43,7 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, BoxError> {
     if let Some(workers) = workers {
         runtime.worker_threads(workers);
     }
-    runtime.enable_all().build()?.block_on(serve(args, gateway, &settings, log, reports))
+    runtime.enable_all().build()?.block_on(serve(args, gateway, &settings, log, metrics, reports))
 }
 
 /// Loads the file for the first time: any fault is the end, unless `start_policy` says otherwise (CFG-02).
@@ -67,6 +71,7 @@ async fn serve(
     gateway: Gateway,
     settings: &Settings,
     log: Option<access::Log>,
+    metrics: Metrics,
     mut reports: Reports,
 ) -> Result<ExitCode, BoxError> {
     let listeners: Vec<Listener> = if args.listen.is_empty() {
@@ -79,6 +84,9 @@ async fn serve(
         .limits(Limits::from(&settings.limits))
         .problem_details(settings.errors == tollgate::model::ErrorBodies::Problem)
         .serve(move |client| connections.connection(client));
+    let server = Arc::new(server);
+    let mut control = Control::new(metrics, &gateway, &server);
+    control.look();
     // Before anybody can know that the process is there.
     let signals = Signals::listen()?;
     let mut addresses = Vec::new();
@@ -95,7 +103,11 @@ async fn serve(
     let follow = async {
         match &args.config {
             Some(path) => {
-                let (file, report) = (FileSource::new(path), |event: ConfigEvent| reports.add(path, &event));
+                let file = FileSource::new(path);
+                let report = |event: ConfigEvent| {
+                    reports.add(path, &event);
+                    control.look();
+                };
                 drop(match settings.start_policy {
                     StartPolicy::ServeEmpty => {
                         gateway.follow(Faultless { file, gateway: gateway.clone() }, report).await

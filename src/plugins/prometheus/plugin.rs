@@ -1,7 +1,7 @@
 //! The registry entry.
 use serde_json::{Map, Value};
 
-use super::config::{PrometheusConfig, PrometheusMetadata};
+use super::config::{PrometheusAttr, PrometheusConfig, PrometheusMetadata};
 use super::labels::Masks;
 use super::metrics::Metrics;
 use super::plan::masks;
@@ -45,8 +45,9 @@ impl Plugin for PrometheusPlugin {
     }
 
     fn apis(&self, cx: &BuildContext<'_>) -> Result<Vec<Api>, ConfigError> {
-        self.metrics.settle(cx.attr(Self::NAME)?.unwrap_or_default())?;
-        let path = self.metrics.attr().map(|attr| attr.export_uri.clone()).unwrap_or_default();
+        // Offering the text is no reason to keep metrics: the attributes are looked at and not put into force.
+        let told: PrometheusAttr = cx.attr(Self::NAME)?.unwrap_or_default();
+        let path = self.metrics.attr().map_or(told.export_uri, |attr| attr.export_uri.clone());
         Ok(vec![Api { path, service: self.metrics.service() }])
     }
 }
