@@ -13,3 +13,6 @@ mod support;
 #[cfg(feature = "prometheus")]
 #[path = "plugins/prometheus.rs"]
 mod prometheus;
+#[cfg(feature = "callout")]
+#[path = "plugins/forward_auth.rs"]
+mod forward_auth;

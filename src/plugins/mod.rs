@@ -13,6 +13,8 @@ pub mod cors;
 pub mod csrf;
 pub mod edit;
 pub mod fault_injection;
+#[cfg(feature = "callout")]
+pub mod forward_auth;
 pub mod ip_restriction;
 pub mod key_auth;
 pub mod limit;

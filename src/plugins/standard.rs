@@ -12,6 +12,8 @@ impl Registry {
         #[cfg(feature = "csrf")]
         registry.register(super::csrf::CsrfPlugin);
         registry.register(super::fault_injection::FaultInjectionPlugin);
+        #[cfg(feature = "callout")]
+        registry.register(super::forward_auth::ForwardAuthPlugin::default());
         registry.register(super::ip_restriction::IpRestrictionPlugin);
         registry.register_auth(super::key_auth::KeyAuthPlugin);
         registry.register(super::limit_conn::LimitConnPlugin::default());

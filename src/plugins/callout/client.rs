@@ -72,8 +72,9 @@ impl Callout {
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CalloutError> {
-        let answer = self.client.request(request.map(Full::new)).await.map_err(|error| {
-            if error.is_connect() { CalloutError::Connect(error.into()) } else { CalloutError::Exchange(error.into()) }
+        let answer = self.client.request(request.map(Full::new)).await.map_err(|error| match error.is_connect() {
+            true => CalloutError::Connect(error.into()),
+            false => self.broken(error.into()),
         })?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, self.max_body).collect().await.map_err(|error| self.broken(error))?;
@@ -82,9 +83,14 @@ impl Callout {
 
     fn broken(&self, error: BoxError) -> CalloutError {
         if error.is::<LengthLimitError>() {
-            CalloutError::TooLong(self.max_body)
-        } else {
-            CalloutError::Exchange(error)
+            return CalloutError::TooLong(self.max_body);
+        }
+        let error_chain =
+            std::iter::successors(Some(&*error as &(dyn std::error::Error + 'static)), |error| error.source());
+        let mut hyper_errors = error_chain.filter_map(|error| error.downcast_ref::<hyper::Error>());
+        match hyper_errors.any(hyper::Error::is_parse) {
+            true => CalloutError::Malformed(error),
+            false => CalloutError::Exchange(error),
         }
     }
 }
@@ -167,7 +173,7 @@ mod tests {
         let answer = callout.send(get(&format!("http://{free}/"))).await;
         assert!(matches!(answer, Err(CalloutError::Connect(_))), "{answer:?}");
         let (uri, _) = service("SMTP hello\r\n\r\n").await;
-        assert!(matches!(callout.send(get(&uri)).await, Err(CalloutError::Exchange(_))));
+        assert!(matches!(callout.send(get(&uri)).await, Err(CalloutError::Malformed(_))));
     }
 
     #[tokio::test]

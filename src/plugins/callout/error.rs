@@ -16,7 +16,10 @@ pub enum CalloutError {
     /// The body of the answer is longer than `max_body`.
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
-    /// The exchange broke off, or the answer is no HTTP.
+    /// What came is no HTTP answer.
+    #[error("the answer is malformed")]
+    Malformed(#[source] BoxError),
+    /// The exchange broke off.
     #[error("the exchange failed")]
     Exchange(#[source] BoxError),
     /// `https` is not part of this build.
