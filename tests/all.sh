@@ -12,7 +12,8 @@ export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 # Line tables are enough for a backtrace; whole debug information would double what is written and linked.
 export CARGO_PROFILE_DEV_DEBUG=line-tables-only
 
-# Real servers and tools, from Debian's packages: an origin, a load generator, a client, a linker.
+# Real servers and tools, from Debian's packages: an origin, a load generator, a client, a linker, what the OpenID provider
+# runs on.
 install_packages() {
   local missing=()
   command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx)
@@ -20,11 +21,20 @@ install_packages() {
   command -v curl >/dev/null || missing+=(curl)
   command -v redis-server >/dev/null || missing+=(redis-server)
   command -v cc >/dev/null || missing+=(build-essential)
+  command -v node >/dev/null || missing+=(nodejs)
+  command -v npm >/dev/null || missing+=(npm)
   ((${#missing[@]})) || return 0
   local root=()
   ((EUID == 0)) || root=(sudo)
   "${root[@]}" apt-get update
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+# The OpenID provider of tests/oidc, as its lock file pins it.
+install_provider() {
+  mkdir -p target/oidc
+  cp tests/oidc/package.json tests/oidc/package-lock.json target/oidc/
+  npm ci --prefix target/oidc --no-audit --no-fund
 }
 
 # Runs a command as one step. In the background, so that `set -e` holds inside of functions too.
@@ -71,6 +81,7 @@ light_features() {
 
 mkdir -p "$LOGS"
 step "packages" install_packages
+step "OpenID provider" install_provider
 step "format" cargo fmt --check
 step "lints, all features" cargo clippy --all-features --all-targets -- -D warnings
 step "tests, all features" tests --all-features

@@ -10,9 +10,12 @@ mod auth_key;
 #[path = "plugins/support.rs"]
 mod support;
 
-#[cfg(feature = "prometheus")]
-#[path = "plugins/prometheus.rs"]
-mod prometheus;
 #[cfg(feature = "callout")]
 #[path = "plugins/forward_auth.rs"]
 mod forward_auth;
+#[cfg(feature = "oidc")]
+#[path = "plugins/openid_connect.rs"]
+mod openid_connect;
+#[cfg(feature = "prometheus")]
+#[path = "plugins/prometheus.rs"]
+mod prometheus;

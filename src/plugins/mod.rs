@@ -23,6 +23,8 @@ pub mod limit_count;
 pub mod limit_req;
 pub mod mocking;
 mod networks;
+#[cfg(feature = "oidc")]
+pub mod openid_connect;
 mod patterns;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;

@@ -20,6 +20,8 @@ impl Registry {
         registry.register(super::limit_count::LimitCountPlugin::default());
         registry.register(super::limit_req::LimitReqPlugin::default());
         registry.register(super::mocking::MockingPlugin);
+        #[cfg(feature = "oidc")]
+        registry.register(super::openid_connect::OpenidConnectPlugin::default());
         #[cfg(feature = "prometheus")]
         registry.register(super::prometheus::PrometheusPlugin::default());
         registry.register(super::proxy_rewrite::ProxyRewritePlugin);

@@ -74,7 +74,10 @@ function configuration(keys) {
       AccessToken: 600, AuthorizationCode: 60, ClientCredentials: 600, Grant: 3600, IdToken: 600, Interaction: 600,
       RefreshToken: 3600, Session: 3600,
     },
-    enabledJWA: { clientAuthSigningAlgValues: ['HS256', 'RS256', 'ES256'] },
+    enabledJWA: {
+      clientAuthSigningAlgValues: ['HS256', 'RS256', 'ES256'],
+      idTokenSigningAlgValues: ['RS256', 'ES256', 'EdDSA', 'HS256'],
+    },
     features: {
       devInteractions: { enabled: true },
       clientCredentials: { enabled: true },

@@ -1,0 +1,83 @@
+//! Log-ins under way. Each has a cookie of its own, so that several tabs can log in at once.
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+
+use super::cookies::pairs;
+use super::seal::{Seal, same};
+use super::settings::is_local;
+
+/// One log-in, from the redirect to the provider until its answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    pub(super) state: String,
+    /// Where the user wanted to go: path and query.
+    pub(super) target: String,
+    pub(super) nonce: Option<String>,
+    /// PKCE's secret.
+    pub(super) verifier: Option<String>,
+    /// In Unix seconds.
+    pub(super) began: u64,
+    /// The provider was told not to ask the user.
+    pub(super) silent: bool,
+}
+
+impl Attempt {
+    /// Seconds for which a log-in page may stand open.
+    const LIFETIME: u64 = 3600;
+    /// Most attempts at once; the oldest ones give way.
+    pub(super) const MAX: usize = 6;
+    /// What attempts are sealed for.
+    pub(super) const PURPOSE: &'static str = "attempt";
+    /// Longest target that is remembered whole.
+    const LONGEST: usize = 2048;
+
+    /// The name of its cookie: a part of the state, which the cookie itself has whole.
+    pub(super) fn cookie(session: &str, state: &str) -> String {
+        format!("{session}_login_{}", state.get(..8).unwrap_or(state))
+    }
+
+    /// Every attempt of a browser, with the names of their cookies, the latest first; what does not open comes last.
+    pub(super) fn all(headers: &HeaderMap, session: &str, seal: &Seal) -> Vec<(String, Option<Self>)> {
+        let prefix = format!("{session}_login_");
+        let ours = pairs(headers).filter(|(name, _)| name.starts_with(&prefix));
+        let mut attempts: Vec<_> =
+            ours.map(|(name, value)| (name.to_owned(), seal.open::<Self>(Self::PURPOSE, value))).collect();
+        attempts.sort_by_key(|(_, attempt)| std::cmp::Reverse(attempt.as_ref().map(|attempt| attempt.began)));
+        attempts
+    }
+
+    /// Whether the provider's answer belongs to it.
+    pub(super) fn is_answered_by(&self, state: &str, now: u64) -> bool {
+        same(&self.state, state) && now.saturating_sub(self.began) < Self::LIFETIME
+    }
+}
+
+/// The target that is remembered: one that stays on the host, without its query where it is very long.
+pub(super) fn remembered(target: &str) -> &str {
+    let path = target.split('?').next().unwrap_or_default();
+    match [target, path].into_iter().find(|text| text.len() <= Attempt::LONGEST) {
+        Some(text) if is_local(text) => text,
+        _ => "/",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_auth_10_redirects_stay_on_the_host() {
+        let long = format!("/p?{}", "x".repeat(Attempt::LONGEST));
+        for (target, kept) in [
+            ("/a/b?c=d//e", "/a/b?c=d//e"),
+            ("//evil.test/", "/"),
+            ("/\\evil.test/", "/"),
+            ("http://evil.test/", "/"),
+            ("/a\r\nset-cookie: x", "/"),
+            ("", "/"),
+            (&long, "/p"),
+        ] {
+            assert_eq!(remembered(target), kept, "{target}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The decision: which way a request goes.
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::answer::add_cookies;
+use super::bearer::{self, Introspections};
+use super::clock::unix_now;
+use super::cookies;
+use super::plugin::NAME;
+use super::provider::Provider;
+use super::renew::Renewals;
+use super::seal::Seal;
+use super::session::Session;
+use super::settings::{self, Bearer, Place, SessionSettings, Settings};
+use super::tokens::LoginError;
+use super::upstream;
+use super::{OpenidConnectConfig, UnauthAction};
+use crate::error::reject;
+use crate::plugin::{Around, AroundLayer, ConfigError, Scope};
+use crate::plugins::callout::Callouts;
+use crate::request::{ExternalUser, RequestVars};
+use crate::router;
+use crate::router::{VarName, Variables as _};
+use crate::{Next, Request, Response};
+
+/// Applies [`OpenidConnect`].
+pub type OpenidConnectLayer = AroundLayer<OpenidConnect>;
+
+/// One block of `openid-connect`, compiled.
+#[derive(Debug)]
+pub struct OpenidConnect {
+    pub(super) settings: Settings,
+    pub(super) provider: Provider,
+    pub(super) sessions: Option<Sessions>,
+    pub(super) renewals: Renewals,
+    pub(super) introspections: Introspections,
+}
+
+/// Where sessions are, and what they are sealed with.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    pub(super) settings: SessionSettings,
+    pub(super) seal: Seal,
+}
+
+/// What sessions are sealed for.
+const SESSION: &str = "session";
+
+impl Sessions {
+    /// The sessions of a block that is written on the resource with the path `scope`; none where nobody logs in.
+    fn new(config: &OpenidConnectConfig, scope: &str) -> Result<Option<Self>, ConfigError> {
+        let Some(session) = config.session.as_ref().filter(|_| !config.bearer_only) else { return Ok(None) };
+        let settings = settings::session(session, config, scope)?;
+        let seal = Seal::new(session.secret.expose(), &settings::binding(config, scope))
+            .map_err(|_| ConfigError::invalid(NAME, "session.secret", "no key can be derived from it"))?;
+        Ok(Some(Self { settings, seal }))
+    }
+
+    /// The session of a request, if it has one that is in force.
+    pub(super) fn read(&self, headers: &HeaderMap) -> Option<Session> {
+        let sealed = cookies::join(headers, &self.settings.cookie.name)?;
+        let session: Session = self.seal.open(SESSION, &sealed)?;
+        session.is_alive(unix_now(), self.settings.limits).then_some(session)
+    }
+
+    /// Gives a session to the browser.
+    pub(super) fn write(
+        &self,
+        session: &Session,
+        headers: &HeaderMap,
+        set: &mut Vec<String>,
+    ) -> Result<(), LoginError> {
+        let sealed = self.seal.seal(SESSION, session)?;
+        Ok(cookies::split(&self.settings.cookie, headers, &sealed, set)?)
+    }
+}
+
+impl OpenidConnect {
+    /// Compiles a block that is written on `scope`, with connections of its own.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the field.
+    pub fn new(config: &OpenidConnectConfig, scope: &Scope) -> Result<Self, ConfigError> {
+        Self::with_callouts(config, scope, &Callouts::default())
+    }
+
+    pub(super) fn with_callouts(
+        config: &OpenidConnectConfig,
+        scope: &Scope,
+        callouts: &Callouts,
+    ) -> Result<Self, ConfigError> {
+        // The program may have other users of the crate with another implementation; ours is the one for this process unless
+        // theirs was there first.
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        let settings = Settings::new(config)?;
+        let sessions = Sessions::new(config, &scope.path())?;
+        let callout = callouts
+            .get(&settings::callout(config))
+            .map_err(|error| ConfigError::invalid(NAME, "ssl_verify", error.to_string()))?;
+        let lifetime = Duration::from_secs(config.jwk_expires_in);
+        Ok(Self {
+            settings,
+            provider: Provider::new(callout, settings::discovery(config)?, settings::client(config)?, lifetime),
+            sessions,
+            renewals: Renewals::default(),
+            introspections: Introspections::default(),
+        })
+    }
+
+    /// Lets a request pass, with cookies for its answer, or answers it.
+    async fn decide(self: &Arc<Self>, head: &mut Parts, place: &Place) -> Result<Vec<String>, Response> {
+        let settings = &self.settings;
+        let aside = upstream::strip(&mut head.headers);
+        let token = match settings.bearer {
+            Bearer::None => None,
+            _ => bearer::token(&head.headers, aside)?,
+        };
+        if let Some(token) = token {
+            let claims = self.bearer(&token, &head.headers).await?;
+            let claims = Value::Object((*claims).clone());
+            settings.upstream.tell_token(&mut head.headers, &token, &claims);
+            head.extensions.insert(ExternalUser::new(claims));
+            return Ok(Vec::new());
+        }
+        match &self.sessions {
+            Some(sessions) => self.session(sessions, head, place).await,
+            None => Err(bearer::missing(&settings.challenge)),
+        }
+    }
+
+    async fn session(
+        self: &Arc<Self>,
+        sessions: &Sessions,
+        head: &mut Parts,
+        place: &Place,
+    ) -> Result<Vec<String>, Response> {
+        let login = &self.settings.login;
+        if login.landing.is_at(&place.path) {
+            return Err(self.land(sessions, &head.headers, place).await);
+        }
+        if place.path == login.logout_path {
+            return Err(self.log_out(sessions, &head.headers, place).await);
+        }
+        let mut set = Vec::new();
+        let session = self.current(sessions, &head.headers, &mut set).await;
+        let Some(session) = session else {
+            return match login.unauth_action {
+                UnauthAction::Auth => Err(self.begin(sessions, &head.headers, place, false).await),
+                UnauthAction::Deny => Err(reject(StatusCode::UNAUTHORIZED, NAME, "Log-in required")),
+                UnauthAction::Pass => {
+                    cookies::strip(&mut head.headers, &sessions.settings.cookie.name);
+                    Ok(Vec::new())
+                }
+            };
+        };
+        let ask = login.ask_again.is_some_and(|after| unix_now().saturating_sub(session.asked) >= after);
+        if ask && head.method == Method::GET {
+            return Err(self.begin(sessions, &head.headers, place, true).await);
+        }
+        let claims = Value::Object(session.claims());
+        self.settings.check_scopes(session.scope.clone().map(Value::String).as_ref())?;
+        if self.settings.schema.is_some() {
+            let whole = json!({"access_token": session.access_token, "id_token": claims, "user": session.user});
+            self.settings.check_schema(&whole)?;
+        }
+        cookies::strip(&mut head.headers, &sessions.settings.cookie.name);
+        self.settings.upstream.tell_session(&mut head.headers, &session, &claims);
+        head.extensions.insert(ExternalUser::new(session.user.unwrap_or(claims)));
+        Ok(set)
+    }
+
+    /// The session of a request with an access token that is good, renewed and noted as used where due.
+    async fn current(
+        self: &Arc<Self>,
+        sessions: &Sessions,
+        headers: &HeaderMap,
+        set: &mut Vec<String>,
+    ) -> Option<Session> {
+        let login = &self.settings.login;
+        let mut session = sessions.read(headers)?;
+        let now = unix_now();
+        let expired = now.saturating_add(login.leeway) >= session.expires;
+        if expired {
+            session = if login.renew { self.renewed(&session).await? } else { return None };
+        }
+        if (session.touch(now, sessions.settings.limits) || expired)
+            && let Err(error) = sessions.write(&session, headers, set)
+        {
+            super::log::warn("a session was not written", &error);
+            return None;
+        }
+        Some(session)
+    }
+}
+
+impl Around for OpenidConnect {
+    async fn handle(self: Arc<Self>, request: Request, next: Next) -> Response {
+        let place = place(&request);
+        // the head alone can be lent to what waits: a body belongs to one task
+        let (mut head, body) = request.into_parts();
+        match self.decide(&mut head, &place).await {
+            Ok(cookies) => {
+                let mut response = next.run(Request::from_parts(head, body)).await;
+                add_cookies(response.headers_mut(), cookies);
+                response
+            }
+            Err(response) => response,
+        }
+    }
+}
+
+/// Where a request stands.
+fn place(request: &Request) -> Place {
+    let variables = RequestVars::of(request);
+    let text = |name| match variables.get(&name) {
+        Some(router::Value::Text(text)) => String::from_utf8_lossy(&text).into_owned(),
+        _ => String::new(),
+    };
+    let scheme = text(VarName::Scheme);
+    let scheme = if scheme.is_empty() { "http" } else { &scheme };
+    let uri = request.uri();
+    Place {
+        origin: format!("{scheme}://{}", text(VarName::HttpHost)),
+        path: uri.path().to_owned(),
+        query: uri.query().map(str::to_owned),
+    }
+}

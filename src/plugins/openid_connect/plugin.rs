@@ -1,0 +1,25 @@
+//! The registry's entry.
+use super::{OpenidConnect, OpenidConnectConfig, OpenidConnectLayer};
+use crate::PluginLayer;
+use crate::plugin::{BuildContext, ConfigError, Plugin, Stage};
+use crate::plugins::callout::Callouts;
+
+/// The plugin's name.
+pub(super) const NAME: &str = "openid-connect";
+
+/// Builds [`OpenidConnect`] from configuration. Blocks that call in the same way share connections, also across reloads.
+#[derive(Debug, Default)]
+pub struct OpenidConnectPlugin {
+    callouts: Callouts,
+}
+
+impl Plugin for OpenidConnectPlugin {
+    const NAME: &'static str = NAME;
+    const STAGE: Stage = Stage::Authenticate;
+    const PRIORITY: i32 = 2599;
+    type Config = OpenidConnectConfig;
+
+    fn build(&self, config: OpenidConnectConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        Ok(OpenidConnectLayer::of(OpenidConnect::with_callouts(&config, cx.scope(), &self.callouts)?).into())
+    }
+}

@@ -1,0 +1,21 @@
+//! `openid-connect` with a certified provider (`tests/oidc/provider.mjs`): log-ins as a browser does them, bearer tokens, and
+//! attacks on both.
+#![cfg(test)]
+#![cfg(all(feature = "real-servers", feature = "oidc", feature = "server"))]
+
+#[path = "oidc/attacks.rs"]
+mod attacks;
+#[path = "oidc/browser.rs"]
+mod browser;
+#[path = "oidc/login.rs"]
+mod login;
+#[path = "oidc/logout.rs"]
+mod logout;
+#[path = "oidc/provider.rs"]
+mod provider;
+#[path = "oidc/rig.rs"]
+mod rig;
+#[path = "oidc/sessions.rs"]
+mod sessions;
+#[path = "oidc/tokens.rs"]
+mod tokens;
