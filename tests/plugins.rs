@@ -3,6 +3,14 @@
 #![cfg(all(feature = "server", feature = "config-file", feature = "yaml"))]
 mod peers;
 
+#[path = "plugins/access_address.rs"]
+mod access_address;
+#[path = "plugins/access_callers.rs"]
+mod access_callers;
+#[path = "plugins/access_pages.rs"]
+mod access_pages;
+#[path = "plugins/access_request.rs"]
+mod access_request;
 #[path = "plugins/auth_basic.rs"]
 mod auth_basic;
 #[path = "plugins/auth_key.rs"]

@@ -1,0 +1,100 @@
+//! `ip-restriction` and `real-ip` as their examples have them.
+use super::support::{Rig, refused, route_with, said};
+
+#[tokio::test]
+async fn addresses_decide_before_or_behind_authentication() {
+    let rig = Rig::example("ip-restriction").await;
+    assert_eq!(rig.get("/internal/1", &[("apikey", "key-of-acme")]).await.status(), 200);
+    assert_eq!(rig.get("/internal/1", &[]).await.status(), 401);
+    assert_eq!(rig.get("/public/1", &[]).await.status(), 200);
+
+    // What a client says of its address does not count.
+    let spoofed =
+        [("X-Forwarded-For", "198.51.100.7"), ("X-Real-IP", "198.51.100.7"), ("Forwarded", "for=198.51.100.7")];
+    assert_eq!(rig.get("/public/1", &spoofed).await.status(), 200);
+
+    let block =
+        |more: &str| route_with(&format!("{{key-auth: {{}}, ip-restriction: {{blacklist: [127.0.0.1]{more}}}}}"));
+    rig.apply(&block(""));
+    assert_eq!(rig.get("/", &[]).await.status(), 401);
+    rig.apply(&block(", early: true"));
+    let answer = rig.get("/", &[]).await;
+    assert_eq!((answer.status(), said(&answer, "message").as_str()), (403, "Your IP address is not allowed"));
+    assert_eq!(answer.field("content-type"), Some("application/json"));
+    rig.apply(&block(", early: true, message: gone, response_code: 404"));
+    let answer = rig.get("/", &[]).await;
+    assert_eq!((answer.status(), said(&answer, "message").as_str()), (404, "gone"));
+    assert_eq!(rig.forwarded_count(), 3);
+}
+
+#[tokio::test]
+async fn ten_thousand_networks_are_one_look() {
+    let networks: Vec<_> = (0..10_000).map(|index| format!("100.{}.{}.0/25", index / 256, index % 256)).collect();
+    let block =
+        |list: &str, more: &str| route_with(&format!("{{ip-restriction: {{{list}: [{}{more}]}}}}", networks.join(",")));
+    let rig = Rig::of(&block("whitelist", "")).await;
+    assert_eq!(rig.get("/", &[]).await.status(), 403);
+    rig.apply(&block("whitelist", ",127.0.0.0/8"));
+    assert_eq!(rig.get("/", &[]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_client_is_the_right_most_address_that_is_not_trusted() {
+    let rig = Rig::example("real-ip").await;
+    for (lines, status, client) in [
+        (&["192.0.2.1, 10.0.0.1"][..], 200, "192.0.2.1"),
+        (&["6.6.6.6, 192.0.2.1", "10.0.0.1,10.0.0.2"], 200, "192.0.2.1"),
+        (&["198.51.100.9, 10.0.0.1"], 403, ""),
+        (&["192.0.2.1, 198.51.100.9"], 403, ""),
+        (&["2001:db8::1"], 200, "2001:db8::1"),
+        (&["192.0.2.1:4711"], 200, "192.0.2.1"),
+        (&["10.0.0.2, 10.0.0.1"], 200, "10.0.0.2"),
+        // Nothing to be read: the peer it stays.
+        (&["unknown"], 200, "127.0.0.1"),
+        (&[""], 200, "127.0.0.1"),
+        (&[], 200, "127.0.0.1"),
+    ] {
+        let before = rig.forwarded_count();
+        let fields: Vec<_> = lines.iter().map(|line| ("X-Forwarded-For", *line)).collect();
+        assert_eq!(rig.get("/", &fields).await.status(), status, "{lines:?}");
+        if status == 200 {
+            let seen = rig.forwarded();
+            assert_eq!(
+                (seen.field("x-real-ip"), seen.field("x-forwarded-for")),
+                (Some(client), Some(client)),
+                "{lines:?}"
+            );
+        }
+        assert_eq!(rig.forwarded_count() - before, usize::from(status == 200));
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_trusted_names_nobody() {
+    let rig = Rig::of(&route_with(
+        "{real-ip: {source: http_x_real_ip, trusted_addresses: [10.0.0.0/8]}, ip-restriction: {blacklist: [192.0.2.1]}}",
+    ))
+    .await;
+    assert_eq!(rig.get("/", &[("X-Real-IP", "192.0.2.1")]).await.status(), 200);
+    assert_eq!(rig.forwarded().field("x-real-ip"), Some("127.0.0.1"));
+    // Without a list of peers, anybody is believed; arguments are sources, too.
+    rig.apply(&route_with("{real-ip: {source: arg_ip}, ip-restriction: {blacklist: [192.0.2.1]}}"));
+    assert_eq!(rig.get("/?ip=192.0.2.1", &[]).await.status(), 403);
+    assert_eq!(rig.get("/?ip=192.0.2.2", &[]).await.status(), 200);
+    assert_eq!(rig.forwarded().field("x-real-ip"), Some("192.0.2.2"));
+}
+
+#[test]
+fn faults_are_named_by_their_place() {
+    for (block, says) in [
+        ("{ip-restriction: {blacklist: [10.0.0.1, 10.0.0.256]}}", "invalid ip address: 10.0.0.256"),
+        ("{ip-restriction: {blacklist: [10.0.0.256]}}", "plugins.ip-restriction.blacklist.0"),
+        ("{ip-restriction: {blacklist: ['::1'], whitelist: ['::1']}}", "exactly one of `whitelist` and `blacklist`"),
+        ("{ip-restriction: {blacklist: ['::1'], messages: x}}", "unknown field `messages`"),
+        ("{real-ip: {}}", "plugins.real-ip.source"),
+        ("{real-ip: {source: arg_a, trusted_addresses: [x]}}", "plugins.real-ip.trusted_addresses.0"),
+    ] {
+        let faults = refused(&route_with(block));
+        assert!(faults.contains(says), "{says} is not in\n{faults}");
+    }
+}
