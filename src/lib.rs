@@ -56,6 +56,16 @@
 //! | `config-file`, `yaml` | the file source; YAML beside JSON |
 //! | `schema` | JSON Schema of every resource |
 //! | `tracing` | events through `tracing` |
+//! | `callout` | plugins that ask an HTTP service: `forward-auth` |
+//! | `tls` | TLS by rustls on AWS-LC: `https` services of plugins, and Redis |
+//! | `oidc` | `openid-connect`: log-in at an OpenID provider, bearer tokens, introspection |
+//! | `redis` | limiters that count in Redis: one server, Sentinels, or a cluster |
+//! | `jwt` | `jwt-auth`: consumers by signed tokens |
+//! | `hmac` | `hmac-auth`: consumers by signed requests |
+//! | `password-hash` | `basic-auth` takes hashes of passwords: argon2id and scrypt |
+//! | `prometheus` | `prometheus`: metrics of requests |
+//! | `csrf` | `csrf`: tokens against cross-site request forgery |
+//! | `decode` | `response-rewrite` works on answers in gzip and br |
 //! | `full` | all of these |
 //!
 //! A feature adds; it changes nothing that is there without it.
