@@ -18,6 +18,10 @@ mod auth_key;
 #[path = "plugins/support.rs"]
 mod support;
 
+#[cfg(feature = "full")]
+#[path = "plugins/examples.rs"]
+mod examples;
+
 #[cfg(feature = "callout")]
 #[path = "plugins/forward_auth.rs"]
 mod forward_auth;
