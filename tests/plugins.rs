@@ -15,6 +15,10 @@ mod access_request;
 mod auth_basic;
 #[path = "plugins/auth_key.rs"]
 mod auth_key;
+#[path = "plugins/limit_scopes.rs"]
+mod limit_scopes;
+#[path = "plugins/limits.rs"]
+mod limits;
 #[path = "plugins/support.rs"]
 mod support;
 
