@@ -1,6 +1,6 @@
 //! What becomes of a request, for layers that log or measure.
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub struct Exchange(Arc<Record>);
 struct Record {
     route: OnceLock<Arc<str>>,
     attempts: OnceLock<Link>,
+    client: Mutex<Option<IpAddr>>,
     consumer: Mutex<Option<Arc<str>>>,
     wants_rate_limit: bool,
     rate_limit: Mutex<Option<RateLimit>>,
@@ -125,6 +126,17 @@ impl Exchange {
         };
         let all: Vec<_> = self.attempts().map(address).collect();
         (!all.is_empty()).then(|| all.join(", "))
+    }
+
+    /// The client that was found out behind the peer, by trusted proxies or a layer; of several the last one. `None` where
+    /// the peer is the client.
+    pub fn client(&self) -> Option<IpAddr> {
+        *self.0.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records the client behind the peer. The last one counts.
+    pub fn set_client(&self, address: IpAddr) {
+        *self.0.client.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
     }
 
     /// The name of the consumer that was identified; of several the last one.

@@ -116,6 +116,12 @@ impl Inner {
         for field in &*live.identity_fields {
             request.headers_mut().remove(field);
         }
+        // Behind trusted proxies the client is not the peer, and logs are to know.
+        if let Some(client) = arrival.client.filter(|client| info.is_some_and(|info| info.ip() != *client))
+            && let Some(exchange) = request.extensions().get::<Exchange>()
+        {
+            exchange.set_client(client);
+        }
         if arrival.passes >= MOST_PASSES {
             return Err(Error::LoopDetected);
         }

@@ -2,7 +2,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::SharedFacts;
-use crate::ConnectInfo;
+use crate::{ConnectInfo, Exchange};
 
 /// Request extension: the client as a layer found it out, in place of what arrival told.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +34,13 @@ pub(crate) fn peer_addr<B>(request: &http::Request<B>) -> Option<IpAddr> {
 }
 
 /// Says who the client is, for everything behind the layer that says so: variables, limits, lists, and the forwarding
-/// fields that the upstream gets.
+/// fields that the upstream gets; and for logs.
 pub fn set_client_addr<B>(request: &mut http::Request<B>, ip: IpAddr, port: Option<u16>) {
-    request.extensions_mut().insert(ClientAddr { ip: ip.to_canonical(), port });
+    let ip = ip.to_canonical();
+    if let Some(exchange) = request.extensions().get::<Exchange>() {
+        exchange.set_client(ip);
+    }
+    request.extensions_mut().insert(ClientAddr { ip, port });
 }
 
 /// The address that a layer said, if one did.

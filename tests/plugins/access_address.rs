@@ -1,4 +1,9 @@
 //! `ip-restriction` and `real-ip` as their examples have them.
+use std::net::SocketAddr;
+
+use tollgate::{Body, ConnectInfo, Exchange};
+use tower::ServiceExt as _;
+
 use super::support::{Rig, refused, route_with, said};
 
 #[tokio::test]
@@ -82,6 +87,28 @@ async fn a_peer_that_is_not_trusted_names_nobody() {
     assert_eq!(rig.get("/?ip=192.0.2.1", &[]).await.status(), 403);
     assert_eq!(rig.get("/?ip=192.0.2.2", &[]).await.status(), 200);
     assert_eq!(rig.forwarded().field("x-real-ip"), Some("192.0.2.2"));
+}
+
+#[tokio::test]
+async fn logs_are_told_of_the_client_behind_the_peer() {
+    let trusting = |block: &str| format!("tollgate: {{trusted_proxies: [10.0.0.0/8]}}\n{}", route_with(block));
+    let rig = Rig::of(&trusting("{}")).await;
+    let client = async |peer: SocketAddr| {
+        let exchange = Exchange::new();
+        let request = http::Request::builder()
+            .uri("/?ip=192.0.2.9")
+            .header("host", "gw.test")
+            .header("x-forwarded-for", "192.0.2.1")
+            .extension(ConnectInfo::new(peer))
+            .extension(exchange.clone());
+        rig.gateway.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        exchange.client().map(|client| client.to_string())
+    };
+    assert_eq!(client(([10, 0, 0, 1], 80).into()).await.as_deref(), Some("192.0.2.1"));
+    assert_eq!(client(([11, 0, 0, 1], 80).into()).await, None);
+    rig.apply(&trusting("{real-ip: {source: arg_ip}}"));
+    assert_eq!(client(([10, 0, 0, 1], 80).into()).await.as_deref(), Some("192.0.2.9"));
+    assert_eq!(client(([11, 0, 0, 1], 80).into()).await.as_deref(), Some("192.0.2.9"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a line looks like.
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Method, Uri, Version};
@@ -24,7 +25,7 @@ pub enum Format {
 
 /// What is known of one exchange.
 pub(super) struct Event {
-    pub(super) client: Option<ConnectInfo>,
+    pub(super) peer: Option<ConnectInfo>,
     pub(super) time: SystemTime,
     pub(super) method: Method,
     pub(super) uri: Uri,
@@ -48,13 +49,18 @@ impl Event {
         }
     }
 
+    /// The client: who was found out to be behind the peer, else the peer.
+    fn client(&self) -> Option<IpAddr> {
+        self.exchange.client().or_else(|| self.peer.map(|peer| peer.ip()))
+    }
+
     fn target(&self) -> String {
         self.uri.path_and_query().map_or_else(|| self.uri.to_string(), ToString::to_string)
     }
 
     fn combined(&self, redact: &Redact) -> String {
         let mut out = String::with_capacity(256);
-        let client = self.client.map_or_else(|| "-".to_owned(), |client| client.ip().to_string());
+        let client = self.client().map_or_else(|| "-".to_owned(), |client| client.to_string());
         let (year, month, day, hour, minute, second, _) = utc(self.time);
         const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let month = MONTHS.get(month as usize).unwrap_or(&"Jan");
@@ -87,7 +93,7 @@ impl Event {
         );
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         for (name, value) in [
-            ("client", self.client.map(|client| client.ip().to_string())),
+            ("client", self.client().map(|client| client.to_string())),
             ("method", Some(self.method.to_string())),
             ("uri", Some(redact.apply(&self.target()).into_owned())),
             ("host", self.host.as_ref().map(text)),
@@ -153,7 +159,7 @@ mod tests {
         exchange.set_route("r1".into());
         exchange.add_attempt(crate::Attempt::new("10.0.0.1:80"));
         Event {
-            client: Some(ConnectInfo::new(([192, 0, 2, 7], 4711).into())),
+            peer: Some(ConnectInfo::new(([192, 0, 2, 7], 4711).into())),
             time: UNIX_EPOCH + Duration::from_millis(971_186_136_042),
             method: Method::GET,
             uri: Uri::from_static("/a\"b?token=t&x=1"),
@@ -166,6 +172,14 @@ mod tests {
             duration: Duration::from_micros(1_500),
             exchange,
         }
+    }
+
+    #[test]
+    fn the_client_is_the_one_behind_the_peer() {
+        let event = event();
+        event.exchange.set_client([198, 51, 100, 4].into());
+        assert!(event.line(Format::Combined, &Redact::default()).starts_with("198.51.100.4 - - ["));
+        assert!(event.line(Format::Json, &Redact::default()).contains("\"client\":\"198.51.100.4\""));
     }
 
     #[test]
