@@ -19,13 +19,24 @@ mod auth_key;
 mod limit_scopes;
 #[path = "plugins/limits.rs"]
 mod limits;
+#[path = "plugins/shaping_fault_injection.rs"]
+mod shaping_fault_injection;
+#[path = "plugins/shaping_mocking.rs"]
+mod shaping_mocking;
+#[path = "plugins/shaping_proxy_rewrite.rs"]
+mod shaping_proxy_rewrite;
+#[path = "plugins/shaping_redirect.rs"]
+mod shaping_redirect;
+#[path = "plugins/shaping_response_rewrite.rs"]
+mod shaping_response_rewrite;
+#[path = "plugins/shaping_traffic_split.rs"]
+mod shaping_traffic_split;
 #[path = "plugins/support.rs"]
 mod support;
 
 #[cfg(feature = "full")]
 #[path = "plugins/examples.rs"]
 mod examples;
-
 #[cfg(feature = "callout")]
 #[path = "plugins/forward_auth.rs"]
 mod forward_auth;
