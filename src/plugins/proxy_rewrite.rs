@@ -319,10 +319,12 @@ impl Plugin for ProxyRewritePlugin {
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use proptest::prelude::*;
     use serde_json::{Value as Json, json};
 
     use super::*;
     use crate::plugin::shape;
+    use crate::router::{PathOptions, canonicalise};
 
     fn rewrite(block: Json) -> Result<ProxyRewrite, ConfigError> {
         ProxyRewrite::new(shape(ProxyRewritePlugin::NAME, block.as_object().unwrap())?)
@@ -459,6 +461,35 @@ mod tests {
             let error = rewrite(block.clone()).unwrap_err();
             assert_eq!(error.field(), field, "{block}");
             assert!(error.to_string().contains(says), "{block}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sec_path_07_whatever_a_request_brings_the_target_is_canonical(
+            value in proptest::collection::vec(any::<u8>(), 0..24),
+            path in "(/[a-c.;%/ü]{0,6}){1,4}",
+        ) {
+            let encoded: String = value.iter().map(|byte| format!("%{byte:02x}")).collect();
+            let mut path = path.into_bytes();
+            let mut text = Vec::new();
+            push_path(&std::mem::take(&mut path), false, &mut text);
+            let target = format!("{}?v={encoded}", String::from_utf8(text).unwrap());
+            for block in [
+                json!({"uri": "/n/$arg_v/e"}),
+                json!({"uri": "/n$uri"}),
+                json!({"regex_uri": ["^/.(.*)$", "/n/$1"]}),
+                json!({"regex_uri": ["[a-z]+", "$0$0"], "headers": {"x-v": "$arg_v"}}),
+            ] {
+                let Ok(request) = sent(block, &target) else { continue };
+                let now = request.uri().path_and_query().unwrap().as_str();
+                prop_assert!(now.ends_with(&format!("?v={encoded}")));
+                // What was not touched is as the client sent it; a gateway has made that canonical before.
+                if now != target {
+                    prop_assert!(canonicalise(now, &PathOptions::default()).unwrap().is_as_sent(), "{now}");
+                }
+                prop_assert_eq!(now.matches('?').count(), 1);
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ async fn a_mock_stands_behind_authentication() {
 #[test]
 fn faults_are_named_by_their_place() {
     let text = refused(&route_with("{mocking: {response_example: x, content_type: image/png}}"));
-    let says = "failed to check the configuration of plugin mocking err: content_type: unsupported content type!";
+    let says = "plugins.mocking.content_type: failed to check the configuration of plugin mocking err: unsupported \
+                content type!";
     assert!(text.contains(says), "{text}");
 }

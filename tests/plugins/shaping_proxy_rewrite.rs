@@ -103,7 +103,7 @@ async fn a_path_too_long_is_a_fault_of_the_gateway() {
 #[test]
 fn faults_are_named_by_their_place() {
     let text = refused(&route_with("{proxy-rewrite: {regex_uri: [a]}}"));
-    let says = "failed to check the configuration of plugin proxy-rewrite err: regex_uri: The length of regex_uri should \
-                be an even number";
+    let says = "plugins.proxy-rewrite.regex_uri: failed to check the configuration of plugin proxy-rewrite err: The \
+                length of regex_uri should be an even number";
     assert!(text.contains(says), "{text}");
 }

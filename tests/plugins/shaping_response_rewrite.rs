@@ -93,8 +93,9 @@ async fn a_body_that_breaks_off_before_its_filter_is_a_bad_gateway() {
 fn faults_are_named_by_their_place() {
     for (block, says) in [
         ("{body: a, filters: [{regex: a, replace: b}]}", "write either `body` or `filters`"),
-        ("{body: a, body_base64: true}", "body: invalid base64 content"),
-        ("{vars: [status, ==, 1]}", "vars: failed to validate the 'vars' expression: "),
+        ("{body: a, body_base64: true}", "err: invalid base64 content"),
+        ("{vars: [status, ==, 1]}", "err: failed to validate the 'vars' expression: "),
+        ("{filters: [{regex: (, replace: b}]}", "plugins.response-rewrite.filters.0.regex: "),
     ] {
         let text = refused(&route_with(&format!("{{response-rewrite: {block}}}")));
         assert!(text.contains(says), "{text}");

@@ -103,7 +103,7 @@ async fn a_split_in_an_outer_rule_is_undone_by_the_routes_own() {
 #[test]
 fn faults_are_named_by_their_place() {
     for (rules, says) in [
-        ("[{weighted_upstreams: []}]", "rules.0.weighted_upstreams: has 1 to 20 entries"),
+        ("[{weighted_upstreams: []}]", "err: has 1 to 20 entries"),
         (
             "[{weighted_upstreams: [{upstream: {nodes: {\"a:1\": 1}, type: none}}]}]",
             "rules.0.weighted_upstreams.0.upstream: ",

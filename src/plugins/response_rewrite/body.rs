@@ -25,14 +25,14 @@ pub(super) struct Filter {
 
 impl Filter {
     /// # Errors
-    /// What is wrong with it.
-    pub(super) fn compile(config: &FilterConfig) -> Result<Self, String> {
+    /// The field that is wrong, and how.
+    pub(super) fn compile(config: &FilterConfig) -> Result<Self, (&'static str, String)> {
         if config.regex.is_empty() {
-            return Err("regex: write at least 1 character".to_owned());
+            return Err(("regex", "write at least 1 character".to_owned()));
         }
         let known = |flag: char| "ijmosux".contains(flag);
         if let Some(flag) = config.options.chars().find(|flag| !known(*flag)) {
-            return Err(format!("options: `{flag}` is none of i, j, m, o, s, u, x"));
+            return Err(("options", format!("`{flag}` is none of i, j, m, o, s, u, x")));
         }
         let has = |flag| config.options.contains(flag);
         let regex = compile_regex(&config.regex, |builder| {
@@ -42,8 +42,8 @@ impl Filter {
                 .dot_matches_new_line(has('s'))
                 .ignore_whitespace(has('x'))
         });
-        let regex = regex.map_err(|reason| format!("regex: {reason}"))?;
-        let replacement = Replacement::parse(&config.replace).map_err(|reason| format!("replace: {reason}"))?;
+        let regex = regex.map_err(|reason| ("regex", reason))?;
+        let replacement = Replacement::parse(&config.replace).map_err(|reason| ("replace", reason))?;
         Ok(Self { substitution: Substitution::new(regex, replacement), scope: config.scope })
     }
 

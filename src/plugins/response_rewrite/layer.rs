@@ -66,7 +66,8 @@ impl ResponseRewrite {
                     return Err(fault("max_resp_body_size", "is at least 1"));
                 }
                 let compile = |(index, filter)| {
-                    Filter::compile(filter).map_err(|reason| fault(&format!("filters.{index}"), &reason))
+                    Filter::compile(filter)
+                        .map_err(|(field, reason)| fault(&format!("filters.{index}.{field}"), &reason))
                 };
                 let filters = filters.iter().enumerate().map(compile).collect::<Result<_, _>>()?;
                 NewBody::Filtered { filters, limit: config.max_resp_body_size }
