@@ -12,7 +12,7 @@ use super::secrets::{Fault, holds_reference};
 use super::workshop::Bench;
 use crate::error::{Error, IntoResponse};
 use crate::model::{Finding, Id, Kind, Severity, closest};
-use crate::plugin::{BuildContext, ConfigError, Meta, Scope, Stage};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Meta, Scope, Stage};
 use crate::request::RequestVars;
 use crate::router::Expr;
 use crate::{Next, PluginLayer};
@@ -41,8 +41,8 @@ struct Built {
     resolved: Option<Map<String, Value>>,
     /// `None` when it is disabled: it still hides blocks beneath.
     block: Option<Block>,
-    /// What is wrong with a block that is disabled.
-    warning: Option<Finding>,
+    /// What is wrong with a block that is disabled, or doubtful about one that is not.
+    warnings: Vec<Finding>,
     /// The upstream resources that it asked for.
     leans_on: Box<[Id]>,
     /// Fields that clients must not send.
@@ -66,18 +66,18 @@ impl Blocks {
                     config: config.clone(),
                     resolved: built.resolved.clone(),
                     block: built.block.clone(),
-                    warning: built.warning.clone(),
+                    warnings: built.warnings.clone(),
                     leans_on: built.leans_on.clone(),
                     identity_fields: built.identity_fields.clone(),
                 },
                 None => {
                     tools.bench.asked.borrow_mut().clear();
                     match build(name, config, owner, tools) {
-                        Ok(Made { block, warning, resolved, identity_fields }) => Built {
+                        Ok(Made { block, warnings, resolved, identity_fields }) => Built {
                             config: config.clone(),
                             resolved,
                             block,
-                            warning,
+                            warnings,
                             leans_on: tools.bench.asked.take().into_boxed_slice(),
                             identity_fields: identity_fields.into_boxed_slice(),
                         },
@@ -88,7 +88,7 @@ impl Blocks {
                     }
                 }
             };
-            findings.extend(built.warning.clone());
+            findings.extend_from_slice(&built.warnings);
             blocks.0.insert(name.to_owned(), built);
         }
         Arc::new(blocks)
@@ -147,8 +147,8 @@ impl Built {
 struct Made {
     /// None if it is disabled.
     block: Option<Block>,
-    /// What is then wrong with it, or which secret it lacks.
-    warning: Option<Finding>,
+    /// What is then wrong with it, or which secret it lacks, or what is doubtful about it.
+    warnings: Vec<Finding>,
     /// See [`Built::resolved`].
     resolved: Option<Map<String, Value>>,
     /// See [`Built::identity_fields`].
@@ -208,8 +208,8 @@ fn build(
                 Next::from_call(|_| super::answer::ready(Error::Internal("secret_unresolved").into_response()))
             });
             let block = Some(Block { place: place(entry.stage()), layer, yields });
-            let warning = Some(secret_missing(kind, id, name, &unresolved, "its requests are answered with 500"));
-            return Ok(Made { block, warning, ..Made::default() });
+            let warnings = vec![secret_missing(kind, id, name, &unresolved, "its requests are answered with 500")];
+            return Ok(Made { block, warnings, ..Made::default() });
         }
     }
     let scope = scope(kind, id);
@@ -218,10 +218,10 @@ fn build(
         .map_err(|error| config_fault(kind, id, name, &error));
     if meta.disable {
         // What is off may be faulty (model.md §7.1).
-        let warning = built.err().map(|finding| Finding { severity: Severity::Warning, ..finding });
-        return Ok(Made { warning, resolved, ..Made::default() });
+        let fault = built.err().map(|finding| Finding { severity: Severity::Warning, ..finding });
+        return Ok(Made { warnings: fault.into_iter().collect(), resolved, ..Made::default() });
     }
-    let crate::plugin::Built { mut layer, stage, identity_fields } = built?;
+    let crate::plugin::Built { mut layer, stage, identity_fields, caveats } = built?;
     if !identity_fields.is_empty() {
         tools.bench.names_fields.set(true);
     }
@@ -235,7 +235,9 @@ fn build(
     if matches!(stage, Stage::Observe | Stage::Respond) && tools.outer.contains(name) && is_of_route(kind) {
         layer = stepping_aside(layer, entry.name());
     }
-    Ok(Made { block: Some(Block { place: place(stage), layer, yields }), warning: None, resolved, identity_fields })
+    let block = Some(Block { place: place(stage), layer, yields });
+    let warnings = caveats.into_iter().map(|caveat| doubt(kind, id, name, caveat)).collect();
+    Ok(Made { block, warnings, resolved, identity_fields })
 }
 
 /// A reference to a secret that has no value, and what comes of it.
@@ -263,12 +265,21 @@ fn scope(kind: Kind, id: &Id) -> Scope {
     }
 }
 
-/// What a plugin says of its block, at the field that it is about.
-pub(super) fn config_fault(kind: Kind, id: &Id, name: &str, error: &ConfigError) -> Finding {
-    let path = match error.field() {
+/// What is doubtful about a block.
+fn doubt(kind: Kind, id: &Id, name: &str, caveat: Caveat) -> Finding {
+    Finding::warning(kind, Some(id.clone()), place_of(name, &caveat.field), caveat.message).with_mend(caveat.mend)
+}
+
+/// The path of a block's field in its resource; of the block for no field.
+fn place_of(name: &str, field: &str) -> String {
+    match field {
         "" => format!("plugins.{name}"),
         field => format!("plugins.{name}.{field}"),
-    };
+    }
+}
+
+/// What a plugin says of its block, at the field that it is about.
+pub(super) fn config_fault(kind: Kind, id: &Id, name: &str, error: &ConfigError) -> Finding {
     let message = format!("failed to check the configuration of plugin {name} err: {}", error.reason());
-    Finding::error(kind, Some(id.clone()), path, message)
+    Finding::error(kind, Some(id.clone()), place_of(name, error.field()), message)
 }

@@ -47,6 +47,14 @@ pub trait Plugin: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What is doubtful about a block that is valid, such as a trust that anybody can abuse (security.md §1.5). It is told
+    /// as warnings when the block is loaded or validated; the block works all the same. Unless a plugin says otherwise,
+    /// nothing.
+    fn caveats(&self, config: &Self::Config) -> Vec<Caveat> {
+        let _ = config;
+        Vec::new()
+    }
+
     /// What the plugin answers by itself, for routes with `public-api`. Unless a plugin says otherwise, nothing.
     ///
     /// # Errors
@@ -102,6 +110,25 @@ pub trait AuthPlugin: Plugin {
     fn to_credential(&self, block: Self::Credential) -> Result<Credential, ConfigError> {
         let (identifier, secret) = self.credential(block)?;
         Ok(Credential { plugin: Self::NAME, identifier, secret: Arc::new(secret) })
+    }
+}
+
+/// A doubt about a block that is valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Caveat {
+    /// The field, as a path; empty for the block as a whole.
+    pub field: String,
+    /// What is doubtful.
+    pub message: String,
+    /// What to write instead.
+    pub mend: String,
+}
+
+impl Caveat {
+    /// A doubt about `field`, and the way out of it.
+    pub fn new(field: impl Into<String>, message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), mend: mend.into() }
     }
 }
 

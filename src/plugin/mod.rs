@@ -20,7 +20,7 @@ pub use authenticate::{Authenticate, Authenticating, ConsumerLookup};
 pub use choice::UpstreamChoice;
 pub(crate) use context::Workshop;
 pub use context::{BuildContext, Scope};
-pub use contract::{Api, AuthPlugin, ConfigError, Plugin};
+pub use contract::{Api, AuthPlugin, Caveat, ConfigError, Plugin};
 pub use gate::{Gate, GateLayer, Gated};
 pub use meta::{Meta, MetaError};
 pub use registry::{Built, Entry, Registry, shape};

@@ -7,7 +7,7 @@ use http::HeaderName;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Api, AuthPlugin, Authenticate, BuildContext, ConfigError, Plugin, Stage};
+use super::{Api, AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, Stage};
 use crate::PluginLayer;
 use crate::request::Credential;
 
@@ -34,6 +34,8 @@ pub struct Built {
     pub stage: Stage,
     /// See [`Plugin::identity_fields`].
     pub identity_fields: Vec<HeaderName>,
+    /// See [`Plugin::caveats`].
+    pub caveats: Vec<Caveat>,
 }
 
 impl Registry {
@@ -167,7 +169,8 @@ impl<P: Plugin> Erased for P {
         let config = shape(P::NAME, block)?;
         let stage = self.stage(&config);
         let identity_fields = self.identity_fields(&config);
-        Ok(Built { layer: Plugin::build(self, config, cx)?, stage, identity_fields })
+        let caveats = self.caveats(&config);
+        Ok(Built { layer: Plugin::build(self, config, cx)?, stage, identity_fields, caveats })
     }
 
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError> {

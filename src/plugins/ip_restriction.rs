@@ -43,8 +43,8 @@ use crate::{PluginLayer, Response, reject};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct IpRestrictionConfig {
-    /// Addresses (`192.0.2.1`, `2001:db8::1`) and networks (`10.0.0.0/8`) that alone may pass; at least one. Ten thousand
-    /// are no slower than ten. Not set by default.
+    /// Addresses (`192.0.2.1`, `2001:db8::1`) and networks (`10.0.0.0/8`) that alone may pass; at least one. They are
+    /// searched by halves: ten thousand cost 14 steps. Not set by default.
     pub whitelist: Option<Vec<String>>,
     /// Addresses and networks that may not pass; at least one. Not set by default.
     pub blacklist: Option<Vec<String>>,

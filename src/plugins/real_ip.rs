@@ -10,7 +10,7 @@
 //! (security.md HOP-03). It calls [`set_client_addr`].
 //!
 //! **Without `trusted_addresses` anybody can be whom he likes**: whoever reaches the gateway may write the field. Leave it
-//! out only where nobody but your own proxies can connect. Behind proxies that speak `X-Forwarded-For`,
+//! out only where nobody but your own proxies can connect; the load warns of it. Behind proxies that speak `X-Forwarded-For`,
 //! `trusted_proxies` in the gateway's settings does the same for all routes, and needs no plugin.
 //!
 //! ```
@@ -35,7 +35,7 @@ use serde::Deserialize;
 
 use super::checks::non_empty;
 use super::networks::Networks;
-use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, Stage};
 use crate::request::{RequestVars, SharedFacts, peer_addr, set_client_addr};
 use crate::router::{Value, VarName, Variables};
 use crate::{PluginLayer, Response};
@@ -178,6 +178,14 @@ impl Plugin for RealIpPlugin {
 
     fn build(&self, config: RealIpConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         RealIp::new(config).map(|real_ip| RealIpLayer::of(real_ip).into())
+    }
+
+    fn caveats(&self, config: &RealIpConfig) -> Vec<Caveat> {
+        let anybody = config.trusted_addresses.is_none().then(|| {
+            let message = "is not set: whoever connects can say that he is any client";
+            Caveat::new("trusted_addresses", message, "name the addresses of your proxies")
+        });
+        anybody.into_iter().collect()
     }
 }
 

@@ -111,6 +111,21 @@ async fn logs_are_told_of_the_client_behind_the_peer() {
     assert_eq!(client(([11, 0, 0, 1], 80).into()).await.as_deref(), Some("192.0.2.9"));
 }
 
+#[tokio::test]
+async fn trust_in_anybody_is_warned_of() {
+    let rig = Rig::of(&route_with("{real-ip: {source: http_x_real_ip}}")).await;
+    let told: Vec<_> = rig.gateway.status().findings.iter().map(ToString::to_string).collect();
+    assert!(
+        told.len() == 1 && told[0].contains("route `r`, field plugins.real-ip.trusted_addresses: is not set"),
+        "{told:?}"
+    );
+    // Also when the block is taken over from before.
+    rig.apply(&(route_with("{real-ip: {source: http_x_real_ip}}") + "services: [{id: other}]\n"));
+    assert_eq!(rig.gateway.status().findings.len(), 1);
+    rig.apply(&route_with("{real-ip: {source: http_x_real_ip, trusted_addresses: [127.0.0.1]}}"));
+    assert!(rig.gateway.status().findings.is_empty());
+}
+
 #[test]
 fn faults_are_named_by_their_place() {
     for (block, says) in [

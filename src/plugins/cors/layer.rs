@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::config::{CorsConfig, CorsMetadata};
 use super::origins::{Origins, Rule};
-use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage, shape};
+use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, Stage, shape};
 use crate::{Next, PluginLayer, Request, Response, answer_of};
 
 pub(super) const NAME: &str = CorsPlugin::NAME;
@@ -167,6 +167,23 @@ impl Plugin for CorsPlugin {
     fn build(&self, config: CorsConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         let metadata = cx.metadata(NAME)?.unwrap_or_default();
         Cors::with_metadata(config, &metadata).map(|cors| CorsLayer::of(cors).into())
+    }
+
+    fn caveats(&self, config: &CorsConfig) -> Vec<Caveat> {
+        let mut caveats = Vec::new();
+        if config.allow_credential && config.allow_origins == "**" {
+            let message = "lets any page on the web act with its visitors' log-in";
+            caveats.push(Caveat::new("allow_origins", message, "name the origins, or leave `allow_credential` off"));
+        }
+        for (index, text) in config.allow_origins_by_regex.iter().flatten().enumerate() {
+            if !text.ends_with('$') {
+                let message = "does not end with `$`: it fits origins that only begin like yours, such as \
+                               https://example.org.evil.test";
+                let field = format!("allow_origins_by_regex.{index}");
+                caveats.push(Caveat::new(field, message, "write `$` at its end"));
+            }
+        }
+        caveats
     }
 
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError> {

@@ -6,7 +6,8 @@
 //! `allow_origins` does, unless that is `*`; without, with `allow_origins_by_regex` the request's origin if an expression
 //! fits; without either, what `allow_origins` allows; 3. if an origin is allowed, every answer gets
 //! `Access-Control-Allow-Origin`, `-Allow-Methods`, `-Allow-Headers`, `-Max-Age`, and, as the block says, `-Expose-Headers`
-//! and `-Allow-Credentials`, in place of the upstream's own; 4. if none is, the answer stays as it is. No request is turned
+//! and `-Allow-Credentials`, in place of the upstream's own (whose `-Allow-Credentials`
+//! comes off where the block allows none); 4. if none is, the answer stays as it is. No request is turned
 //! away: it is the browser that keeps an answer from a page.
 //!
 //! Answers of plugins further in, such as a 401, get the fields as well. Where the fields depend on the origin,

@@ -233,3 +233,15 @@ fn metadata_is_checked() {
     assert_eq!(error.field(), "allow_origins.b");
     assert!(check(json!({"origins": {}})).is_err());
 }
+
+#[test]
+fn doubtful_blocks_are_taken_with_a_word() {
+    let fields = |block: Value| {
+        let caveats = CorsPlugin.caveats(&configured(block));
+        caveats.into_iter().map(|caveat| caveat.field).collect::<Vec<_>>()
+    };
+    let open = json!({"allow_origins": "**", "allow_methods": "**", "allow_headers": "**", "allow_credential": true});
+    assert_eq!(fields(open), ["allow_origins"]);
+    assert_eq!(fields(json!({"allow_origins_by_regex": ["a\\.test$", "b\\.test"]})), ["allow_origins_by_regex.1"]);
+    assert!(fields(json!({"allow_origins": "**"})).is_empty() && fields(json!({})).is_empty());
+}

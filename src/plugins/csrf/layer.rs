@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::config::CsrfConfig;
 use super::token::{Signer, Version, same};
-use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage};
+use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, Stage};
 use crate::plugins::random::Random;
 use crate::request::RequestVars;
 use crate::router::{Value, VarName, Variables};
@@ -17,6 +17,8 @@ use crate::{IntoResponse, Next, PluginLayer, Request, Response, reject_error_msg
 const NAME: &str = CsrfPlugin::NAME;
 /// The longest that a token may be good for, in seconds: 100 years.
 const LONGEST: i64 = 3_155_760_000;
+/// What a key of fewer bytes is warned about.
+const SHORT_KEY: usize = 16;
 /// The last second that a date can tell: 9999-12-31T23:59:59Z.
 const LAST_DATE: u64 = 253_402_300_799;
 
@@ -144,5 +146,14 @@ impl Plugin for CsrfPlugin {
 
     fn build(&self, config: CsrfConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Csrf::new(config).map(|csrf| CsrfLayer::of(csrf).into())
+    }
+
+    fn caveats(&self, config: &CsrfConfig) -> Vec<Caveat> {
+        let short = (config.key.expose().len() < SHORT_KEY).then(|| {
+            let message =
+                format!("has less than {SHORT_KEY} bytes: whoever guesses it out of one token can make others");
+            Caveat::new("key", message, "write a long random text")
+        });
+        short.into_iter().collect()
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::Body;
+use crate::plugin::Plugin as _;
 use crate::plugins::testing::{ask, build_error, built, configured};
 
 fn csrf(block: Value) -> Csrf {
@@ -85,6 +86,13 @@ async fn every_answer_hands_out_a_token_that_works() {
         let forged = ask(&layer, post(Some("e30="))).await;
         assert_eq!(forged.body(), "{\"error_msg\":\"Failed to verify the csrf token signature\"}\n");
     }
+}
+
+#[test]
+fn short_keys_are_taken_with_a_word() {
+    let caveats = |key: &str| CsrfPlugin.caveats(&configured(json!({"key": key})));
+    assert_eq!(caveats("0123456789abcde")[0].field, "key");
+    assert!(caveats("0123456789abcdef").is_empty());
 }
 
 #[test]
