@@ -1,12 +1,15 @@
 //! What layers cost: a request through the gateway to an endpoint of this process, with 0, 1, 5, 10 and 20 layers.
 //!
-//! `cargo bench --bench chain`. *One stack*: all layers of a route as one `ServiceBuilder` stack, erased once. *Each*:
-//! every layer given by itself, so erased by itself. *Plugins*: the same layer built from configuration. The layer sets
-//! one field, as the lightest useful one does. The `request` line is the making of the request alone; the figures of the
+//! `cargo bench --bench chain --features prometheus`. The layer sets one field, as the lightest useful one does.
+//! *Stack*: all layers of a route as one `ServiceBuilder` stack, erased once. *Each*: every layer given by itself, so erased by
+//! itself. *Layers*: the same built from configuration. *Gates* and *arounds*: the same decision as a `Gate` and as `Around`
+//! code, built from configuration; *gate stack*: gates composed in code and erased once. *Real*: key-auth, limit-count by
+//! consumer and prometheus from configuration. The `request` line is the making of the request alone; the figures of the
 //! others hold it too. The table at the end has the allocations of one request, without those of making it.
 #![expect(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -18,10 +21,10 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::Runtime;
 use tollgate::gateway::{Gateway, Route};
 use tollgate::model::{NodeSpec, ReadOptions, read};
-use tollgate::plugin::{BuildContext, ConfigError, Plugin, Stage};
-use tollgate::{Body, ConnectInfo, PluginLayer};
+use tollgate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use tollgate::{Body, ConnectInfo, Next, PluginLayer};
 use tower::layer::util::{Identity, Stack};
-use tower::{Layer, Service, ServiceExt as _};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt as _};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
@@ -29,6 +32,24 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// Sets a field of the request.
 #[derive(Clone, Copy, Debug)]
 struct Mark;
+
+fn mark<B>(request: &mut Request<B>) {
+    request.headers_mut().insert(HeaderName::from_static("x-mark"), HeaderValue::from_static("1"));
+}
+
+impl Gate for Mark {
+    fn check<B>(&self, request: &mut Request<B>) -> Result<(), tollgate::Response> {
+        mark(request);
+        Ok(())
+    }
+}
+
+impl Around for Mark {
+    async fn handle(self: Arc<Self>, mut request: tollgate::Request, next: Next) -> tollgate::Response {
+        mark(&mut request);
+        next.run(request).await
+    }
+}
 
 #[derive(Clone)]
 struct Marked<S>(S);
@@ -51,13 +72,29 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Marked<S> {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> S::Future {
-        request.headers_mut().insert(HeaderName::from_static("x-mark"), HeaderValue::from_static("1"));
+        mark(&mut request);
         self.0.call(request)
     }
 }
 
+/// What a plugin of these builds.
 #[derive(Deserialize)]
-struct Nothing {}
+#[serde(tag = "form", rename_all = "lowercase")]
+enum Form {
+    Layer,
+    Gate,
+    Around,
+}
+
+impl From<Form> for PluginLayer {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Layer => Self::new(Mark),
+            Form::Gate => GateLayer::of(Mark).into(),
+            Form::Around => AroundLayer::of(Mark).into(),
+        }
+    }
+}
 
 /// One name for each of up to 20 layers: a route has a plugin once.
 macro_rules! plugins {
@@ -69,10 +106,10 @@ macro_rules! plugins {
                 const NAME: &'static str = $name;
                 const STAGE: Stage = Stage::Access;
                 const PRIORITY: i32 = 1;
-                type Config = Nothing;
+                type Config = Form;
 
-                fn build(&self, _: Nothing, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
-                    Ok(PluginLayer::new(Mark))
+                fn build(&self, form: Form, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+                    Ok(form.into())
                 }
             }
         )*
@@ -91,7 +128,7 @@ plugins! {
 
 const COUNTS: [usize; 4] = [1, 5, 10, 20];
 
-/// Routes `/none`, `/stack/N`, `/each/N` and `/plugins/N`.
+/// Routes `/none`, `/stack/N`, `/each/N`, `/gatestack/5`, those of configuration, and `/real`.
 fn gateway() -> Gateway {
     let endpoint =
         tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::from("hello"))) });
@@ -99,35 +136,48 @@ fn gateway() -> Gateway {
     let one = || Stack::new(Identity::new(), Mark);
     let five = || Stack::new(one(), Stack::new(one(), Stack::new(one(), Stack::new(one(), one()))));
     let ten = || Stack::new(five(), five());
+    let gate = || GateLayer::of(Mark);
+    let gates = ServiceBuilder::new().layer(gate()).layer(gate()).layer(gate()).layer(gate()).layer(gate());
     let mut builder = registered(Gateway::builder())
         .endpoint("hello", endpoint)
         .route(Route::new("/none").to_nodes(to()))
         .route(Route::new("/stack/1").layer(one()).to_nodes(to()))
         .route(Route::new("/stack/5").layer(five()).to_nodes(to()))
         .route(Route::new("/stack/10").layer(ten()).to_nodes(to()))
-        .route(Route::new("/stack/20").layer(Stack::new(ten(), ten())).to_nodes(to()));
+        .route(Route::new("/stack/20").layer(Stack::new(ten(), ten())).to_nodes(to()))
+        .route(Route::new("/gatestack/5").layer(gates.into_inner()).to_nodes(to()));
     for count in COUNTS {
         let route = Route::new(format!("/each/{count}"));
         let route = (0..count).fold(route, |route, _| route.layer(Mark));
         builder = builder.route(route.to_nodes(to()));
     }
     let gateway = builder.build().unwrap();
-    let routes: Vec<_> = COUNTS
-        .iter()
-        .map(|count| {
+    let upstream = json!({"nodes": [{"service": "hello", "weight": 1}]});
+    let mut routes = vec![json!({"id": "real", "uri": "/real", "upstream": upstream, "plugins": {
+        "key-auth": {"header": "x-api-key"},
+        "limit-count": {"count": 1_000_000_000, "time_window": 60, "key_type": "var", "key": "consumer_name"},
+        "prometheus": {},
+    }})];
+    for form in ["layer", "gate", "around"] {
+        for count in COUNTS {
             let plugins: serde_json::Map<_, _> =
-                NAMES.iter().take(*count).map(|name| ((*name).to_owned(), json!({}))).collect();
-            let upstream = json!({"nodes": [{"service": "hello", "weight": 1}]});
-            json!({"id": format!("plugins-{count}"), "uri": format!("/plugins/{count}"), "plugins": plugins, "upstream": upstream})
-        })
+                NAMES.iter().take(count).map(|name| ((*name).to_owned(), json!({"form": form}))).collect();
+            let (id, uri) = (format!("{form}s-{count}"), format!("/{form}s/{count}"));
+            routes.push(json!({"id": id, "uri": uri, "plugins": plugins, "upstream": upstream}));
+        }
+    }
+    let consumers: Vec<_> = (0..1000)
+        .map(|n| json!({"username": format!("consumer-{n}"), "plugins": {"key-auth": {"key": format!("key-{n}")}}}))
         .collect();
-    gateway.apply(read(&json!({"routes": routes}), &ReadOptions::default()).snapshot).unwrap();
+    let document = json!({"routes": routes, "consumers": consumers});
+    gateway.apply(read(&document, &ReadOptions::default()).snapshot).unwrap();
     gateway
 }
 
 fn request(path: &'static str) -> Request<Body> {
     let request = Request::builder().uri(http::Uri::from_static(path));
-    request.header("host", HeaderValue::from_static("bench.test")).body(Body::empty()).unwrap()
+    let request = request.header("host", HeaderValue::from_static("bench.test"));
+    request.header("x-api-key", HeaderValue::from_static("key-7")).body(Body::empty()).unwrap()
 }
 
 /// Sends so many requests one after the other.
@@ -139,20 +189,30 @@ async fn send(gateway: &Gateway, path: &'static str, count: u64) {
     }
 }
 
-const PATHS: [&str; 13] = [
+const PATHS: [&str; 23] = [
     "/none",
     "/stack/1",
     "/stack/5",
     "/stack/10",
     "/stack/20",
+    "/gatestack/5",
     "/each/1",
     "/each/5",
     "/each/10",
     "/each/20",
-    "/plugins/1",
-    "/plugins/5",
-    "/plugins/10",
-    "/plugins/20",
+    "/layers/1",
+    "/layers/5",
+    "/layers/10",
+    "/layers/20",
+    "/gates/1",
+    "/gates/5",
+    "/gates/10",
+    "/gates/20",
+    "/arounds/1",
+    "/arounds/5",
+    "/arounds/10",
+    "/arounds/20",
+    "/real",
 ];
 
 /// Allocations of one turn of `work`, which is repeated.
