@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Version;
 use http::header::HOST;
+use http::uri::PathAndQuery;
 
 use super::body_guard::{Foreign, guard};
 use super::forward::{end, unrouted, unrouted_end};
@@ -47,18 +48,19 @@ impl Inner {
         origin: Origin,
     ) -> Result<Found, Error> {
         let rules = &*live.rules;
-        let (found, Prepared { arrival, target }) = self.with_query(live, request, info, origin, |router, query| {
+        let ask = |router: &Router<Arc<Route>>, query: &Query<'_>, target: Option<&PathAndQuery>| {
             router.find(query).map(|matched| {
                 let route = Arc::clone(matched.value);
                 let described = route.describes.then(|| RouteMatch {
                     route: Arc::clone(&route.info.id),
                     pattern: Arc::clone(matched.pattern),
                     host: matched.host_pattern.cloned(),
-                    params: matched.params.to_owned(),
+                    params: matched.params.to_owned_of(target),
                 });
                 (route, described)
             })
-        })?;
+        };
+        let (found, Prepared { arrival, target }) = self.with_query(live, request, info, origin, ask)?;
         let (route, matched) = match found {
             Ok(found) => found,
             Err(no_match) => {
@@ -80,10 +82,10 @@ impl Inner {
         if let Some(exchange) = request.extensions().get::<Exchange>() {
             exchange.set_route(Arc::clone(&route.info.id));
         }
-        if let Some(matched) = &matched {
-            request.extensions_mut().insert(matched.clone());
-        }
         let Some(chain) = route.chain.wired(|| end(&route.forward, &self.via)).cloned() else {
+            if let Some(matched) = matched {
+                request.extensions_mut().insert(matched);
+            }
             return Ok(Found::Direct(route, arrival));
         };
         let options = PathOptions { encoded_slash, ..rules.path };
@@ -104,7 +106,7 @@ impl Inner {
         request: &mut Request,
         info: Option<ConnectInfo>,
         origin: Origin,
-        ask: impl FnOnce(&Router<Arc<Route>>, &Query<'_>) -> R,
+        ask: impl FnOnce(&Router<Arc<Route>>, &Query<'_>, Option<&PathAndQuery>) -> R,
     ) -> Result<(R, Prepared), Error> {
         let rules = &*live.rules;
         refuse_methods(request.method())?;
@@ -157,7 +159,7 @@ impl Inner {
             client: arrival.client,
             vars: &vars,
         };
-        let answer = ask(&live.router, &query);
+        let answer = ask(&live.router, &query, request.uri().path_and_query());
         Ok((answer, Prepared { arrival, target }))
     }
 
@@ -165,7 +167,7 @@ impl Inner {
     pub(super) fn explain_route(&self, request: &mut Request, info: Option<ConnectInfo>) -> Result<Explanation, Error> {
         let live = self.live.load_full();
         let ((of_route, explanation), prepared) =
-            self.with_query(&live, request, info, Origin::Codec, |router, query| {
+            self.with_query(&live, request, info, Origin::Codec, |router, query, _| {
                 let of_route = router.find(query).ok().and_then(|matched| matched.value.encoded_slash);
                 (of_route, router.explain(query))
             })?;

@@ -8,7 +8,7 @@ use super::{Arrival, Environment, Given};
 use crate::ConnectInfo;
 use crate::router::PathParams;
 
-/// Which route a request belongs to: a request extension on routes with layers and for in-process endpoints.
+/// Which route a request belongs to, as layers of routes and endpoints of this process are told by [`RouteMatch::of`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RouteMatch {
@@ -20,6 +20,14 @@ pub struct RouteMatch {
     pub host: Option<Arc<str>>,
     /// The captures of the path, percent-decoded when read.
     pub params: PathParams,
+}
+
+impl RouteMatch {
+    /// The match of a request that is in a gateway and has a route.
+    pub fn of<B>(request: &http::Request<B>) -> Option<&Self> {
+        let told = SharedFacts::of(request).and_then(|facts| facts.matched.as_ref());
+        told.or_else(|| request.extensions().get())
+    }
 }
 
 /// A route's identity, as variables tell it.

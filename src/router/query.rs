@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
 
 use super::host::HostName;
@@ -109,14 +110,20 @@ impl<'r, 'q> Params<'r, 'q> {
 
     /// The captures on their own. Free when there are none; else the path is copied.
     pub fn to_owned(&self) -> PathParams {
-        if self.is_empty() {
-            return PathParams::default();
-        }
-        PathParams(Some(Arc::new(Owned {
-            pattern: self.pattern.clone(),
-            path: self.path.into(),
-            decodes: self.decodes,
-        })))
+        self.keep(|path| Path::Copied(path.into()))
+    }
+
+    /// As [`Params::to_owned`], without a copy where `target` has the very path that was matched.
+    pub(crate) fn to_owned_of(&self, target: Option<&PathAndQuery>) -> PathParams {
+        self.keep(|path| match target.filter(|target| target.path().as_bytes() == path) {
+            Some(target) => Path::Shared(target.clone()),
+            None => Path::Copied(path.into()),
+        })
+    }
+
+    fn keep(&self, path: impl FnOnce(&[u8]) -> Path) -> PathParams {
+        let kept = || Owned { pattern: self.pattern.clone(), path: path(self.path), decodes: self.decodes };
+        PathParams((!self.is_empty()).then(kept))
     }
 }
 
@@ -128,14 +135,31 @@ impl fmt::Debug for Params<'_, '_> {
     }
 }
 
-/// Captures of a match, to keep. A clone is one reference count.
+/// Captures of a match, to keep.
 #[derive(Clone, Default)]
-pub struct PathParams(Option<Arc<Owned>>);
+pub struct PathParams(Option<Owned>);
 
+#[derive(Clone)]
 struct Owned {
     pattern: Pattern,
-    path: Box<[u8]>,
+    path: Path,
     decodes: bool,
+}
+
+/// A path that was matched.
+#[derive(Clone)]
+enum Path {
+    Copied(Box<[u8]>),
+    Shared(PathAndQuery),
+}
+
+impl Path {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Copied(path) => path,
+            Self::Shared(target) => target.path().as_bytes(),
+        }
+    }
 }
 
 impl PathParams {
@@ -147,8 +171,8 @@ impl PathParams {
     /// As [`Params::iter`].
     pub fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, [u8]>)> {
         self.0.iter().flat_map(|owned| {
-            let captures = owned.pattern.captures(&owned.path);
-            captures.map(|(name, span)| (name, read(&owned.path, span, owned.decodes)))
+            let path = owned.path.bytes();
+            owned.pattern.captures(path).map(move |(name, span)| (name, read(path, span, owned.decodes)))
         })
     }
 

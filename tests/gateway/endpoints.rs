@@ -92,7 +92,7 @@ fn routes_in_code_are_judged_like_all_others() {
 #[tokio::test]
 async fn an_endpoint_is_told_its_route_and_captures() {
     let told_route = tower::service_fn(|request: Request<Body>| async move {
-        let matched = request.extensions().get::<RouteMatch>().expect("no route in the extensions");
+        let matched = RouteMatch::of(&request).expect("no route is told");
         let name = matched.params.get("name").map(|value| String::from_utf8_lossy(&value).into_owned());
         Ok::<_, Infallible>(Response::new(format!("{} {} {name:?}", matched.route, matched.pattern)))
     });

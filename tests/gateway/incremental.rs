@@ -159,7 +159,7 @@ fn perform(snapshot: &mut Snapshot, edit: &Edit) {
 
 fn gateway() -> Gateway {
     let told = tower::service_fn(|request: Request<Body>| async move {
-        let route = request.extensions().get::<RouteMatch>().map(|matched| matched.route.to_string());
+        let route = RouteMatch::of(&request).map(|matched| matched.route.to_string());
         let marks = request.headers().get_all("x-way").iter().map(|mark| mark.to_str().unwrap());
         Ok::<_, Infallible>(Response::new(format!("{route:?} {}", marks.collect::<Vec<_>>().join(" "))))
     });
