@@ -191,6 +191,7 @@ impl Plugin for RealIpPlugin {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value as Json, json};
 
     use super::super::testing::{build_error, configured};
@@ -262,6 +263,23 @@ mod tests {
             let fields: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
             let found = client(block(trusted, recursive), &fields);
             assert_eq!(found.split(' ').next(), Some(wanted), "{lines:?} {trusted:?} {recursive}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_as_an_address_is_read_as_it(ip in any::<IpAddr>(), port in 1..=u16::MAX) {
+            prop_assert_eq!(address(ip.to_string().as_bytes()), Some((ip.to_canonical(), None)));
+            let socket = SocketAddr::new(ip, port);
+            prop_assert_eq!(address(socket.to_string().as_bytes()), Some((ip.to_canonical(), Some(port))));
+        }
+
+        #[test]
+        fn no_bytes_make_it_stumble(bytes in any::<Vec<u8>>(), text in "[0-9a-f.:\\[\\] ]{0,24}") {
+            for bytes in [&bytes, text.as_bytes()] {
+                let readable = std::str::from_utf8(bytes).is_ok();
+                prop_assert!(readable || address(bytes).is_none());
+            }
         }
     }
 

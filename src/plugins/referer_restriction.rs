@@ -181,6 +181,7 @@ impl Plugin for RefererRestrictionPlugin {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::super::testing::{ask, build_error, built, configured};
@@ -237,6 +238,25 @@ mod tests {
         let lines: &[&[u8]] = &[b"http://example.org/", b"http://evil.test/"];
         assert!(!restriction(json!({"whitelist": ["example.org"]})).allows(&headers(lines)));
         assert!(!restriction(json!({"blacklist": ["evil.test"]})).allows(&headers(lines)));
+    }
+
+    proptest! {
+        #[test]
+        fn hosts_are_those_that_a_parser_of_uris_finds(
+            uri in "[a-z]{1,5}://([a-z0-9:]{0,5}@)?([a-z0-9.-]{1,12}|\\[[0-9a-f:]{2,9}\\])(:[0-9]{1,4})?(/[a-z:@/]{0,9})?(\\?[a-z:@/?]{0,9})?",
+        ) {
+            if let Ok(parsed) = uri.parse::<http::Uri>() {
+                prop_assert_eq!(host(&uri), parsed.host(), "{}", uri);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_stumble(text in ".{0,60}", scheme in "([a-z]{1,3}:)?/{0,3}") {
+            let uri = scheme + &text;
+            if let Some(host) = host(&uri) {
+                prop_assert!(uri.contains(host) && !host.contains(['/', '?', '#', '@', '\\']), "{}", uri);
+            }
+        }
     }
 
     #[tokio::test]

@@ -172,6 +172,7 @@ impl Plugin for UriBlockerPlugin {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::super::testing::{ask, build_error, built, configured};
@@ -207,6 +208,26 @@ mod tests {
         ] {
             let found = (blocker(false).blocks(target.as_bytes()), blocker(true).blocks(target.as_bytes()));
             assert_eq!(found, (blocked, blocked_in_any_case), "{target}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn escapes_of_a_path_hide_nothing_and_the_query_stays(
+            word in "[a-z]{1,8}",
+            encoded in proptest::collection::vec(any::<bool>(), 8),
+            query in "[a-z%0-9=&]{0,12}",
+        ) {
+            let hidden: String = word
+                .bytes()
+                .zip(encoded)
+                .map(|(byte, encoded)| if encoded { format!("%{byte:02x}") } else { char::from(byte).to_string() })
+                .collect();
+            let block = json!({"block_rules": [format!("^/x-{word}\\?{query}$")]});
+            let blocker = UriBlocker::new(configured(block)).unwrap();
+            let target = format!("/x-{hidden}?{query}");
+            prop_assert!(blocker.blocks(target.as_bytes()), "{}", target);
+            prop_assert!(!blocker.blocks(format!("/?/x-{hidden}?{query}").as_bytes()), "{}", target);
         }
     }
 

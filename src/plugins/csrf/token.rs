@@ -104,6 +104,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn signer(key: &str, version: Version, expires: u64) -> Signer {
@@ -175,6 +177,31 @@ mod tests {
             assert!(!ours.verify(token.as_bytes(), 5), "{token}");
         }
         assert!(!ours.verify(b"\xff\xfe", 5));
+    }
+
+    proptest! {
+        #[test]
+        fn what_nobody_signed_is_refused(
+            bytes in any::<Vec<u8>>(),
+            members in "(\"(random|expires|sign|v)\":(\"[a-f0-9,:}]{0,8}\"|[0-9]{1,4}),?){0,4}",
+        ) {
+            for version in [Version::Sha256, Version::Hmac] {
+                let ours = signer("key", version, 0);
+                for token in [bytes.clone(), STANDARD.encode(&bytes).into(), STANDARD.encode(format!("{{{members}}}")).into()] {
+                    prop_assert!(!ours.verify(&token, 5));
+                }
+            }
+        }
+
+        #[test]
+        fn a_token_with_one_byte_changed_is_refused(at in any::<prop::sample::Index>(), to in any::<u8>()) {
+            let ours = signer("key", Version::Hmac, 100);
+            let mut json = STANDARD.decode(ours.issue([3; 16], 1000)).unwrap();
+            let place = at.index(json.len());
+            prop_assume!(json[place] != to);
+            json[place] = to;
+            prop_assert!(!ours.verify(STANDARD.encode(&json).as_bytes(), 1000), "{}", String::from_utf8_lossy(&json));
+        }
     }
 
     #[test]
