@@ -16,6 +16,8 @@ pub mod fault_injection;
 #[cfg(feature = "callout")]
 pub mod forward_auth;
 pub mod ip_restriction;
+#[cfg(feature = "jwt")]
+pub mod jwt_auth;
 pub mod key_auth;
 pub mod limit;
 pub mod limit_conn;

@@ -15,6 +15,8 @@ impl Registry {
         #[cfg(feature = "callout")]
         registry.register(super::forward_auth::ForwardAuthPlugin::default());
         registry.register(super::ip_restriction::IpRestrictionPlugin);
+        #[cfg(feature = "jwt")]
+        registry.register_auth(super::jwt_auth::JwtAuthPlugin);
         registry.register_auth(super::key_auth::KeyAuthPlugin);
         registry.register(super::limit_conn::LimitConnPlugin::default());
         registry.register(super::limit_count::LimitCountPlugin::default());

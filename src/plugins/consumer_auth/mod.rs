@@ -4,4 +4,6 @@ mod entrance;
 mod presented;
 
 pub(crate) use entrance::{Entrance, authorization, required};
+#[cfg(feature = "jwt")]
+pub(crate) use presented::only;
 pub(crate) use presented::{Argument, Repeated, single};

@@ -1,0 +1,48 @@
+//! The registry's entry.
+use std::sync::Arc;
+
+use super::{JwtAuth, JwtAuthConfig, JwtAuthCredential, JwtKey};
+use crate::PluginLayer;
+use crate::plugin::{AuthPlugin, Authenticate, BuildContext, ConfigError, GateLayer, Plugin, Stage};
+use crate::plugins::consumer_auth::required;
+
+/// Longer keys are nobody's.
+const MAX_KEY: usize = 1024;
+
+/// Builds [`JwtAuthLayer`](super::JwtAuthLayer)s out of configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JwtAuthPlugin;
+
+impl Plugin for JwtAuthPlugin {
+    const NAME: &'static str = "jwt-auth";
+    const STAGE: Stage = Stage::Authenticate;
+    const PRIORITY: i32 = 2510;
+    type Config = JwtAuthConfig;
+
+    fn build(&self, config: JwtAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        Ok(GateLayer::of(JwtAuth::new(config, cx.consumers())?).into())
+    }
+}
+
+impl AuthPlugin for JwtAuthPlugin {
+    const UNIQUE: &'static str = "key";
+    type Credential = JwtAuthCredential;
+    type Secret = JwtKey;
+
+    fn credential(&self, block: JwtAuthCredential) -> Result<(Vec<u8>, JwtKey), ConfigError> {
+        required(Self::NAME, "key", &block.key, MAX_KEY)?;
+        if block.exp == 0 {
+            return Err(ConfigError::invalid(Self::NAME, "exp", "is 0: write 1 second or more, or remove it"));
+        }
+        let key = JwtKey::new(&block)?;
+        Ok((block.key.into_bytes(), key))
+    }
+
+    fn authenticator(
+        &self,
+        config: JwtAuthConfig,
+        cx: &BuildContext<'_>,
+    ) -> Result<Arc<dyn Authenticate>, ConfigError> {
+        Ok(Arc::new(JwtAuth::new(config, cx.consumers())?))
+    }
+}
