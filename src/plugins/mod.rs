@@ -16,6 +16,8 @@ pub mod fault_injection;
 #[cfg(feature = "callout")]
 pub mod forward_auth;
 pub mod ip_restriction;
+#[cfg(feature = "hmac")]
+pub mod hmac_auth;
 #[cfg(feature = "jwt")]
 pub mod jwt_auth;
 pub mod key_auth;
@@ -38,6 +40,7 @@ pub mod redirect;
 pub mod referer_restriction;
 pub mod request_id;
 pub mod response_rewrite;
+pub mod multi_auth;
 mod standard;
 #[cfg(test)]
 mod testing;

@@ -14,6 +14,8 @@ impl Registry {
         registry.register(super::fault_injection::FaultInjectionPlugin);
         #[cfg(feature = "callout")]
         registry.register(super::forward_auth::ForwardAuthPlugin::default());
+        #[cfg(feature = "hmac")]
+        registry.register_auth(super::hmac_auth::HmacAuthPlugin::default());
         registry.register(super::ip_restriction::IpRestrictionPlugin);
         #[cfg(feature = "jwt")]
         registry.register_auth(super::jwt_auth::JwtAuthPlugin);
@@ -22,6 +24,7 @@ impl Registry {
         registry.register(super::limit_count::LimitCountPlugin::default());
         registry.register(super::limit_req::LimitReqPlugin::default());
         registry.register(super::mocking::MockingPlugin);
+        registry.register(super::multi_auth::MultiAuthPlugin);
         #[cfg(feature = "oidc")]
         registry.register(super::openid_connect::OpenidConnectPlugin::default());
         #[cfg(feature = "prometheus")]

@@ -1,0 +1,49 @@
+//! The registry's entry.
+use std::sync::Arc;
+
+use super::replays::Replays;
+use super::{HmacAuth, HmacAuthConfig, HmacAuthCredential};
+use crate::PluginLayer;
+use crate::model::Sensitive;
+use crate::plugin::{AroundLayer, AuthPlugin, Authenticate, BuildContext, ConfigError, Plugin, Stage};
+use crate::plugins::consumer_auth::required;
+
+/// The longest key id and secret.
+const MAX: usize = 256;
+
+/// Builds [`HmacAuthLayer`](super::HmacAuthLayer)s out of configuration. A clone shares the memory of signatures.
+#[derive(Clone, Debug, Default)]
+pub struct HmacAuthPlugin {
+    pub(super) replays: Arc<Replays>,
+}
+
+impl Plugin for HmacAuthPlugin {
+    const NAME: &'static str = "hmac-auth";
+    const STAGE: Stage = Stage::Authenticate;
+    const PRIORITY: i32 = 2530;
+    type Config = HmacAuthConfig;
+
+    fn build(&self, config: HmacAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        Ok(AroundLayer::of(HmacAuth::new(config, cx.consumers(), self)?).into())
+    }
+}
+
+impl AuthPlugin for HmacAuthPlugin {
+    const UNIQUE: &'static str = "key_id";
+    type Credential = HmacAuthCredential;
+    type Secret = Sensitive;
+
+    fn credential(&self, block: HmacAuthCredential) -> Result<(Vec<u8>, Sensitive), ConfigError> {
+        required(Self::NAME, "key_id", &block.key_id, MAX)?;
+        required(Self::NAME, "secret_key", block.secret_key.expose(), MAX)?;
+        Ok((block.key_id.into_bytes(), block.secret_key))
+    }
+
+    fn authenticator(
+        &self,
+        config: HmacAuthConfig,
+        cx: &BuildContext<'_>,
+    ) -> Result<Arc<dyn Authenticate>, ConfigError> {
+        Ok(Arc::new(HmacAuth::new(config, cx.consumers(), self)?))
+    }
+}
