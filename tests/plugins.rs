@@ -13,6 +13,12 @@ mod access_pages;
 mod access_request;
 #[path = "plugins/auth_basic.rs"]
 mod auth_basic;
+#[cfg(feature = "hmac")]
+#[path = "plugins/auth_hmac.rs"]
+mod auth_hmac;
+#[cfg(feature = "jwt")]
+#[path = "plugins/auth_jwt.rs"]
+mod auth_jwt;
 #[path = "plugins/auth_key.rs"]
 mod auth_key;
 #[path = "plugins/limit_scopes.rs"]
@@ -31,6 +37,8 @@ mod shaping_redirect;
 mod shaping_response_rewrite;
 #[path = "plugins/shaping_traffic_split.rs"]
 mod shaping_traffic_split;
+#[path = "plugins/auth_multi.rs"]
+mod auth_multi;
 #[path = "plugins/support.rs"]
 mod support;
 

@@ -15,9 +15,9 @@ pub mod edit;
 pub mod fault_injection;
 #[cfg(feature = "callout")]
 pub mod forward_auth;
-pub mod ip_restriction;
 #[cfg(feature = "hmac")]
 pub mod hmac_auth;
+pub mod ip_restriction;
 #[cfg(feature = "jwt")]
 pub mod jwt_auth;
 pub mod key_auth;
@@ -26,6 +26,7 @@ pub mod limit_conn;
 pub mod limit_count;
 pub mod limit_req;
 pub mod mocking;
+pub mod multi_auth;
 mod networks;
 #[cfg(feature = "oidc")]
 pub mod openid_connect;
@@ -40,7 +41,6 @@ pub mod redirect;
 pub mod referer_restriction;
 pub mod request_id;
 pub mod response_rewrite;
-pub mod multi_auth;
 mod standard;
 #[cfg(test)]
 mod testing;
