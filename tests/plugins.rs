@@ -21,6 +21,8 @@ mod auth_hmac;
 mod auth_jwt;
 #[path = "plugins/auth_key.rs"]
 mod auth_key;
+#[path = "plugins/auth_multi.rs"]
+mod auth_multi;
 #[path = "plugins/limit_scopes.rs"]
 mod limit_scopes;
 #[path = "plugins/limits.rs"]
@@ -37,8 +39,6 @@ mod shaping_redirect;
 mod shaping_response_rewrite;
 #[path = "plugins/shaping_traffic_split.rs"]
 mod shaping_traffic_split;
-#[path = "plugins/auth_multi.rs"]
-mod auth_multi;
 #[path = "plugins/support.rs"]
 mod support;
 

@@ -99,27 +99,25 @@ impl JwtAuth {
 
     /// Finds the token.
     fn find<'r, B>(&self, request: &'r http::Request<B>) -> Result<(Cow<'r, [u8]>, Place), JwtAuthRejection> {
-        let malformed = |_: Repeated| JwtAuthRejection::Malformed;
-        let field = || {
-            let value = single(request.headers(), &self.header)?;
-            Ok(value.map(|value| (Cow::Borrowed(without_scheme(value.as_bytes())), Place::Header)))
-        };
-        let argument = || Ok(self.query.of(request.uri())?.map(|value| (value, Place::Query)));
-        let crumb = || {
-            let value = cookie(request.headers(), &self.cookie)?;
-            Ok(value.map(|value| (Cow::Borrowed(value), Place::Cookie)))
-        };
-        let places: [&dyn Fn() -> Result<Option<(Cow<'r, [u8]>, Place)>, Repeated>; 3] = [&field, &argument, &crumb];
         let mut found = None;
-        for place in places {
-            match (place().map_err(malformed)?, &found) {
-                (Some(_), Some(_)) => return Err(JwtAuthRejection::Malformed),
-                (Some(one), None) if !self.one_location => return Ok(one),
-                (Some(one), None) => found = Some(one),
-                (None, _) => {}
+        for place in [Place::Header, Place::Query, Place::Cookie] {
+            match self.at(place, request).map_err(|_: Repeated| JwtAuthRejection::Malformed)? {
+                Some(_) if found.is_some() => return Err(JwtAuthRejection::Malformed),
+                Some(token) if !self.one_location => return Ok((token, place)),
+                Some(token) => found = Some((token, place)),
+                None => {}
             }
         }
         found.ok_or(JwtAuthRejection::Missing)
+    }
+
+    fn at<'r, B>(&self, place: Place, request: &'r http::Request<B>) -> Result<Option<Cow<'r, [u8]>>, Repeated> {
+        let headers = request.headers();
+        match place {
+            Place::Header => Ok(single(headers, &self.header)?.map(|value| without_scheme(value.as_bytes()).into())),
+            Place::Query => self.query.of(request.uri()),
+            Place::Cookie => Ok(cookie(headers, &self.cookie)?.map(Cow::Borrowed)),
+        }
     }
 
     /// Whose token it is, at `now`, in seconds since 1970.
