@@ -130,9 +130,10 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Whether a field can stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes, authenticates, controls
-/// or belongs to one hop.
+/// or belongs to one hop, and none by which the gateway tells an upstream of the client and the way (security.md HOP-03,
+/// HOP-05): there are upstreams that merge trailers into the head.
 pub(crate) fn may_trail(name: &str) -> bool {
-    const NEVER: [&str; 22] = [
+    const NEVER: [&str; 23] = [
         "age",
         "authorization",
         "cache-control",
@@ -144,6 +145,7 @@ pub(crate) fn may_trail(name: &str) -> bool {
         "date",
         "expect",
         "expires",
+        "forwarded",
         "host",
         "location",
         "max-forwards",
@@ -156,7 +158,14 @@ pub(crate) fn may_trail(name: &str) -> bool {
         "warning",
         "www-authenticate",
     ];
-    !is_hop(name.as_bytes()) && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
+    const NEVER_BEGINS: [&str; 5] = ["x-forwarded-", "x-consumer-", "x-credential-", "x-real-ip", "x-userinfo"];
+    let begins = |prefix: &&str| {
+        let start = name.as_bytes().get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+    };
+    !is_hop(name.as_bytes())
+        && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
+        && !NEVER_BEGINS.iter().any(begins)
 }
 
 /// Takes out of a trailer section what may not stand in one.

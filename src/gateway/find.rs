@@ -16,7 +16,7 @@ use super::service::Origin;
 use super::settings::Rules;
 use super::target::Target;
 use crate::error::{Error, Request};
-use crate::request::{Arrival, Arriving, Facts, Given, Known, RequestVars, RouteMatch, SharedFacts, arrive};
+use crate::request::{Arrival, Arriving, Facts, Given, Known, RequestVars, RouteMatch, SharedFacts, arrive, take_off};
 use crate::router::{Explanation, HostName, NoMatch, PathOptions, Query, Router};
 use crate::{BodyError, ConnectInfo, Exchange, Next};
 
@@ -115,8 +115,8 @@ impl Inner {
         }
         let mut arrival =
             arrive(request.headers_mut(), info.map(|info| info.ip()), &rules.trusted_proxies, &self.via_token);
-        for field in &*live.identity_fields {
-            request.headers_mut().remove(field);
+        if !live.identity_fields.is_empty() {
+            take_off(request.headers_mut(), &live.identity_fields);
         }
         // Behind trusted proxies the client is not the peer, and logs are to know.
         if let Some(client) = arrival.client.filter(|client| info.is_some_and(|info| info.ip() != *client))

@@ -154,6 +154,18 @@ fn is_identity(name: &str) -> bool {
     name.starts_with("x-consumer-") || name.starts_with("x-credential-") || name == "x-userinfo"
 }
 
+/// Takes fields off by which plugins tell the upstream who calls, and those that CGI-style origins read alike (security.md
+/// HOP-04, HOP-05).
+pub(crate) fn take_off(headers: &mut HeaderMap, fields: &[HeaderName]) {
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let reads_alike = |a: &str, b: &str| a.len() == b.len() && a.bytes().map(dashed).eq(b.bytes().map(dashed));
+    let is_named = |name: &&HeaderName| fields.iter().any(|field| reads_alike(name.as_str(), field.as_str()));
+    let doomed: Vec<_> = headers.keys().filter(is_named).cloned().collect();
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
 /// How many of our own tokens stand in `Via` (RFC 9110 §7.6.3).
 fn passes(headers: &HeaderMap, token: &str) -> u32 {
     let ours = |entry: &&str| entry.split_ascii_whitespace().nth(1).is_some_and(|by| by == token);

@@ -78,9 +78,10 @@ impl<'a> RequestVars<'a> {
         match &self.known {
             Known::Arriving(arriving) => arriving.path,
             Known::Underway { facts, .. } => {
-                // A layer that changed the path changed what `uri` is.
+                // A layer that changed the path changed what `uri` is; one that took out an argument did not.
                 let unchanged = facts.filter(|facts| {
-                    facts.given.as_ref().is_none_or(|given| given.target.as_ref() == self.uri.path_and_query())
+                    let given = facts.given.as_ref().map(|given| given.target.as_ref());
+                    given.is_none_or(|given| given.map_or("", |given| given.path()) == self.uri.path())
                 });
                 unchanged.and_then(|facts| facts.path.as_deref()).unwrap_or(self.uri.path().as_bytes())
             }
