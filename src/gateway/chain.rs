@@ -2,7 +2,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED};
 use serde_json::Value;
 
 use crate::error::{Request, Response};
@@ -106,7 +106,12 @@ pub(crate) fn with_error_response(layer: PluginLayer, body: &Value) -> PluginLay
             async move {
                 let mut response = wrapped.run(request).await;
                 if response.status().as_u16() >= 400 && !Passed::has(&response, &mark) {
-                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+                    let headers = response.headers_mut();
+                    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+                    // What they say is true of the body that goes.
+                    for of_body in [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, ETAG, LAST_MODIFIED] {
+                        headers.remove(of_body);
+                    }
                     *response.body_mut() = Body::from(text);
                 }
                 response
@@ -148,6 +153,12 @@ mod tests {
         PluginLayer::from_fn(|_| Next::from_fn(|_| async { reject(StatusCode::FORBIDDEN, "test", "no") }))
     }
 
+    /// Both as one layer, the first one outside.
+    fn wire_in(outer: &PluginLayer, inner: PluginLayer) -> PluginLayer {
+        let outer = outer.clone();
+        PluginLayer::from_fn(move |next| outer.wrap(inner.wrap(next)))
+    }
+
     fn passing() -> PluginLayer {
         PluginLayer::from_fn(|next| next)
     }
@@ -178,6 +189,14 @@ mod tests {
         let own = with_error_response(rejecting(), &body).wrap(status(200)).run(Request::default()).await;
         assert_eq!(own.status(), 403);
         assert_eq!(own.body().as_bytes(), Some(&b"{\"code\":\"slow_down\"}\n"[..]));
+        let measured = PluginLayer::new(tower::util::MapResponseLayer::new(|mut response: Response| {
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("6"));
+            response
+        }));
+        let own =
+            with_error_response(wire_in(&measured, rejecting()), &body).wrap(status(200)).run(Request::default()).await;
+        assert!(!own.headers().contains_key(CONTENT_LENGTH), "{:?}", own.headers());
         let theirs = with_error_response(passing(), &body).wrap(status(503)).run(Request::default()).await;
         assert_eq!(theirs.body().as_bytes(), Some(&b"theirs"[..]));
     }
