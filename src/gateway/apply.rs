@@ -96,6 +96,7 @@ impl State {
     fn all_warnings(&self) -> Vec<Finding> {
         let mut all = self.warnings.clone();
         add_new(&mut all, self.compile_warnings.clone());
+        all.extend(self.callers.shadowed(&self.snapshot));
         all
     }
 }
@@ -337,7 +338,20 @@ impl<'a> Compile<'a> {
         add_new(&mut warnings, found);
         // Where everything is compiled, everything that there is to say of it is said again.
         let told_once = |kind| matches!(kind, Kind::Settings | Kind::PluginMetadata);
-        let is_said = |warning: &&Finding| is_current(warning) && (!everything || told_once(warning.kind));
+        let routes: HashSet<&Id> = changes.iter().map(|(id, _)| id).collect();
+        let is_compiled = |warning: &Finding| {
+            let Some(id) = &warning.id else { return false };
+            match warning.kind {
+                Kind::Route => routes.contains(id),
+                Kind::Upstream => upstreams.touches(Some(id)),
+                Kind::Service => services.touches(Some(id)),
+                Kind::PluginConfig => plugin_configs.touches(Some(id)),
+                kind => callers.compiled(kind, id),
+            }
+        };
+        let is_said = |warning: &&Finding| {
+            is_current(warning) && !is_compiled(warning) && (!everything || told_once(warning.kind))
+        };
         let mut compile_warnings = before.compile_warnings.iter().filter(is_said).cloned().collect();
         add_new(&mut compile_warnings, of_compiling);
         let revision = before.revision + 1;

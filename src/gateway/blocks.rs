@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 
 use super::chain::{Block, Filter, Place, filtered, with_error_response};
 use super::fork::stepping_aside;
-use super::secrets::{Fault, holds_reference};
+use super::secrets::{Fault, holds_reference, veil};
 use super::workshop::Bench;
 use crate::error::{Error, IntoResponse};
 use crate::model::{Finding, Id, Kind, Severity, closest};
-use crate::plugin::{BuildContext, Caveat, ConfigError, Meta, Scope, Stage};
+use crate::plugin::{BuildContext, Caveat, Meta, Scope, Stage};
 use crate::request::RequestVars;
 use crate::router::Expr;
 use crate::{Next, PluginLayer};
@@ -163,8 +163,8 @@ fn build(
 ) -> Result<Made, Finding> {
     let path = format!("plugins.{name}");
     let fault = |message: String| Finding::error(kind, Some(id.clone()), path.as_str(), message);
-    let mut config = config.clone();
-    let meta = Meta::take(&mut config).map_err(|error| fault(error.to_string()))?;
+    let mut written = config.clone();
+    let mut meta = Meta::take(&mut written).map_err(|error| fault(error.to_string()))?;
     let registry = tools.bench.registry;
     let Some(entry) = registry.get(name) else {
         let mend = match closest(name, registry.names()) {
@@ -186,21 +186,17 @@ fn build(
             fault(format!("plugin `{name}` is not enabled")).with_mend("add it to `plugins`, or remove that list")
         );
     }
-    let filter = match &meta.filter {
-        None => None,
-        Some(json) => Some(Expr::compile(json).map_err(|error| {
-            fault(format!("property \"_meta\" validation failed: failed to validate the 'vars' expression: {error}"))
-        })?),
-    };
     let priority = meta.priority.unwrap_or_else(|| entry.priority());
     let place = |stage| Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
     let yields = entry.yields_to_route();
     let mut resolved = None;
-    match tools.bench.secrets.resolve(&config) {
-        Ok(Cow::Borrowed(_)) => {}
+    let block = match tools.bench.secrets.resolve(config) {
+        Ok(Cow::Borrowed(_)) => Cow::Borrowed(&written),
         Ok(Cow::Owned(with_secrets)) => {
-            resolved = Some(with_secrets.clone());
-            config = with_secrets;
+            let mut block = with_secrets.clone();
+            meta = Meta::take(&mut block).map_err(|error| fault(error.to_string()))?;
+            resolved = Some(with_secrets);
+            Cow::Owned(block)
         }
         Err(_) if meta.disable => return Ok(Made::default()),
         Err(unresolved) => {
@@ -211,15 +207,33 @@ fn build(
             let warnings = vec![secret_missing(kind, id, name, &unresolved, "its requests are answered with 500")];
             return Ok(Made { block, warnings, ..Made::default() });
         }
-    }
+    };
+    // What a fault says may quote the block, which has values in the place of references by now.
+    let veiled = |text: &str| match &resolved {
+        Some(resolved) => veil(text, config, resolved),
+        None => text.to_owned(),
+    };
+    let filter = match &meta.filter {
+        None => None,
+        Some(json) => Some(Expr::compile(json).map_err(|error| {
+            let error = veiled(&error.to_string());
+            fault(format!("property \"_meta\" validation failed: failed to validate the 'vars' expression: {error}"))
+        })?),
+    };
     let scope = scope(kind, id);
+    // Counters belong to the block as written: a secret that is exchanged does not begin new ones.
+    let cx = BuildContext::with_workshop(&scope, &tools.bench);
     let built = entry
-        .build(&config, &BuildContext::with_workshop(&scope, &tools.bench))
-        .map_err(|error| config_fault(kind, id, name, &error));
+        .build(&block, &cx.with_block(&written))
+        .map_err(|error| config_fault(kind, id, name, error.field(), &veiled(error.reason())));
     if meta.disable {
-        // What is off may be faulty (model.md §7.1).
-        let fault = built.err().map(|finding| Finding { severity: Severity::Warning, ..finding });
-        return Ok(Made { warnings: fault.into_iter().collect(), resolved, ..Made::default() });
+        // What is off may be faulty (model.md §7.1); what it is configured to tell upstreams stays its own (HOP-05).
+        let (warnings, identity_fields) = match built {
+            Ok(built) => (Vec::new(), built.identity_fields),
+            Err(finding) => (vec![Finding { severity: Severity::Warning, ..finding }], Vec::new()),
+        };
+        tools.bench.names_fields.set(tools.bench.names_fields.get() || !identity_fields.is_empty());
+        return Ok(Made { block: None, warnings, resolved, identity_fields });
     }
     let crate::plugin::Built { mut layer, stage, identity_fields, caveats } = built?;
     if !identity_fields.is_empty() {
@@ -279,7 +293,7 @@ fn place_of(name: &str, field: &str) -> String {
 }
 
 /// What a plugin says of its block, at the field that it is about.
-pub(super) fn config_fault(kind: Kind, id: &Id, name: &str, error: &ConfigError) -> Finding {
-    let message = format!("failed to check the configuration of plugin {name} err: {}", error.reason());
-    Finding::error(kind, Some(id.clone()), place_of(name, error.field()), message)
+pub(super) fn config_fault(kind: Kind, id: &Id, name: &str, field: &str, reason: &str) -> Finding {
+    let message = format!("failed to check the configuration of plugin {name} err: {reason}");
+    Finding::error(kind, Some(id.clone()), place_of(name, field), message)
 }

@@ -1,5 +1,4 @@
 //! Consumers, their credentials and groups, compiled: who is found by what, and which blocks he brings along.
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -8,8 +7,9 @@ use serde_json::{Map, Value};
 use super::apply::changed;
 use super::blocks::{Blocks, Toolbox, config_fault, secret_missing};
 use super::fork::Overlay;
+use super::secrets::veil;
 use crate::model::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec, Finding, Id, Kind, PluginMap, Snapshot};
-use crate::plugin::Stage;
+use crate::plugin::{Meta, Stage};
 use crate::request::{Consumer, Consumers, ConsumersBuilder, Credential, Digest, Overlaid};
 
 /// Everything compiled so far.
@@ -22,6 +22,7 @@ pub(super) struct Callers {
     groups: HashMap<Id, Group>,
     slots: Slots,
     outer: Counts,
+    early: Early,
 }
 
 struct Person {
@@ -40,10 +41,13 @@ struct Group {
 /// How many sets of blocks have a plugin.
 type Counts = BTreeMap<String, usize>;
 
-/// Numbers of sets of blocks: each set has an id that never comes again, and a slot that does.
+/// Consumers and groups by the plugins that they have a block of which acts before a caller is known: a route's block would
+/// keep theirs from running.
+type Early = BTreeMap<String, BTreeSet<(Kind, Id)>>;
+
+/// Numbers of sets of blocks, each free again when its set is gone.
 #[derive(Clone, Default)]
 struct Slots {
-    last_id: u64,
     next: u32,
     free: Vec<u32>,
 }
@@ -55,12 +59,10 @@ impl Slots {
             self.next - 1
         })
     }
+}
 
-    fn overlaid(&mut self, slot: u32, overlay: Overlay) -> Overlaid {
-        self.last_id += 1;
-        let blocks: Arc<dyn Any + Send + Sync> = Arc::new(overlay);
-        Overlaid { id: self.last_id, slot, blocks }
-    }
+fn overlaid(slot: u32, overlay: Overlay) -> Overlaid {
+    Overlaid { slot, blocks: Arc::new(overlay) }
 }
 
 /// What differs from before, until everything else is known to be well.
@@ -71,6 +73,8 @@ pub(super) struct Changes {
     groups: HashMap<Id, Option<Group>>,
     slots: Slots,
     outer: Counts,
+    /// Early blocks that come, or go, in order.
+    early: Vec<(String, (Kind, Id), bool)>,
 }
 
 impl Callers {
@@ -90,7 +94,7 @@ impl Callers {
     }
 
     pub(super) fn commit(&mut self, changes: Changes) {
-        let Changes { consumers, people, credentials, groups, slots, outer } = changes;
+        let Changes { consumers, people, credentials, groups, slots, outer, early } = changes;
         if let Some(consumers) = consumers {
             self.consumers = consumers;
         }
@@ -99,6 +103,41 @@ impl Callers {
         merge(&mut self.groups, groups);
         self.slots = slots;
         self.outer = outer;
+        for (plugin, owner, comes) in early {
+            let owners = self.early.entry(plugin).or_default();
+            if comes {
+                owners.insert(owner);
+            } else {
+                owners.remove(&owner);
+            }
+        }
+        self.early.retain(|_, owners| !owners.is_empty());
+    }
+
+    /// Blocks that do not run where a route has one of the same plugin, each with an example: what runs before the caller is
+    /// known stays the route's (plugins/index.md, "From phases to stages"). Found anew for each configuration, since what
+    /// comes and goes on routes matters as much as what does on consumers.
+    pub(super) fn shadowed(&self, snapshot: &Snapshot) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (plugin, owners) in &self.early {
+            let has = |plugins: Option<&PluginMap>| plugins.is_some_and(|plugins| plugins.get(plugin).is_some());
+            let route = snapshot.routes.iter().find(|one| has(one.plugins.as_ref())).map(|one| ("route", &one.id));
+            let service =
+                || snapshot.services.iter().find(|one| has(one.plugins.as_ref())).map(|one| ("service", &one.id));
+            let shared = || {
+                snapshot.plugin_configs.iter().find(|one| has(Some(&one.plugins))).map(|one| ("plugin config", &one.id))
+            };
+            let Some((what, other)) = route.or_else(service).or_else(shared) else { continue };
+            findings.extend(owners.iter().map(|(kind, id)| {
+                let message = format!(
+                    "does not run on routes that have `{plugin}`, such as by {what} `{other}`: it acts before the caller is \
+                     known"
+                );
+                Finding::warning(*kind, Some(id.clone()), format!("plugins.{plugin}"), message)
+                    .with_mend("remove one of the two")
+            }));
+        }
+        findings
     }
 }
 
@@ -115,6 +154,16 @@ impl Changes {
     /// As [`Callers::outer`], with the changes.
     pub(super) fn outer(&self) -> BTreeSet<String> {
         self.outer.keys().cloned().collect()
+    }
+
+    /// Whether an item was compiled anew, so that everything that there is to say of it was said again.
+    pub(super) fn compiled(&self, kind: Kind, id: &Id) -> bool {
+        match kind {
+            Kind::Consumer => self.people.contains_key(id),
+            Kind::Credential => self.credentials.contains_key(id),
+            Kind::ConsumerGroup => self.groups.contains_key(id),
+            _ => false,
+        }
     }
 }
 
@@ -133,8 +182,9 @@ pub(super) fn compile(
         groups: HashMap::new(),
         slots: before.slots.clone(),
         outer: before.outer.clone(),
+        early: Vec::new(),
     };
-    let mut run = Run { before, tools, findings, changes, early: Vec::new() };
+    let mut run = Run { before, tools, findings, changes };
     run.groups(&old.consumer_groups, &new.consumer_groups, everything);
     let (gone, people) = run.people_to_build(&old.consumers, &new.consumers, everything);
     let (gone_credentials, credentials) = run.credentials_to_build(old, new, everything, &gone, &people);
@@ -142,7 +192,6 @@ pub(super) fn compile(
     if !idle {
         run.build((&gone, &people), (&gone_credentials, &credentials));
     }
-    run.warn_of_early_blocks(new);
     run.changes
 }
 
@@ -151,8 +200,6 @@ struct Run<'a> {
     tools: &'a Toolbox<'a>,
     findings: &'a mut Vec<Finding>,
     changes: Changes,
-    /// Blocks of consumers and groups that a route's block would keep from running.
-    early: Vec<(Kind, Id, String)>,
 }
 
 impl Run<'_> {
@@ -166,7 +213,7 @@ impl Run<'_> {
         let (gone, differing) = changed(everything, old, new);
         for id in gone {
             if let Some(group) = self.before.groups.get(&id) {
-                self.count(&group.blocks, false);
+                self.count((Kind::ConsumerGroup, &id), &group.blocks, false);
                 self.changes.slots.free.push(group.overlaid.slot);
             }
             self.changes.groups.insert(id, None);
@@ -181,12 +228,12 @@ impl Run<'_> {
             let kept = known.map(|group| Arc::clone(&group.blocks));
             let blocks = self.blocks(&spec.plugins, owner, kept.as_deref());
             if let Some(kept) = kept {
-                self.count(&kept, false);
+                self.count(owner, &kept, false);
             }
-            self.count(&blocks, true);
+            self.count(owner, &blocks, true);
             let slot = known.map_or_else(|| self.changes.slots.take(), |group| group.overlaid.slot);
             let overlay = Overlay::Blocks(overlay([&*blocks]));
-            let overlaid = self.changes.slots.overlaid(slot, overlay);
+            let overlaid = overlaid(slot, overlay);
             self.changes.groups.insert(spec.id.clone(), Some(Group { blocks, overlaid }));
         }
     }
@@ -254,7 +301,7 @@ impl Run<'_> {
         }
         for id in gone {
             if let Some((blocks, slot)) = self.before.people.get(id).and_then(|person| person.own.as_ref()) {
-                self.count(blocks, false);
+                self.count((Kind::Consumer, id), blocks, false);
                 self.changes.slots.free.push(*slot);
             }
             self.changes.people.insert(id.clone(), None);
@@ -278,20 +325,19 @@ impl Run<'_> {
         let is_auth = |name: &str| registry.get(name).is_some_and(|entry| entry.is_auth());
         let known = self.before.people.get(&spec.username).and_then(|person| person.own.as_ref());
         let owner = (Kind::Consumer, &spec.username);
+        if let Some((blocks, _)) = known {
+            self.count(owner, blocks, false);
+        }
         let mut own = None;
         if let Some(plugins) = &spec.plugins
             && plugins.iter().any(|(name, _)| !is_auth(name))
         {
             let blocks = self.blocks(plugins, owner, known.map(|(blocks, _)| &**blocks));
-            self.count(&blocks, true);
+            self.count(owner, &blocks, true);
             let slot = known.map_or_else(|| self.changes.slots.take(), |(_, slot)| *slot);
             own = Some((blocks, slot));
-        }
-        if let Some((blocks, slot)) = known {
-            self.count(blocks, false);
-            if own.is_none() {
-                self.changes.slots.free.push(*slot);
-            }
+        } else if let Some((_, slot)) = known {
+            self.changes.slots.free.push(*slot);
         }
         let consumer = Consumer::with_overlay(spec, self.overlaid(spec, own.as_ref()));
         let name = set.insert(&consumer);
@@ -303,21 +349,21 @@ impl Run<'_> {
     }
 
     /// The blocks that a consumer brings along: its own before its group's.
-    fn overlaid(&mut self, spec: &ConsumerSpec, own: Option<&(Arc<Blocks>, u32)>) -> Option<Overlaid> {
+    fn overlaid(&self, spec: &ConsumerSpec, own: Option<&(Arc<Blocks>, u32)>) -> Option<Overlaid> {
         let group = spec.group_id.as_ref().map(|id| match self.changes.groups.get(id) {
             Some(change) => change.as_ref(),
             None => self.before.groups.get(id),
         });
         if let Some(None) = group {
             // Above every slot: it is wired for each request, which is one answer.
-            return Some(self.changes.slots.overlaid(u32::MAX, Overlay::GroupMissing));
+            return Some(overlaid(u32::MAX, Overlay::GroupMissing));
         }
         let group = group.flatten();
         match own {
             None => group.map(|group| group.overlaid.clone()),
             Some((blocks, slot)) => {
                 let blocks = overlay([&**blocks].into_iter().chain(group.map(|group| &*group.blocks)));
-                Some(self.changes.slots.overlaid(*slot, Overlay::Blocks(blocks)))
+                Some(overlaid(*slot, Overlay::Blocks(blocks)))
             }
         }
     }
@@ -379,12 +425,21 @@ impl Run<'_> {
         let path = format!("plugins.{plugin}");
         let Some(entry) = self.tools.bench.registry.get(plugin).filter(|entry| entry.is_auth()) else {
             let message = format!("plugin `{plugin}` does not identify consumers");
-            return Err(Finding::error(kind, Some(id.clone()), path, message)
+            return Err(Finding::error(kind, Some(id.clone()), path.as_str(), message)
                 .with_mend("write key-auth, basic-auth, jwt-auth or hmac-auth"));
         };
-        let mut block = block.clone();
-        block.remove("_meta");
-        let block = match self.tools.bench.secrets.resolve(&block) {
+        let fault = |message: String| Finding::error(kind, Some(id.clone()), path.as_str(), message);
+        let mut written = block.clone();
+        let meta = Meta::take(&mut written).map_err(|error| fault(error.to_string()))?;
+        if meta.filter.is_some() {
+            // Left out in silence it would let in whom it is to keep out.
+            let message = "`_meta.filter` has no effect on a credential".to_owned();
+            return Err(fault(message).with_mend("put the condition on the block that authenticates"));
+        }
+        if meta.disable {
+            return Ok(None);
+        }
+        let block = match self.tools.bench.secrets.resolve(&written) {
             Ok(block) => block,
             Err(unresolved) => {
                 let warning = secret_missing(kind, id, plugin, &unresolved, "the credential identifies nobody");
@@ -392,7 +447,10 @@ impl Run<'_> {
                 return Ok(None);
             }
         };
-        entry.credential(&block).map(Some).map_err(|error| config_fault(kind, id, plugin, &error))
+        entry
+            .credential(&block)
+            .map(Some)
+            .map_err(|error| config_fault(kind, id, plugin, error.field(), &veil(error.reason(), &written, &block)))
     }
 
     /// The blocks of a consumer or group that are no credentials.
@@ -401,26 +459,24 @@ impl Run<'_> {
         let ordinary = plugins.iter().filter(|(name, _)| !registry.get(name).is_some_and(|entry| entry.is_auth()));
         let blocks = Blocks::build(ordinary, owner, before, self.tools, self.findings);
         for (name, block) in blocks.iter() {
-            match block.map(|block| block.place.stage()) {
-                Some(Stage::Edge | Stage::Rewrite) => self.early.push((owner.0, owner.1.clone(), name.to_owned())),
-                Some(Stage::Authenticate) => {
-                    let message =
-                        format!("plugin `{name}` authenticates, and the caller is known by then: it never runs");
-                    let warning = Finding::warning(owner.0, Some(owner.1.clone()), format!("plugins.{name}"), message);
-                    self.findings.push(warning.with_mend("put it on a route, a service or a global rule"));
-                }
-                _ => {}
+            if block.is_some_and(|block| block.place.stage() == Stage::Authenticate) {
+                let message = format!("plugin `{name}` authenticates, and the caller is known by then: it never runs");
+                let warning = Finding::warning(owner.0, Some(owner.1.clone()), format!("plugins.{name}"), message);
+                self.findings.push(warning.with_mend("put it on a route, a service or a global rule"));
             }
         }
         blocks
     }
 
-    /// Counts the plugins of the outer stages.
-    fn count(&mut self, blocks: &Blocks, comes: bool) {
+    /// Counts the plugins of the outer stages, and takes down those that act before a caller is known.
+    fn count(&mut self, (kind, id): (Kind, &Id), blocks: &Blocks, comes: bool) {
         for (name, block) in blocks.iter() {
             // A block that is switched off may be of any stage.
-            let inner = block.is_some_and(|block| block.place.stage() > Stage::Respond);
-            if inner {
+            let stage = block.map(|block| block.place.stage());
+            if matches!(stage, Some(Stage::Edge | Stage::Rewrite)) {
+                self.changes.early.push((name.to_owned(), (kind, id.clone()), comes));
+            }
+            if stage.is_some_and(|stage| stage > Stage::Respond) {
                 continue;
             }
             let count = self.changes.outer.entry(name.to_owned()).or_default();
@@ -428,26 +484,6 @@ impl Run<'_> {
             if *count == 0 {
                 self.changes.outer.remove(name);
             }
-        }
-    }
-
-    /// What runs before the caller is known stays the route's (plugins/index.md, "From phases to stages").
-    fn warn_of_early_blocks(&mut self, snapshot: &Snapshot) {
-        for (kind, id, plugin) in std::mem::take(&mut self.early) {
-            let has = |plugins: Option<&PluginMap>| plugins.is_some_and(|plugins| plugins.get(&plugin).is_some());
-            let route =
-                snapshot.routes.iter().find(|route| has(route.plugins.as_ref())).map(|route| ("route", &route.id));
-            let service =
-                || snapshot.services.iter().find(|one| has(one.plugins.as_ref())).map(|one| ("service", &one.id));
-            let shared = || {
-                snapshot.plugin_configs.iter().find(|one| has(Some(&one.plugins))).map(|one| ("plugin config", &one.id))
-            };
-            let Some((what, other)) = route.or_else(service).or_else(shared) else { continue };
-            let message = format!(
-                "does not run on routes that have `{plugin}`, such as by {what} `{other}`: it acts before the caller is known"
-            );
-            let warning = Finding::warning(kind, Some(id), format!("plugins.{plugin}"), message);
-            self.findings.push(warning.with_mend("remove one of the two"));
         }
     }
 }

@@ -54,10 +54,10 @@ impl Fork {
             return self.wire(overlaid).run(request);
         };
         match &*half.load() {
-            Some(wired) if wired.overlay == overlaid.id => wired.next.run(request),
+            Some(wired) if Arc::ptr_eq(&wired.blocks, &overlaid.blocks) => wired.next.run(request),
             _ => {
                 let next = self.wire(overlaid);
-                half.store(Some(Arc::new(Half { overlay: overlaid.id, next: next.clone() })));
+                half.store(Some(Arc::new(Half { blocks: Arc::clone(&overlaid.blocks), next: next.clone() })));
                 next.run(request)
             }
         }
@@ -175,9 +175,9 @@ impl Slot {
     }
 }
 
-/// One wired half, and which set of blocks it was wired for.
+/// One wired half, and which set of blocks it was wired for; held, so that no other one comes to lie in its place.
 struct Half {
-    overlay: u64,
+    blocks: Arc<dyn Any + Send + Sync>,
     next: Next,
 }
 
@@ -253,12 +253,13 @@ mod tests {
     #[test]
     fn slots_are_apart() {
         let halves = Halves::default();
-        for slot in [0, 1, 127, 128, 16_384, (1 << 21) - 1] {
-            let half = Half { overlay: slot.into(), next: Next::from_fn(|_| async { Response::default() }) };
+        for slot in [0, 1, 127, 128, 16_384, (1 << 21) - 1_u32] {
+            let half = Half { blocks: Arc::new(slot), next: Next::from_fn(|_| async { Response::default() }) };
             halves.slot(slot).unwrap().store(Some(Arc::new(half)));
         }
-        for slot in [0, 1, 127, 128, 16_384, (1 << 21) - 1] {
-            assert_eq!(halves.slot(slot).unwrap().load().as_ref().unwrap().overlay, u64::from(slot));
+        for slot in [0, 1, 127, 128, 16_384, (1 << 21) - 1_u32] {
+            let half = halves.slot(slot).unwrap().load_full().unwrap();
+            assert_eq!(half.blocks.downcast_ref::<u32>(), Some(&slot));
         }
         assert!(halves.slot(1 << 21).is_none());
     }

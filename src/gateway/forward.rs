@@ -9,7 +9,7 @@ use super::route::{Forward, Route};
 use super::websocket::judge_handshake;
 use crate::error::{Error, IntoResponse, Request, Response};
 use crate::plugin::UpstreamChoice;
-use crate::request::{Arrival, PathRules, SharedFacts, ShownAs, client_addr, told_client};
+use crate::request::{Arrival, Consumer, PathRules, SharedFacts, ShownAs, client_addr, told_client};
 use crate::upstream::{ForwardContext, Forwarded, Outgoing};
 use crate::{ConnectInfo, Exchange, Next, UpgradeWish, interim};
 
@@ -93,11 +93,17 @@ async fn forward(
     arrival: &Arrival,
     via: &str,
 ) -> Response {
-    let choice = request.parts.extensions.get::<UpstreamChoice>().map(|choice| Arc::clone(&choice.0));
+    // Taken out: a gateway that is an in-process endpoint of this one has choices of its own.
+    let choice = request.parts.extensions.remove::<UpstreamChoice>();
     let upstream = match (&choice, &target.target) {
-        (Some(upstream), _) | (None, Ok(upstream)) => upstream,
+        (Some(UpstreamChoice(upstream)), _) | (None, Ok(upstream)) => upstream,
         (None, Err(error)) => return error.clone().into_response(),
     };
+    if upstream.calls_services()
+        && let Some(consumer) = request.parts.extensions.get_mut::<Consumer>()
+    {
+        consumer.leave();
+    }
     // Other protocols are not passed on: the request goes on as plain HTTP (security.md UPG-01).
     let wish = request.parts.extensions.remove::<UpgradeWish>();
     let wish = wish.filter(|wish| target.websocket && wish.is_websocket());

@@ -127,12 +127,15 @@ impl Gateway {
     pub fn refresh_secrets(&self) -> Result<Revision, ApplyError> {
         let mut master = self.lock();
         if let Some(live) = master.refresh()? {
-            let warnings = master.warnings();
+            let mut warnings = master.snapshot().warnings.clone();
+            add_new(&mut warnings, master.warnings());
+            let still: HashSet<_> = warnings.iter().map(Finding::key).collect();
             let revision = live.revision;
             self.0.live.store(live);
             self.update_status(|status| {
-                let mut findings: Vec<_> =
-                    status.findings.iter().filter(|finding| finding.is_error()).cloned().collect();
+                // What was found before and still holds has its place in the text.
+                let stays = |finding: &&Finding| finding.is_error() || still.contains(&finding.key());
+                let mut findings: Vec<_> = status.findings.iter().filter(stays).cloned().collect();
                 add_new(&mut findings, warnings.clone());
                 status.findings = Arc::new(findings);
                 status.revision = revision;

@@ -1,8 +1,8 @@
 //! References to secrets in plugin blocks: looked up while a configuration is compiled, never on a request's path
 //! (model.md §9).
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path};
 
 use serde_json::{Map, Value};
@@ -14,9 +14,25 @@ pub(super) struct Secrets<'a> {
     managers: BTreeMap<&'a Id, &'a SecretManager>,
     /// Each reference is looked up once for a configuration, so that all blocks see the same value.
     answers: RefCell<Answers>,
+    /// Each file or variable is read once, since thousands of references may lead into one.
+    sources: RefCell<HashMap<Source, Result<Text, Unresolved>>>,
 }
 
-/// What references were answered, by digest: equal digests mean that nothing has changed.
+/// Where a text is read.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Source {
+    Variable(String),
+    /// A folder, and the name of a file in it.
+    File(String, String),
+}
+
+/// What was read, and what it is as JSON, as soon as somebody wants to know.
+struct Text {
+    text: String,
+    json: OnceCell<Option<Value>>,
+}
+
+/// What references were answered.
 pub(super) type Answers = BTreeMap<String, Result<String, Unresolved>>;
 
 /// Why a reference has no value. The text never holds one.
@@ -49,7 +65,7 @@ pub(super) struct Fault {
 impl<'a> Secrets<'a> {
     pub(super) fn new(managers: &'a Items<SecretSpec>) -> Self {
         let managers = managers.iter().map(|spec| (&spec.id, &spec.manager)).collect();
-        Self { managers, answers: RefCell::default() }
+        Self { managers, answers: RefCell::default(), sources: RefCell::default() }
     }
 
     /// Whether references that were answered so would be answered differently now.
@@ -103,7 +119,7 @@ impl<'a> Secrets<'a> {
         let Some(path) = reference.strip_prefix("$secret://") else {
             // `$env://NAME[/key]`, whose prefix may be in any case.
             let (name, key) = cut(reference.get("$env://".len()..).unwrap_or_default());
-            return under(variable(name)?, key);
+            return self.read(Source::Variable(name.to_owned()), key);
         };
         let mut parts = path.splitn(3, '/');
         let (Some(manager), Some(id), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
@@ -113,11 +129,40 @@ impl<'a> Secrets<'a> {
         let found = self.managers.get(&Id::from(&*id)).ok_or(Unresolved::NoManager(id))?;
         let (name, key) = cut(rest);
         match found {
-            SecretManager::Env(env) => under(variable(&format!("{}{name}", env.prefix))?, key),
-            SecretManager::File(file) => under(content(Path::new(&file.path), name)?, key),
+            SecretManager::Env(env) => self.read(Source::Variable(format!("{}{name}", env.prefix)), key),
+            SecretManager::File(file) => self.read(Source::File(file.path.clone(), name.to_owned()), key),
             SecretManager::Vault(_) => Err(Unresolved::NotAsked("vault")),
             SecretManager::Aws(_) => Err(Unresolved::NotAsked("aws")),
             SecretManager::Gcp(_) => Err(Unresolved::NotAsked("gcp")),
+        }
+    }
+
+    /// What a source says, or what stands under a path of keys in it.
+    fn read(&self, source: Source, key: Option<&str>) -> Result<String, Unresolved> {
+        let mut sources = self.sources.borrow_mut();
+        let read = sources.entry(source).or_insert_with_key(|source| {
+            let text = match source {
+                Source::Variable(name) => variable(name),
+                Source::File(folder, name) => content(Path::new(folder), name),
+            };
+            text.map(|text| Text { text, json: OnceCell::new() })
+        });
+        match (read, key) {
+            (Err(error), _) => Err(error.clone()),
+            (Ok(read), None) => Ok(read.text.clone()),
+            (Ok(read), Some(key)) => read.under(key),
+        }
+    }
+}
+
+impl Text {
+    /// The value under a path of keys, when there is one.
+    fn under(&self, key: &str) -> Result<String, Unresolved> {
+        let json = self.json.get_or_init(|| serde_json::from_str(&self.text).ok());
+        match json.as_ref().and_then(|json| json.pointer(&format!("/{key}"))) {
+            Some(Value::String(value)) => Ok(value.clone()),
+            Some(Value::Number(value)) => Ok(value.to_string()),
+            _ => Err(Unresolved::NoKey(key.to_owned())),
         }
     }
 }
@@ -148,15 +193,36 @@ fn content(folder: &Path, name: &str) -> Result<String, Unresolved> {
     Ok(text)
 }
 
-/// The value under a path of keys, when there is one.
-fn under(text: String, key: Option<&str>) -> Result<String, Unresolved> {
-    let Some(key) = key else { return Ok(text) };
-    let missing = || Unresolved::NoKey(key.to_owned());
-    let json: Value = serde_json::from_str(&text).map_err(|_| missing())?;
-    match json.pointer(&format!("/{key}")) {
-        Some(Value::String(value)) => Ok(value.clone()),
-        Some(Value::Number(value)) => Ok(value.to_string()),
-        _ => Err(missing()),
+/// Takes the values of references out of a text about a block.
+pub(super) fn veil(text: &str, written: &Map<String, Value>, resolved: &Map<String, Value>) -> String {
+    let mut values = Vec::new();
+    for (key, value) in written {
+        secret_values(value, resolved.get(key), &mut values);
+    }
+    // A value may hold another one.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    let mut text = text.to_owned();
+    for value in values.into_iter().filter(|value| !value.is_empty()) {
+        text = text.replace(value, "[redacted]");
+        // As errors quote it.
+        let quoted = value.escape_debug().to_string();
+        if quoted != value {
+            text = text.replace(&quoted, "[redacted]");
+        }
+    }
+    text
+}
+
+fn secret_values<'v>(written: &Value, resolved: Option<&'v Value>, values: &mut Vec<&'v str>) {
+    match (written, resolved) {
+        (Value::String(text), Some(Value::String(value))) if is_reference(text) => values.push(value),
+        (Value::Array(written), Some(Value::Array(resolved))) => {
+            written.iter().zip(resolved).for_each(|(written, resolved)| secret_values(written, Some(resolved), values));
+        }
+        (Value::Object(written), Some(Value::Object(resolved))) => {
+            written.iter().for_each(|(key, written)| secret_values(written, resolved.get(key), values));
+        }
+        _ => {}
     }
 }
 

@@ -203,10 +203,50 @@ impl From<Duration> for Seconds {
 }
 
 /// A text that no log may show: a private key, a token, or a reference to one. `Debug` prints `[redacted]`.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Sensitive(Arc<str>);
+
+/// As a text. What is none, such as a password of digits alone that stands without quotes, is refused without being shown.
+impl<'de> Deserialize<'de> for Sensitive {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl serde::de::Visitor<'_> for Read {
+            type Value = Sensitive;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Sensitive, E> {
+                Ok(text.into())
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Sensitive, E> {
+                Err(E::custom(NO_TEXT))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Sensitive, E> {
+                Err(E::custom(NO_TEXT))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Sensitive, E> {
+                Err(E::custom(NO_TEXT))
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Sensitive, E> {
+                Err(E::custom(NO_TEXT))
+            }
+        }
+
+        // Asked for a text, a deserializer would show what there is in its place.
+        deserializer.deserialize_any(Read)
+    }
+}
+
+const NO_TEXT: &str = "wrong type: expected text; write it in quotes";
 
 impl Sensitive {
     /// The text itself.
@@ -311,6 +351,15 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown() {
         assert_eq!(format!("{:?}", Sensitive::from("-----BEGIN")), "[redacted]");
+        let read =
+            |json: serde_json::Value| serde_json::from_value::<Sensitive>(json).map_err(|error| error.to_string());
+        assert_eq!(read("s".into()).unwrap().expose(), "s");
+        for json in
+            [serde_json::json!(918_273), (-918_273).into(), 918_273.5.into(), true.into(), serde_json::json!([918_273])]
+        {
+            let error = read(json).unwrap_err();
+            assert!(error.contains("expected text") && !error.contains("918273") && !error.contains("true"), "{error}");
+        }
     }
 
     #[test]

@@ -99,12 +99,16 @@ impl Entry {
         self.auth.as_ref().map(|auth| auth.unique())
     }
 
-    /// Builds the layer of one block (without `_meta`).
+    /// Builds the layer of one block (without `_meta`, with values in the place of references to secrets). Unless `cx` has the
+    /// block as written, this is taken for it.
     ///
     /// # Errors
     /// What the plugin says of the block.
     pub fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError> {
-        self.plugin.build(block, &cx.with_block(block))
+        match cx.block() {
+            Some(_) => self.plugin.build(block, cx),
+            None => self.plugin.build(block, &cx.with_block(block)),
+        }
     }
 
     /// Judges metadata.

@@ -37,11 +37,10 @@ struct Person {
 /// its group.
 #[derive(Clone)]
 pub(crate) struct Overlaid {
-    /// Never the same for two sets of blocks.
-    pub(crate) id: u64,
     /// A small number that is free again when the set is gone.
     pub(crate) slot: u32,
-    /// The set itself, which the gateway knows the type of.
+    /// The set itself, which the gateway knows the type of. Two sets are told apart by where they lie in memory: numbers of
+    /// two gateways would meet.
     pub(crate) blocks: Arc<dyn Any + Send + Sync>,
 }
 
@@ -93,6 +92,23 @@ impl Consumer {
 
     pub(crate) fn overlay(&self) -> Option<&Overlaid> {
         self.0.consumer.overlay.as_ref()
+    }
+
+    /// Leaves the blocks behind that hold for it in its own gateway, on the way to a service that may be another one.
+    pub(crate) fn leave(&mut self) {
+        let Identity { consumer, credential } = &*self.0;
+        if consumer.overlay.is_none() {
+            return;
+        }
+        let person = Person {
+            name: Arc::clone(&consumer.name),
+            group: consumer.group.clone(),
+            labels: consumer.labels.clone(),
+            username: consumer.username.clone(),
+            custom_id: consumer.custom_id.clone(),
+            overlay: None,
+        };
+        self.0 = Arc::new(Identity { consumer: Arc::new(person), credential: credential.clone() });
     }
 
     /// Makes it the caller of a request: the extension and the identity fields. A later call replaces an earlier one's.

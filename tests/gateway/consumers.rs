@@ -305,6 +305,86 @@ async fn sec_hop_05_a_field_that_some_plugin_tells_callers_by_is_taken_from_clie
     assert_eq!(ask_as(&gateway).await, "root");
 }
 
+#[tokio::test]
+async fn sec_hop_04_a_named_field_with_underscores_is_taken_from_clients_as_well() {
+    let echo = tower::service_fn(|request: Request<Body>| async move {
+        let mut names: Vec<_> = request.headers().keys().map(|name| name.as_str().to_owned()).collect();
+        names.retain(|name| name.replace('_', "-") == "x-user");
+        Ok::<_, std::convert::Infallible>(http::Response::new(names.join(" ")))
+    });
+    let gateway = builder().plugin(User).endpoint("echo", echo).build().unwrap();
+    let routes = |user: Value| json!([route("open", "echo", &json!({})), route("r", "echo", &json!({"user": user}))]);
+    let consumers = json!([{"username": "a", "plugins": {"token": {"token": "a"}}}]);
+    // A block that is switched off still says what its upstream believes.
+    for user in [json!({}), json!({"_meta": {"disable": true}})] {
+        gateway.apply(snapshot(&json!({"routes": routes(user), "consumers": consumers}))).unwrap();
+        let request = Request::builder().uri("/open").header("x-token", "a");
+        let request = request.header("x_user", "root").header("X-User", "root").body(Body::empty()).unwrap();
+        assert_eq!(ask(&gateway, request).await.text, "");
+    }
+}
+
+#[tokio::test]
+async fn meta_of_a_credential_counts() {
+    let document = |meta: Value| {
+        json!({
+            "routes": [route("r", "a", &json!({}))],
+            "consumers": [{"username": "a", "plugins": {"token": {"token": "ta", "_meta": meta}}}],
+        })
+    };
+    let gateway = gateway(&document(json!({"disable": false})));
+    assert_eq!(by(&gateway, "/r", "ta").await.status, 200);
+    gateway.apply(snapshot(&document(json!({"disable": true})))).unwrap();
+    assert_eq!(by(&gateway, "/r", "ta").await.status, 401);
+    let filter = json!({"filter": [["remote_addr", "==", "10.0.0.1"]]});
+    let error = gateway.apply(candidate(&document(filter))).unwrap_err().to_string();
+    assert!(error.contains("field plugins.token: `_meta.filter` has no effect on a credential"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_said_of_consumers_follows_what_they_depend_on() {
+    let has = |gateway: &Gateway, text: &str| findings(gateway).iter().any(|finding| finding.contains(text));
+    let early = json!([{"username": "a", "plugins": {"token": {"token": "a"}, "edge": {"text": "consumer"}}}]);
+    let document = |edge: Value| json!({"routes": [route("r", "way", &edge)], "consumers": early});
+    let gateway = gateway(&document(json!({})));
+    assert!(!has(&gateway, "consumer `a`"));
+    // The consumer stays as it is, and the route takes its block away.
+    gateway.apply(snapshot(&document(json!({"edge": {}})))).unwrap();
+    assert!(has(&gateway, "does not run on routes that have `edge`, such as by route `r`"));
+    gateway.apply(snapshot(&document(json!({})))).unwrap();
+    assert!(!has(&gateway, "does not run on routes"));
+
+    let credential = json!({"id": "b/credentials/some-key", "plugins": {"token": {"token": "tb"}}});
+    gateway.apply(snapshot(&json!({"consumers": [credential]}))).unwrap();
+    assert!(has(&gateway, "there is no such consumer"));
+    gateway.apply(snapshot(&json!({"consumers": [credential, {"username": "b"}]}))).unwrap();
+    assert!(!has(&gateway, "there is no such consumer"));
+}
+
+/// Two gateways number the blocks of their consumers alike.
+#[tokio::test]
+async fn blocks_of_a_consumer_stay_in_his_own_gateway() {
+    let consumers = |text: &str| {
+        json!([{"username": text, "plugins": {"token": {"token": text}, "low": {"text": text}}},
+               {"username": "plain", "plugins": {"token": {"token": "plain"}}}])
+    };
+    let inner = gateway(&json!({
+        "routes": [
+            route("closed", "way", &json!({})),
+            {"id": "open", "uri": "/open", "plugins": {"edge": {}}, "upstream": {"nodes": [{"service": "way", "weight": 1}]}},
+        ],
+        "consumers": consumers("inner"),
+    }));
+    assert_eq!(text(&inner, "/closed", "inner").await, "200 low:inner");
+    let outer = builder().endpoint("gateway", inner).build().unwrap();
+    let document = json!({"routes": [route("open", "gateway", &json!({}))], "consumers": consumers("outer")});
+    outer.apply(snapshot(&document)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(text(&outer, "/open", "outer").await, "200 low:outer edge");
+        assert_eq!(text(&outer, "/open", "plain").await, "200 edge");
+    }
+}
+
 #[test]
 fn faults_of_credentials_are_refused_with_their_place() {
     let gateway = builder().build().unwrap();
