@@ -114,7 +114,7 @@ impl<'r, 'q> Params<'r, 'q> {
     }
 
     /// As [`Params::to_owned`], without a copy where `target` has the very path that was matched.
-    pub(crate) fn to_owned_of(&self, target: Option<&PathAndQuery>) -> PathParams {
+    pub(crate) fn to_owned_of(self, target: Option<&PathAndQuery>) -> PathParams {
         self.keep(|path| match target.filter(|target| target.path().as_bytes() == path) {
             Some(target) => Path::Shared(target.clone()),
             None => Path::Copied(path.into()),
