@@ -29,12 +29,15 @@ fn pages() -> Vec<Page> {
         plain::<csrf::CsrfPlugin>(),
         plain::<fault_injection::FaultInjectionPlugin>(),
         plain::<forward_auth::ForwardAuthPlugin>(),
+        auth::<hmac_auth::HmacAuthPlugin>(),
         plain::<ip_restriction::IpRestrictionPlugin>(),
+        auth::<jwt_auth::JwtAuthPlugin>(),
         auth::<key_auth::KeyAuthPlugin>(),
         plain::<limit_conn::LimitConnPlugin>(),
         plain::<limit_count::LimitCountPlugin>().metadata::<limit_count::LimitCountMetadata>(),
         plain::<limit_req::LimitReqPlugin>(),
         plain::<mocking::MockingPlugin>(),
+        plain::<multi_auth::MultiAuthPlugin>(),
         plain::<openid_connect::OpenidConnectPlugin>(),
         plain::<prometheus::PrometheusPlugin>()
             .metadata::<prometheus::PrometheusMetadata>()
