@@ -1,6 +1,7 @@
 //! What becomes of a request, for layers that log or measure.
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+#[cfg(feature = "prometheus")]
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -22,6 +23,7 @@ struct Record {
     consumer: Mutex<Option<Arc<str>>>,
     wants_rate_limit: bool,
     rate_limit: Mutex<Option<RateLimit>>,
+    #[cfg(feature = "prometheus")]
     measured_by: AtomicU32,
 }
 
@@ -156,11 +158,13 @@ impl Exchange {
 
     /// Takes the measuring over from layers further out, which see by [`Exchange::measured_by`] that they are not to count
     /// the request as well.
+    #[cfg(feature = "prometheus")]
     pub(crate) fn measure(&self) -> u32 {
         self.0.measured_by.fetch_add(1, Relaxed) + 1
     }
 
     /// The layer that measures, as [`Exchange::measure`] told it.
+    #[cfg(feature = "prometheus")]
     pub(crate) fn measured_by(&self) -> u32 {
         self.0.measured_by.load(Relaxed)
     }

@@ -1,5 +1,6 @@
 //! What is kept of passwords, and how presented ones are held against it.
 use std::fmt;
+#[cfg(feature = "password-hash")]
 use std::sync::Arc;
 
 #[cfg(feature = "password-hash")]
