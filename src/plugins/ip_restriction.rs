@@ -10,6 +10,8 @@
 //! Behind another proxy every client has that proxy's address until the gateway is told to trust it (`trusted_proxies`) or
 //! a `real-ip` block stands further out. In the stage of access the caller has been authenticated before, so that a
 //! refused address costs an authentication, and a caller without credentials is told 401 and not 403; `early` asks first.
+//! A consumer's block replaces the route's, but for an early one of the route, which has judged before: then both count, or
+//! if both are early the route's alone.
 //!
 //! ```
 //! use tollgate::plugins::ip_restriction::{IpRestriction, IpRestrictionConfig, IpRestrictionLayer};

@@ -33,6 +33,37 @@ async fn addresses_decide_before_or_behind_authentication() {
 }
 
 #[tokio::test]
+async fn a_consumers_list_counts_in_whatever_place_it_stands() {
+    const DENIES: &str = "blacklist: [127.0.0.0/8]";
+    const ALLOWS: &str = "whitelist: [127.0.0.0/8]";
+    let document = |consumer: &str, route: &str| {
+        format!(
+            "consumers: [{{username: acme, plugins: {{key-auth: {{key: k}}, ip-restriction: {{{consumer}}}}}}}]\n{}",
+            route_with(&format!("{{key-auth: {{}}, ip-restriction: {{{route}}}}}"))
+        )
+    };
+    let early = |list: &str| format!("{list}, early: true");
+    let rig = Rig::of(&document(DENIES, ALLOWS)).await;
+    for (consumer, route, status) in [
+        (DENIES.to_owned(), ALLOWS.to_owned(), 403),
+        (ALLOWS.to_owned(), DENIES.to_owned(), 200),
+        (early(DENIES), ALLOWS.to_owned(), 403),
+        (early(ALLOWS), DENIES.to_owned(), 200),
+        // The route's has judged before anybody knew who calls.
+        (ALLOWS.to_owned(), early(DENIES), 403),
+        (DENIES.to_owned(), early(ALLOWS), 403),
+    ] {
+        rig.apply(&document(&consumer, &route));
+        assert_eq!(rig.get("/", &[("apikey", "k")]).await.status(), status, "{consumer} on {route}");
+    }
+    // Of two early ones the route's stays in force, and that is said.
+    rig.apply(&document(&early(DENIES), &early(ALLOWS)));
+    assert_eq!(rig.get("/", &[("apikey", "k")]).await.status(), 200);
+    let told: Vec<_> = rig.gateway.status().findings.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|text| text.contains("plugins.ip-restriction")), "{told:?}");
+}
+
+#[tokio::test]
 async fn ten_thousand_networks_are_one_look() {
     let networks: Vec<_> = (0..10_000).map(|index| format!("100.{}.{}.0/25", index / 256, index % 256)).collect();
     let block =
