@@ -68,6 +68,13 @@ ask_axum_fallback() {
   says axum_fallback "$1" "axum's own route" /own
   says axum_fallback "$1" "/api/hello in process" /api/hello
 }
+ask_axum_plugins() {
+  says axum_plugins "$1" "Missing API key in request" /
+  says axum_plugins "$1" "Hello, acme!" / -H 'apikey: key-of-acme'
+  says axum_plugins "$1" "x-ratelimit-remaining: 2" / -H 'apikey: key-of-bolt'
+  says axum_plugins "$1" "x-ratelimit-remaining: 1" / -H 'apikey: key-of-acme'
+  says axum_plugins "$1" "x-ratelimit-remaining: 0" / -H 'apikey: key-of-acme'
+}
 ask_hyper_server() { says hyper_server "$1" "This is tollgate" /; }
 ask_in_code() {
   says in_code "$1" "GET /plain" /plain

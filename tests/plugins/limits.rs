@@ -167,3 +167,24 @@ fn faults_are_named_by_their_place() {
     let metadata = "plugin_metadata: [{id: limit-count, limit_header: \"a b\"}]\n";
     assert!(refused(metadata).contains("limit_header"), "{}", refused(metadata));
 }
+
+#[cfg(feature = "prometheus")]
+#[tokio::test]
+async fn metrics_tell_of_keys_that_are_held_and_of_those_that_had_to_go() {
+    let limit = "limit-count: {count: 9, time_window: 60, key: http_x_tenant}";
+    let attr = "tollgate: {plugin_attr: {limit-count: {max_keys: 128}, prometheus: {refresh_interval: 0}}}\n";
+    let yaml = route_with(&format!("{{{limit}}}"));
+    let metrics = "- {id: m, uri: /metrics, plugins: {public-api: {uri: /apisix/prometheus/metrics}}}\n";
+    let rig = Rig::of(&format!("{attr}{yaml}{metrics}")).await;
+    for tenant in 0..300 {
+        assert_eq!(rig.get("/", &[("x-tenant", &format!("t{tenant}"))]).await.status(), 200);
+    }
+    let text = rig.get("/metrics", &[]).await.text();
+    let figure = |name: &str| -> u32 {
+        let line = text.lines().find(|line| line.starts_with(&format!("tollgate_{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let (held, gone) = (figure("limit_count_keys"), figure("limit_count_evicted_total"));
+    assert!(held <= 128 && held + gone == 300, "{held} {gone}");
+    assert_eq!((figure("limit_req_keys"), figure("limit_conn_keys")), (0, 0));
+}

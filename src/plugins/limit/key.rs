@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::hash::KeyWriter;
 use crate::plugin::ConfigError;
-use crate::request::{RequestVars, Template, client_addr, write_value};
+use crate::request::{Consumer, RequestVars, Template, client_addr, write_value};
 use crate::router::{Value, VarName, Variables as _};
 
 /// How the field `key` is read.
@@ -57,6 +57,11 @@ impl KeySpec {
     pub(crate) fn write<B>(&self, request: &http::Request<B>, to: &mut impl Pieces) {
         match self {
             Self::Var(VarName::RemoteAddr) => write_client(request, to),
+            // the most frequent key needs one look at the request
+            Self::Var(VarName::ConsumerName) => match Consumer::of(request) {
+                Some(consumer) => to.piece(consumer.name().as_bytes()),
+                None => write_client(request, to),
+            },
             Self::Var(name) => match RequestVars::of(request).get(name) {
                 Some(Value::Text(text)) => to.piece(&text),
                 // numbers, lists and arguments without a value
@@ -153,7 +158,6 @@ mod tests {
     use super::*;
     use crate::ConnectInfo;
     use crate::model::ConsumerSpec;
-    use crate::request::Consumer;
 
     fn request() -> http::Request<()> {
         let mut request = http::Request::builder()

@@ -305,3 +305,13 @@ fn wrong_blocks_of_redis_are_refused_with_the_place() {
     // what another policy has is not looked at
     assert!(LimitCountLayer::new(config(with(json!({"redis_port": 0, "sync_interval": 0.01})))).is_ok());
 }
+
+#[cfg(feature = "schema")]
+#[test]
+fn the_schema_has_the_fields_of_the_backend_beside_its_own() {
+    let schema = schemars::schema_for!(LimitCountConfig);
+    for field in ["count", "rules", "sync_interval", "policy", "degradation", "redis_host", "redis_sentinels"] {
+        let pointer = format!("/properties/{field}");
+        assert!(schema.pointer(&pointer).is_some(), "{field}: {}", serde_json::to_string(&schema).unwrap());
+    }
+}

@@ -30,6 +30,11 @@ struct Return {
 }
 
 impl WorkflowPlugin {
+    /// Counts where these plugins do; counters of an action are still its own.
+    pub fn new(count: LimitCountPlugin, conn: LimitConnPlugin) -> Self {
+        Self { count, conn }
+    }
+
     /// A layer in code, whose counters are this plugin's.
     ///
     /// # Errors

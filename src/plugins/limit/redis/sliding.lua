@@ -20,5 +20,5 @@ end
 used = used + 1
 redis.call('HSET', KEYS[1], 'bucket', string.format('%.0f', bucket), 'used', string.format('%.0f', used),
   'previous', string.format('%.0f', previous))
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', 2 * width))
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.min(2 * width, 1e15)))
 return {1, used, previous, elapsed}
