@@ -158,6 +158,7 @@ impl Cluster {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listened on a moment ago.
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

@@ -173,9 +173,9 @@ fn faults_are_named_by_their_place() {
 async fn metrics_tell_of_keys_that_are_held_and_of_those_that_had_to_go() {
     let limit = "limit-count: {count: 9, time_window: 60, key: http_x_tenant}";
     let attr = "tollgate: {plugin_attr: {limit-count: {max_keys: 128}, prometheus: {refresh_interval: 0}}}\n";
-    let yaml = route_with(&format!("{{{limit}}}"));
-    let metrics = "- {id: m, uri: /metrics, plugins: {public-api: {uri: /apisix/prometheus/metrics}}}\n";
-    let rig = Rig::of(&format!("{attr}{yaml}{metrics}")).await;
+    let metrics = "{id: m, uri: /metrics, plugins: {public-api: {uri: /apisix/prometheus/metrics}}}";
+    let routes = route_with(&format!("{{{limit}}}")).replace("[{id: r", &format!("[{metrics}, {{id: r"));
+    let rig = Rig::of(&format!("{attr}{routes}")).await;
     for tenant in 0..300 {
         assert_eq!(rig.get("/", &[("x-tenant", &format!("t{tenant}"))]).await.status(), 200);
     }

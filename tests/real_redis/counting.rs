@@ -206,3 +206,29 @@ async fn sentinels_name_the_server() {
     let unknown = gateway("limit-count", &with(block, json!({"redis_master_name": "other"})));
     assert_eq!(ask(&unknown, "k").await.status, 500);
 }
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn encrypted_connections_are_verified_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name).display().to_string();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (certificate, key) = (file("cert.pem", made.cert.pem()), file("key.pem", made.signing_key.serialize_pem()));
+    let port = super::peers::redis::free_port().to_string();
+    let tls =
+        ["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-auth-clients", "no"];
+    let redis = Redis::start(&tls);
+    let block = |verify: bool| {
+        let block = on(&redis, json!({"count": 1, "time_window": 600, "key": "http_x_key", "redis_ssl": true}));
+        let port: u16 = port.parse().unwrap();
+        with(block, json!({"redis_host": "localhost", "redis_port": port, "redis_ssl_verify": verify}))
+    };
+    let trusting = gateway("limit-count", &block(false));
+    assert_eq!([ask(&trusting, "k").await.status, ask(&trusting, "k").await.status], [200, 503]);
+    // nobody vouches for the certificate
+    assert_eq!(ask(&gateway("limit-count", &block(true)), "k").await.status, 500);
+}

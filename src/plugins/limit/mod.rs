@@ -17,6 +17,7 @@ mod clock;
 mod hash;
 mod key;
 mod layer;
+mod naming;
 mod once;
 mod owner;
 #[cfg(feature = "redis")]
@@ -31,10 +32,11 @@ pub(crate) use answer::Answer;
 pub use backend::{Backend, Degradation, Policy, Role, Sentinel};
 pub(crate) use bucket::{Admission, Bucket, Leak};
 pub(crate) use clock::Clock;
-pub(crate) use hash::{Key, Namespace};
+pub(crate) use hash::Key;
+pub(crate) use key::KeySpec;
 pub use key::KeyType;
-pub(crate) use key::{KeySpec, Pieces};
 pub use layer::{Limited, Limiter, LimiterLayer};
+pub(crate) use naming::{CounterKey, Name, Naming};
 pub(crate) use once::{by_workflow, set_by_workflow};
 pub(crate) use owner::{Owner, StoreAttr};
 #[cfg(feature = "redis")]

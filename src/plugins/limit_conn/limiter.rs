@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::hold::{Place, Places, hold};
 use super::plugin::{Crowds, NAME};
-use super::rule::{Entries, Naming, Rule};
+use super::rule::{Entries, Rule};
 #[cfg(feature = "redis")]
 use crate::Response;
 use crate::error::Request;
 use crate::plugin::ConfigError;
-use crate::plugins::limit::{Answer, Degradation, Limiter, LimiterLayer, by_workflow};
+use crate::plugins::limit::{Answer, Degradation, Limiter, LimiterLayer, Naming, by_workflow};
 #[cfg(feature = "redis")]
 use crate::plugins::limit::{BackendError, Releases};
 use crate::{BoxFuture, Next};
@@ -63,7 +63,7 @@ impl LimitConn {
     fn enter_here(&self, entries: &Entries) -> Fate {
         let (mut places, mut units) = (Places::new(), 0_u64);
         for entry in entries {
-            let Some((slot, running)) = self.crowds.slots.take(entry.key, entry.crowd.most()) else {
+            let Some((slot, running)) = self.crowds.slots.take(entry.name.key, entry.crowd.most()) else {
                 return Fate::Rejected;
             };
             places.push(Place::Here(slot));
@@ -77,7 +77,7 @@ impl LimitConn {
     async fn enter_in_redis(&self, remote: &Remote, entries: &Entries) -> Result<Fate, BackendError> {
         let (mut places, mut units) = (Places::new(), 0_u64);
         for entry in entries {
-            let slot = remote.releases.take(&entry.name, entry.crowd.most(), remote.ttl).await?;
+            let slot = remote.releases.take(&entry.name.text, entry.crowd.most(), remote.ttl).await?;
             let Some((slot, running)) = slot else { return Ok(Fate::Rejected) };
             places.push(Place::Redis(slot));
             units = units.saturating_add(entry.crowd.units(running));

@@ -6,10 +6,10 @@ use super::config::LimitConnConfig;
 #[cfg(feature = "redis")]
 use super::limiter::Remote;
 use super::limiter::{LimitConn, LimitConnLayer};
-use super::rule::{Naming, Rule};
+use super::rule::Rule;
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, ConfigError, Plugin, Scope, Stage};
-use crate::plugins::limit::{Answer, Owner, Policy, Slots};
+use crate::plugins::limit::{Answer, Naming, Owner, Policy, Slots};
 #[cfg(feature = "redis")]
 use crate::plugins::limit::{Links, Releases, Target};
 

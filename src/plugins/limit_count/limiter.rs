@@ -6,12 +6,12 @@ use smallvec::SmallVec;
 use super::config::{LimitCountConfig, WindowType};
 use super::groups::Member;
 use super::plugin::Counters;
-use super::rule::{Charges, Naming, Rule, Told};
+use super::rule::{Charges, Rule, Told};
 #[cfg(feature = "redis")]
 use crate::error::reject_error_msg;
 use crate::error::{Request, Response};
 use crate::plugin::ConfigError;
-use crate::plugins::limit::{Answer, Degradation, Limiter, LimiterLayer, by_workflow};
+use crate::plugins::limit::{Answer, Degradation, Limiter, LimiterLayer, Naming, by_workflow};
 #[cfg(feature = "redis")]
 use crate::plugins::limit::{Ask, BackendError, Delayed, Link, Verdict};
 use crate::{BoxFuture, Exchange, Next, RateLimit};
@@ -108,7 +108,7 @@ impl LimitCount {
         let now = self.counters.clock.now();
         let mut tellings = Tellings::new();
         for charge in charges {
-            let verdict = self.counters.windows.update(charge.key, now, |window| match self.sliding {
+            let verdict = self.counters.windows.update(charge.name.key, now, |window| match self.sliding {
                 false => window.fixed(now, charge.width, charge.limit),
                 true => window.sliding(now, charge.width, charge.limit),
             });
@@ -125,7 +125,7 @@ impl LimitCount {
     fn count_delayed(delayed: &Arc<Delayed>, charges: &Charges) -> Tellings {
         let mut tellings = Tellings::new();
         for charge in charges {
-            let ask = Ask { key: charge.key, width: charge.width, limit: charge.limit };
+            let ask = Ask { key: charge.name.key, width: charge.width, limit: charge.limit };
             let Some(verdict) = delayed.decide(ask) else { break };
             tellings.push(Told { rule: charge.rule, limit: charge.limit, verdict });
             if !verdict.admitted {
@@ -141,17 +141,17 @@ impl LimitCount {
         for charge in charges.iter().skip(tellings.len()) {
             let verdict = match &self.counting {
                 Counting::Delayed { delayed, .. } if charge.width > delayed.interval_ms() => {
-                    let ask = Ask { key: charge.key, width: charge.width, limit: charge.limit };
+                    let ask = Ask { key: charge.name.key, width: charge.width, limit: charge.limit };
                     match delayed.decide(ask) {
                         Some(verdict) => verdict,
-                        None => delayed.ask(ask, &charge.name).await,
+                        None => delayed.ask(ask, &charge.name.text).await,
                     }
                 }
                 Counting::Redis(link) | Counting::Delayed { link, .. } if self.sliding => {
-                    link.sliding(&charge.name, charge.width, charge.limit).await?
+                    link.sliding(&charge.name.text, charge.width, charge.limit).await?
                 }
                 Counting::Redis(link) | Counting::Delayed { link, .. } => {
-                    let (used, left) = link.fixed(&charge.name, 1, charge.width).await?;
+                    let (used, left) = link.fixed(&charge.name.text, 1, charge.width).await?;
                     let remaining = charge.limit.saturating_sub(used);
                     Verdict { admitted: used <= charge.limit, remaining, reset: left }
                 }

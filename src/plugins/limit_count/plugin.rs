@@ -11,10 +11,10 @@ use super::config::{LimitCountConfig, LimitCountMetadata};
 use super::fields::Names;
 use super::groups::Groups;
 use super::limiter::{Counting, LimitCount, LimitCountLayer, Parts};
-use super::rule::{Naming, Rule};
+use super::rule::Rule;
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, ConfigError, Plugin, Scope, Stage, shape};
-use crate::plugins::limit::{Answer, Clock, Owner, Policy, Store, StoreAttr, Window};
+use crate::plugins::limit::{Answer, Clock, Naming, Owner, Policy, Store, StoreAttr, Window};
 #[cfg(feature = "redis")]
 use crate::plugins::limit::{Delays, Links, Target};
 

@@ -5,16 +5,14 @@ use smallvec::SmallVec;
 use super::config::{LimitCountConfig, LimitCountMetadata, LimitCountRule, WindowType};
 use super::fields::Names;
 use crate::plugin::ConfigError;
-use crate::plugins::limit::{Key, KeySpec, Namespace, Number, Pieces, Verdict};
+use crate::plugins::limit::{CounterKey, Key, KeySpec, Name, Naming, Number, Verdict};
 use crate::request::RequestVars;
 
 const PLUGIN: &str = "limit-count";
 
 /// One counter of a block.
 pub(super) struct Rule {
-    key: KeySpec,
-    /// Of several rules: the number of this one. It is left out for requests that have none of the key's variables.
-    number: Option<String>,
+    key: CounterKey,
     count: Number,
     /// Seconds.
     window: Number,
@@ -30,9 +28,7 @@ pub(super) struct Rule {
 pub(super) struct Charge {
     /// The rule, by its place.
     pub(super) rule: usize,
-    pub(super) key: Key,
-    /// The name of the counter in Redis; empty where there is none.
-    pub(super) name: Vec<u8>,
+    pub(super) name: Name,
     pub(super) limit: u64,
     /// Milliseconds.
     pub(super) width: u64,
@@ -47,15 +43,6 @@ pub(super) struct Told {
     pub(super) rule: usize,
     pub(super) limit: u64,
     pub(super) verdict: Verdict,
-}
-
-/// How the counters of a block are named.
-pub(super) struct Naming {
-    pub(super) namespace: Namespace,
-    /// What stands before the key in Redis; `None` where there is none.
-    pub(super) prefix: Option<Vec<u8>>,
-    /// What stands behind the key: the action of a workflow.
-    pub(super) suffix: Option<String>,
 }
 
 impl Rule {
@@ -80,7 +67,7 @@ impl Rule {
                 let names = Names::new(metadata, None).map_err(bad_metadata)?;
                 let count = Number::parse(PLUGIN, "count", count, 1)?;
                 let window = Number::parse(PLUGIN, "time_window", window, 1)?;
-                Ok(vec![Self::new(key, None, count, window, names, sliding)])
+                Ok(vec![Self::new(CounterKey::of_block(key), count, window, names, sliding)])
             }
             (None, _, None) => invalid("count", "is required, with time_window; or write rules"),
             (_, None, None) => invalid("time_window", "is required, with count; or write rules"),
@@ -105,14 +92,15 @@ impl Rule {
         let key = KeySpec::template(PLUGIN, &field("key"), &rule.key)?;
         let count = Number::parse(PLUGIN, &field("count"), &rule.count, 1)?;
         let window = Number::parse(PLUGIN, &field("time_window"), &rule.time_window, 1)?;
-        Ok(Self::new(key, Some(number.clone()), count, window, names.map_err(bad_prefix)?, sliding))
+        let key = CounterKey::of_rule(key, index + 1);
+        Ok(Self::new(key, count, window, names.map_err(bad_prefix)?, sliding))
     }
 
-    fn new(key: KeySpec, number: Option<String>, count: Number, window: Number, names: Names, sliding: bool) -> Self {
+    fn new(key: CounterKey, count: Number, window: Number, names: Names, sliding: bool) -> Self {
         let limit = count.fixed().map(HeaderValue::from);
         // buckets of one width say nothing about those of another
         let by_width = sliding && window.fixed().is_none();
-        Self { key, number, count, window, names, limit, by_width }
+        Self { key, count, window, names, limit, by_width }
     }
 
     /// The shortest window in seconds, where it is the same for every request.
@@ -124,9 +112,9 @@ impl Rule {
     pub(super) fn charges<B>(rules: &[Self], naming: &Naming, request: &http::Request<B>) -> Option<Charges> {
         let mut charges = Charges::new();
         for (index, rule) in rules.iter().enumerate() {
-            let Some((key, text)) = rule.key_of(naming, request) else { continue };
+            let Some(name) = rule.key.name(naming, request) else { continue };
             let (limit, window) = rule.numbers(request)?;
-            let mut charge = Charge { rule: index, key, name: text, limit, width: window.saturating_mul(1000) };
+            let mut charge = Charge { rule: index, name, limit, width: window.saturating_mul(1000) };
             if rule.by_width {
                 charge.separate(naming, window);
             }
@@ -143,41 +131,9 @@ impl Rule {
         Some((self.count.resolve(&variables)?, self.window.resolve(&variables)?))
     }
 
-    /// The counter's name, as a hash, and as text where Redis needs it.
-    fn key_of<B>(&self, naming: &Naming, request: &http::Request<B>) -> Option<(Key, Vec<u8>)> {
-        let Some(prefix) = &naming.prefix else {
-            let mut writer = naming.namespace.writer();
-            self.write_key(request, naming, &mut writer)?;
-            return Some((writer.finish(), Vec::new()));
-        };
-        let mut text = prefix.clone();
-        self.write_key(request, naming, &mut text)?;
-        let key = naming.namespace.key(text.get(prefix.len()..).unwrap_or_default());
-        Some((key, text))
-    }
-
-    fn write_key<B>(&self, request: &http::Request<B>, naming: &Naming, to: &mut impl Pieces) -> Option<()> {
-        match &self.number {
-            None => self.key.write(request, to),
-            Some(number) => {
-                self.key.write_resolved(request, to).then_some(())?;
-                // two rules may have the same text for different reasons
-                to.piece(b"#");
-                to.piece(number.as_bytes());
-            }
-        }
-        if let Some(suffix) = &naming.suffix {
-            to.piece(b":");
-            to.piece(suffix.as_bytes());
-        }
-        Some(())
-    }
-
     /// The key of a request as text, for logs.
     pub(super) fn key_text<B>(&self, request: &http::Request<B>) -> String {
-        let mut text = Vec::new();
-        self.key.write(request, &mut text);
-        String::from_utf8_lossy(&text).into_owned()
+        self.key.text(request)
     }
 
     /// Writes what the counter said into an answer.
@@ -190,14 +146,13 @@ impl Rule {
 }
 
 impl Charge {
+    /// Makes the counter one of windows of this many seconds.
     fn separate(&mut self, naming: &Naming, window: u64) {
-        let mut writer = naming.namespace.writer();
-        writer.piece(&self.key.0.to_ne_bytes());
-        writer.piece(&self.key.1.to_ne_bytes());
-        writer.piece(&window.to_ne_bytes());
-        self.key = writer.finish();
-        if !self.name.is_empty() {
-            self.name.extend_from_slice(format!(":{window}").as_bytes());
+        let Key(first, second) = self.name.key;
+        let parts = [first, second, window].map(u64::to_ne_bytes);
+        self.name.key = naming.namespace.key(parts.as_flattened());
+        if naming.prefix.is_some() {
+            self.name.text.extend_from_slice(format!(":{window}").as_bytes());
         }
     }
 }

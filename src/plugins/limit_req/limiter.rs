@@ -9,7 +9,7 @@ use crate::error::Request;
 use crate::plugin::ConfigError;
 #[cfg(feature = "redis")]
 use crate::plugins::limit::Link;
-use crate::plugins::limit::{Admission, Answer, Degradation, KeySpec, Leak, Limiter, LimiterLayer, Namespace};
+use crate::plugins::limit::{Admission, Answer, CounterKey, Degradation, Leak, Limiter, LimiterLayer, Name, Naming};
 use crate::{BoxFuture, Next};
 
 /// Applies [`LimitReq`].
@@ -17,13 +17,13 @@ pub type LimitReqLayer = LimiterLayer<LimitReq>;
 
 /// A block of `limit-req`, compiled.
 pub struct LimitReq {
-    pub(super) key: KeySpec,
+    pub(super) key: CounterKey,
+    pub(super) naming: Naming,
     pub(super) leak: Leak,
     pub(super) nodelay: bool,
     pub(super) answer: Answer,
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "counters of this process do not fail"))]
     pub(super) degradation: Degradation,
-    pub(super) namespace: Namespace,
     pub(super) place: Place,
     pub(super) buckets: Arc<Buckets>,
 }
@@ -32,11 +32,7 @@ pub struct LimitReq {
 pub(super) enum Place {
     Here,
     #[cfg(feature = "redis")]
-    Redis {
-        link: Arc<Link>,
-        /// What stands before the key.
-        prefix: Vec<u8>,
-    },
+    Redis(Arc<Link>),
 }
 
 /// How a request fared.
@@ -58,11 +54,9 @@ impl LimitReqLayer {
 
 impl LimitReq {
     /// Pours a request into a bucket of this process.
-    fn pour_here<B>(&self, request: &http::Request<B>) -> Admission {
-        let mut writer = self.namespace.writer();
-        self.key.write(request, &mut writer);
+    fn pour_here(&self, name: &Name) -> Admission {
         let now = self.buckets.clock.now();
-        self.buckets.store.update(writer.finish(), now, |bucket| bucket.pour(now, self.leak))
+        self.buckets.store.update(name.key, now, |bucket| bucket.pour(now, self.leak))
     }
 
     /// Answers, or sends the request on at once or after a while.
@@ -86,11 +80,10 @@ impl LimitReq {
     }
 
     #[cfg(feature = "redis")]
-    async fn wait(self: Arc<Self>, name: Vec<u8>, request: Request, next: Next) -> Response {
-        let Place::Redis { link, .. } = &self.place else { return next.run(request).await };
-        let fate = match link.pour(&name, self.leak).await {
+    async fn wait(self: Arc<Self>, link: Arc<Link>, name: Name, request: Request, next: Next) -> Response {
+        let fate = match link.pour(&name.text, self.leak).await {
             Ok(admission) => Fate::Counted(admission),
-            Err(_) if self.degradation == Degradation::Local => Fate::Counted(self.pour_here(&request)),
+            Err(_) if self.degradation == Degradation::Local => Fate::Counted(self.pour_here(&name)),
             Err(_) => Fate::Uncounted,
         };
         self.proceed(fate, request, &next).await
@@ -99,14 +92,12 @@ impl LimitReq {
 
 impl Limiter for LimitReq {
     fn run(self: &Arc<Self>, request: Request, next: &Next) -> BoxFuture {
+        // the key of a block is never left out
+        let Some(name) = self.key.name(&self.naming, &request) else { return next.run(request) };
         match &self.place {
-            Place::Here => self.proceed(Fate::Counted(self.pour_here(&request)), request, next),
+            Place::Here => self.proceed(Fate::Counted(self.pour_here(&name)), request, next),
             #[cfg(feature = "redis")]
-            Place::Redis { prefix, .. } => {
-                let mut name = prefix.clone();
-                self.key.write(&request, &mut name);
-                Box::pin(Arc::clone(self).wait(name, request, next.clone()))
-            }
+            Place::Redis(link) => Box::pin(Arc::clone(self).wait(Arc::clone(link), name, request, next.clone())),
         }
     }
 }

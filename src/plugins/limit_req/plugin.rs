@@ -5,7 +5,9 @@ use super::config::LimitReqConfig;
 use super::limiter::{LimitReq, LimitReqLayer, Place};
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, ConfigError, Plugin, Scope, Stage};
-use crate::plugins::limit::{Answer, Bucket, Clock, KeySpec, KeyType, Leak, Owner, Policy, Store, StoreAttr};
+use crate::plugins::limit::{
+    Answer, Bucket, Clock, CounterKey, KeySpec, KeyType, Leak, Naming, Owner, Policy, Store, StoreAttr,
+};
 #[cfg(feature = "redis")]
 use crate::plugins::limit::{Links, Target};
 
@@ -79,26 +81,32 @@ impl LimitReqPlugin {
         config.backend.check(NAME, &POLICIES)?;
         self.0.store.set_bound(StoreAttr::max_keys(cx, NAME)?);
         let owner = Owner::of(cx, config);
+        let place = self.place(config);
+        let prefix = match place {
+            Place::Here => None,
+            #[cfg(feature = "redis")]
+            Place::Redis(_) => Some(format!("{REDIS_PREFIX}{}:", owner.name()).into_bytes()),
+        };
+        let namespace = self.0.store.namespace(owner.name().as_bytes());
         Ok(LimitReq {
-            key: KeySpec::parse(NAME, "key", key, config.key_type)?,
+            key: CounterKey::of_block(KeySpec::parse(NAME, "key", key, config.key_type)?),
+            naming: Naming { namespace, prefix, suffix: None },
             leak: Leak { rate, burst },
             nodelay: config.nodelay,
             answer: Answer::new(NAME, config.rejected_code, config.rejected_msg.as_deref())?,
             degradation: config.backend.degradation(),
-            namespace: self.0.store.namespace(owner.name().as_bytes()),
-            place: self.place(config, &owner),
+            place,
             buckets: Arc::clone(&self.0),
         })
     }
 
-    fn place(&self, config: &LimitReqConfig, owner: &Owner) -> Place {
+    fn place(&self, config: &LimitReqConfig) -> Place {
         #[cfg(feature = "redis")]
         if let Some(target) = Target::of(&config.backend) {
-            let prefix = format!("{REDIS_PREFIX}{}:", owner.name()).into_bytes();
-            return Place::Redis { link: self.0.links.link(&target), prefix };
+            return Place::Redis(self.0.links.link(&target));
         }
         #[cfg(not(feature = "redis"))]
-        let _ = (config, owner);
+        let _ = config;
         Place::Here
     }
 }
