@@ -10,7 +10,7 @@
 //! Stage: rewrite, after authentication and before whatever decides. An empty block does nothing. The route has been chosen
 //! before; the variable `uri` is the new path from here on, `request_uri` stays the original.
 //!
-//! Answers: 400 `{"error_msg":"400 Bad Request"}` for a path that climbs or hides something, 500
+//! Answers: 400 `{"error_msg":"400 Bad Request"}` for a path that climbs or hides something and for a `Host` that is none, 500
 //! `{"error_msg":"failed to substitute the uri"}` for one that is no path at all (too long).
 //!
 //! What is encoded: the path that patterns see is the canonical one, its escapes in it (with `path_mode: compatible` the
@@ -40,16 +40,16 @@
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
-use regex::bytes::Captures;
 use serde::Deserialize;
 
 use super::edit::{
     Captured, EncodedVars, HeaderEdits, RenderedEdits, RequestHeaders, Substitution, push_path, push_query, push_target,
 };
-use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::host::is_host as is_valid_host;
+use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, Stage};
 use crate::request::{RequestVars, SharedFacts, ShownAs, Template, Verbatim, rewrite_target};
 use crate::router::{Value, VarName, Variables};
-use crate::{IntoResponse, PluginLayer, Response, reject_error_msg};
+use crate::{Error, IntoResponse, PluginLayer, Response, reject_error_msg};
 
 /// Options of `proxy-rewrite`. All are optional.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -73,8 +73,9 @@ pub struct ProxyRewriteConfig {
     /// Values are strings (templates, in which `$1` is a capture of `regex_uri`), numbers, or arrays of these for several
     /// lines. Default: none.
     pub headers: Option<RequestHeaders>,
-    /// Begin with the target as the client sent it, and send the result as it is, not made canonical. What stands before
-    /// this plugin has judged the canonical path, the upstream may read another one: unsafe. Default `false`.
+    /// Begin with the path as the client sent it, and send the result as it is, not made canonical. What stands before
+    /// this plugin has judged the canonical path, the upstream may read another one: unsafe, and warned of. Default
+    /// `false`.
     pub use_real_request_uri_unsafe: bool,
 }
 
@@ -97,6 +98,8 @@ pub struct ProxyRewrite {
     method: Option<Method>,
     host: Option<HeaderValue>,
     headers: HeaderEdits,
+    /// Whether `Host` is among them.
+    edits_host: bool,
     /// Whether one of the forwarding fields is edited.
     shows: bool,
     unsafe_target: bool,
@@ -111,12 +114,6 @@ enum Path {
 
 /// [`ProxyRewrite`] before a service.
 pub type ProxyRewriteLayer = GateLayer<ProxyRewrite>;
-
-/// What a request becomes.
-struct Plan<'a> {
-    target: Option<PathAndQuery>,
-    headers: RenderedEdits<'a>,
-}
 
 impl ProxyRewrite {
     /// Compiles the options.
@@ -153,44 +150,50 @@ impl ProxyRewrite {
                 format!("`{name}` is written by the gateway; `real-ip` says who the client is"),
             ));
         }
+        if !headers.writes_once(&HOST) {
+            return Err(fault("headers", "a request has one `Host`: write `host`, or one value in `set`".to_owned()));
+        }
+        let edits_host = headers.names().any(|name| *name == HOST);
         let shows = headers.names().any(|name| [PROTO, FORWARDED_HOST, PORT].contains(name));
         let unsafe_target = config.use_real_request_uri_unsafe;
-        Ok(Self { path, method, host: host.transpose()?, headers, shows, unsafe_target })
+        Ok(Self { path, method, host: host.transpose()?, headers, edits_host, shows, unsafe_target })
     }
 
-    /// The whole decision.
-    fn plan(&self, vars: &RequestVars<'_>, path: &[u8], query: Option<&str>) -> Result<Plan<'_>, Response> {
-        // In compatible mode plugins see a decoded path, which differs from the one that is sent.
-        let decoded = vars.get(&VarName::Uri).is_some_and(|seen| seen != Value::from(path));
-        let text = match vars.get(if self.unsafe_target { &VarName::RealRequestUri } else { &VarName::Uri }) {
+    /// What a request becomes: its new target, if it gets one, and its fields.
+    fn plan<B>(&self, request: &http::Request<B>) -> Result<(Option<PathAndQuery>, RenderedEdits<'_>), Response> {
+        let vars = RequestVars::of(request);
+        let mut fields = Captured { variables: &vars, captures: None };
+        if matches!(self.path, Path::Kept) && !self.unsafe_target {
+            return Ok((None, self.headers.render(&fields)));
+        }
+        let name = if self.unsafe_target { VarName::RealRequestUri } else { VarName::Uri };
+        let start = match vars.get(&name) {
             Some(Value::Text(text)) => text,
-            _ => path.into(),
+            _ => request.uri().path().as_bytes().into(),
         };
-        // The target as it was sent has its query in it.
-        let (start, query) = match text.iter().position(|byte| *byte == b'?') {
-            Some(end) if self.unsafe_target => {
-                let (start, query) = text.split_at_checked(end).unwrap_or((&text, &[]));
-                (start, query.get(1..))
-            }
-            _ => (&*text, query.map(str::as_bytes)),
+        // Of the target as it was sent the path alone counts: a layer may have taken an argument out, such as a key.
+        let start = match start.iter().position(|byte| *byte == b'?').filter(|_| self.unsafe_target) {
+            Some(end) => start.get(..end).unwrap_or_default(),
+            None => &*start,
         };
-        let decoded = decoded && !self.unsafe_target;
-        let push = |text: &[u8], out: &mut Vec<u8>| push_path(text, decoded, out);
-        let mut captures: Option<Captures<'_>> = None;
+        let query = request.uri().query().map(str::as_bytes);
+        let decoded = !self.unsafe_target && vars.has_decoded_path();
         let new = match &self.path {
-            Path::Kept if self.unsafe_target => Some(start.to_vec()),
             Path::Kept => None,
-            Path::Template(template) => Some(template.render(&EncodedVars { variables: vars, decoded }).text),
-            Path::Substitutions(pairs) => {
-                let hit = pairs.iter().find_map(|pair| Some((pair, pair.captures(start)?)));
-                let new = hit.as_ref().map(|(pair, captures)| pair.replace(start, captures, push));
-                captures = hit.map(|(_, captures)| captures);
-                new.or_else(|| self.unsafe_target.then(|| start.to_vec()))
-            }
+            Path::Template(template) => Some(template.render(&EncodedVars { variables: &vars, decoded }).text),
+            Path::Substitutions(pairs) => pairs.iter().find_map(|pair| {
+                let captures = pair.captures(start)?;
+                let new = pair.replace(start, &captures, |text, out| push_path(text, decoded, out));
+                fields.captures = Some(captures);
+                Some(new)
+            }),
         };
-        let target = new.map(|new| target(&new, query)).transpose()?;
-        let headers = self.headers.render(&Captured { variables: vars, captures: captures.as_ref() });
-        Ok(Plan { target, headers })
+        let target = match new {
+            Some(new) => Some(target(&new, query)?),
+            None if self.unsafe_target => Some(target(start, query)?),
+            None => None,
+        };
+        Ok((target, self.headers.render(&fields)))
     }
 
     fn set_target<B>(&self, request: &mut http::Request<B>, target: PathAndQuery) -> Result<(), Response> {
@@ -233,10 +236,10 @@ impl ProxyRewrite {
 
 impl Gate for ProxyRewrite {
     fn check<B>(&self, request: &mut http::Request<B>) -> Result<(), Response> {
-        let Plan { target, headers } =
-            self.plan(&RequestVars::of(request), request.uri().path().as_bytes(), request.uri().query())?;
-        if !self.headers.is_empty() {
-            headers.apply(request.headers_mut());
+        let (target, headers) = self.plan(request)?;
+        headers.apply(request.headers_mut());
+        if self.edits_host && request.headers().get(HOST).is_some_and(|host| !is_valid_host(host.as_bytes())) {
+            return Err(Error::BadRequest("rewritten_host").into_response());
         }
         if let Some(target) = target {
             self.set_target(request, target)?;
@@ -278,7 +281,12 @@ fn path_template(uri: &str) -> Result<Template, String> {
     if !uri.starts_with('/') || uri.chars().count() > 4096 {
         return Err("a path has 1 to 4096 characters and begins with `/`".to_owned());
     }
-    Template::parse(uri).map_err(|error| error.to_string())
+    let template = Template::parse(uri).map_err(|error| error.to_string())?;
+    let path = uri.split('?').next().unwrap_or_default();
+    if template.as_literal().is_some() && path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err("a path does not lead through `.` or `..`; write the path that is meant".to_owned());
+    }
+    Ok(template)
 }
 
 fn pairs(list: &[String]) -> Result<Vec<Substitution>, String> {
@@ -313,6 +321,15 @@ impl Plugin for ProxyRewritePlugin {
 
     fn build(&self, config: ProxyRewriteConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         ProxyRewrite::new(config).map(|rewrite| GateLayer::of(rewrite).into())
+    }
+
+    fn caveats(&self, config: &ProxyRewriteConfig) -> Vec<Caveat> {
+        let raw = config.use_real_request_uri_unsafe.then(|| {
+            let message =
+                "sends the upstream a path that was not judged: it may read another one than this gateway did";
+            Caveat::new("use_real_request_uri_unsafe", message, "leave it out")
+        });
+        raw.into_iter().collect()
     }
 }
 
@@ -437,12 +454,30 @@ mod tests {
     }
 
     #[test]
+    fn a_raw_target_is_warned_of() {
+        let caveats = |block: Json| {
+            let config = shape(ProxyRewritePlugin::NAME, block.as_object().unwrap()).unwrap();
+            ProxyRewritePlugin.caveats(&config).len()
+        };
+        assert_eq!((caveats(json!({"use_real_request_uri_unsafe": true})), caveats(json!({"uri": "/a"}))), (1, 0));
+    }
+
+    #[test]
+    fn a_host_out_of_the_request_is_one() {
+        let block = || json!({"headers": {"set": {"Host": "$arg_h"}}});
+        assert_eq!(sent(block(), "/?h=a.test:80").unwrap().headers()["host"], "a.test:80");
+        assert_eq!(sent(block(), "/?h=a%20b").unwrap_err(), 400);
+        assert!(!sent(block(), "/").unwrap().headers().contains_key("host"));
+    }
+
+    #[test]
     fn faults_name_their_field() {
         for (block, field, says) in [
             (json!({"uri": "new"}), "uri", "begins with `/`"),
             (json!({"uri": ""}), "uri", "1 to 4096"),
             (json!({"uri": format!("/{}", "a".repeat(4096))}), "uri", "1 to 4096"),
             (json!({"uri": "/${x"}), "uri", "closing"),
+            (json!({"uri": "/a/../b?c"}), "uri", "write the path that is meant"),
             (json!({"regex_uri": []}), "regex_uri", "The length of regex_uri should be an even number"),
             (json!({"regex_uri": ["a"]}), "regex_uri", "The length of regex_uri should be an even number"),
             (json!({"regex_uri": ["(", "/"]}), "regex_uri", "invalid regex_uri((, /): "),
@@ -454,6 +489,8 @@ mod tests {
             (json!({"host": "a:70000"}), "host", "write `name`"),
             (json!({"host": "a:"}), "host", "write `name`"),
             (json!({"headers": {}}), "headers", "at least one of"),
+            (json!({"headers": {"add": {"host": "a.test"}}}), "headers", "one `Host`"),
+            (json!({"headers": {"set": {"Host": ["a.test", "b.test"]}}}), "headers", "one `Host`"),
             (json!({"headers": {"x-real-ip": "1"}}), "headers", "`real-ip` says"),
             (json!({"headers": {"set": {"content-length": "1"}}}), "headers.set.content-length", "connection"),
             (json!({"scheme": "https"}), "scheme", "unknown field `scheme`"),

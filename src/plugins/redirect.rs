@@ -155,16 +155,16 @@ impl Redirect {
                 }
             }
         };
-        Ok(Some((self.status, self.finish(location, request.uri().query()))))
+        Ok(Some((self.status, self.finish(location, vars.has_decoded_path(), request.uri().query()))))
     }
 
     /// Encodes and appends as asked.
-    fn finish(&self, mut location: Vec<u8>, query: Option<&str>) -> Vec<u8> {
+    fn finish(&self, mut location: Vec<u8>, decoded: bool, query: Option<&str>) -> Vec<u8> {
         if self.encode_uri {
             let end = location.iter().position(|byte| *byte == b'?').unwrap_or(location.len());
             let (path, rest) = location.split_at_checked(end).unwrap_or((&location, &[]));
             let mut encoded = Vec::with_capacity(location.len() + 16);
-            push_path(path, false, &mut encoded);
+            push_path(path, decoded, &mut encoded);
             encoded.extend_from_slice(rest);
             location = encoded;
         }
@@ -178,16 +178,12 @@ impl Redirect {
 
 /// `https://$host$request_uri`, as text of a URI.
 fn https(vars: &RequestVars<'_>, port: Option<u16>) -> Result<Vec<u8>, Error> {
-    let (Some(Value::Text(host)), Some(Value::Text(target))) =
-        (vars.get(&VarName::Host), vars.get(&VarName::RequestUri))
-    else {
-        return Err(Error::BadRequest("host"));
-    };
+    let Some(Value::Text(host)) = vars.get(&VarName::Host) else { return Err(Error::BadRequest("host")) };
     let mut location = [b"https://", &*host].concat();
     if let Some(port) = port {
         location.extend_from_slice(format!(":{port}").as_bytes());
     }
-    push_target(&target, &mut location);
+    push_target(vars.original_target().as_bytes(), &mut location);
     Ok(location)
 }
 

@@ -49,7 +49,7 @@ use serde_json::Value;
 
 use super::condition::{AnyOf, expression};
 use crate::model::{Id, UpstreamSpec};
-use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage, UpstreamChoice};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, Stage, UpstreamChoice};
 use crate::request::{RequestVars, Template};
 use crate::router::{Expr, Variables};
 use crate::upstream::Upstream;
@@ -363,6 +363,27 @@ impl Plugin for TrafficSplitPlugin {
         }
         Ok(GateLayer::of(TrafficSplit { rules: rules.into() }).into())
     }
+
+    fn caveats(&self, config: &TrafficSplitConfig) -> Vec<Caveat> {
+        let always = |rule: &SplitRule| {
+            rule.conditions.is_empty() || rule.conditions.iter().any(|condition| condition.vars.is_none())
+        };
+        let behind = config.rules.iter().position(always).map_or(config.rules.len(), |index| index + 1);
+        let hidden = (behind..config.rules.len()).map(|index| {
+            let message = "is never reached: a rule before it matches every request";
+            Caveat::new(format!("rules.{index}"), message, "move it before that rule, or remove it")
+        });
+        let idle = config
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.weighted_upstreams.iter().all(|entry| entry.weight == 0));
+        let idle = idle.map(|(index, _)| {
+            let message = "has no weight above 0: its requests go to the route's own upstream";
+            Caveat::new(format!("rules.{index}.weighted_upstreams"), message, "give one a weight, or remove the rule")
+        });
+        hidden.chain(idle).collect()
+    }
 }
 
 #[cfg(test)]
@@ -458,6 +479,18 @@ mod tests {
         assert!(few.iter().zip(&more).all(|(few, more)| few == "own" || more != "own"));
         // Without a key requests take turns.
         assert_eq!((0..100).filter(|_| goes(&ten, "/") != "own").count(), 10);
+    }
+
+    #[test]
+    fn rules_without_effect_are_warned_of() {
+        let block = json!({"rules": [
+            {"match": [{"vars": [["arg_a", "==", "1"]]}], "weighted_upstreams": [{"weight": 0}]},
+            {"match": [{}, {"vars": [["arg_a", "==", "1"]]}]},
+            {},
+        ]});
+        let config = shape(TrafficSplitPlugin::NAME, block.as_object().unwrap()).unwrap();
+        let fields: Vec<_> = TrafficSplitPlugin::default().caveats(&config).into_iter().map(|it| it.field).collect();
+        assert_eq!(fields, ["rules.2", "rules.0.weighted_upstreams"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use http::{Extensions, Method, Uri, Version};
 use super::client::peer;
 use super::{Consumer, Facts, RequestIdentity, RouteInfo, RouteMatch, SharedFacts, client_addr};
 use crate::ConnectInfo;
-use crate::router::{Value, VarName, Variables};
+use crate::router::{PathMode, Value, VarName, Variables};
 
 /// A variable of the host program: computed from the others.
 pub(crate) type Getter = Arc<dyn Fn(&dyn Variables) -> Option<String> + Send + Sync>;
@@ -77,15 +77,32 @@ impl<'a> RequestVars<'a> {
     fn path(&self) -> &'a [u8] {
         match &self.known {
             Known::Arriving(arriving) => arriving.path,
-            Known::Underway { facts, .. } => {
-                // A layer that changed the path changed what `uri` is; one that took out an argument did not.
-                let unchanged = facts.filter(|facts| {
-                    let given = facts.given.as_ref().map(|given| given.target.as_ref());
-                    given.is_none_or(|given| given.map_or("", |given| given.path()) == self.uri.path())
-                });
-                unchanged.and_then(|facts| facts.path.as_deref()).unwrap_or(self.uri.path().as_bytes())
+            Known::Underway { .. } => {
+                let seen = self.given_path().and_then(|facts| facts.path.as_deref());
+                seen.unwrap_or(self.uri.path().as_bytes())
             }
         }
+    }
+
+    /// The facts, as long as they tell of the path: a layer that changed the path changed what `uri` is; one that took
+    /// out an argument did not.
+    fn given_path(&self) -> Option<&'a Facts> {
+        self.facts().filter(|facts| {
+            let given = facts.given.as_ref().map(|given| given.target.as_ref());
+            given.is_none_or(|given| given.map_or("", |given| given.path()) == self.uri.path())
+        })
+    }
+
+    /// Whether `uri` is decoded, as `path_mode: compatible` has it, and not the text of a URI.
+    pub(crate) fn has_decoded_path(&self) -> bool {
+        let options = self.given_path().and_then(|facts| facts.given.as_ref()).map(|given| &given.options);
+        options.is_some_and(|options| options.path_mode == PathMode::Compatible)
+    }
+
+    /// Path and query, as text of a URI, as they were before any layer changed them.
+    pub(crate) fn original_target(&self) -> &'a str {
+        let given = self.facts().and_then(|facts| facts.given.as_ref()).and_then(|given| given.target.as_ref());
+        given.map_or_else(|| target(self.uri), |given| given.as_str())
     }
 
     /// Path and query as they were before any layer changed them.

@@ -71,6 +71,35 @@ async fn the_host_wins_over_pass_host_and_an_unsafe_target_is_sent_raw() {
 }
 
 #[tokio::test]
+async fn a_decoded_path_is_encoded_again() {
+    let settings = "tollgate: {router: {path_mode: compatible}}\n";
+    let route = route_with("{proxy-rewrite: {regex_uri: ['^/a b/(.*)', '/n/$1'], headers: {x-uri: '/p$uri'}}}");
+    let rig = Rig::of(&format!("{route}{settings}")).await;
+    for (target, sent) in [
+        ("/a%20b/c%20d%3Fe%25?q=%20", "/n/c%20d%3Fe%25?q=%20"),
+        ("/a%20b/%2520", "/n/%2520"),
+        ("/a%20b/%C3%A4%23", "/n/%C3%A4%23"),
+        // What is not rewritten goes on as it came.
+        ("/x/%2520%7e", "/x/%2520%7e"),
+    ] {
+        assert_eq!(rig.get(target, &[]).await.status(), 200);
+        assert_eq!(rig.forwarded().target(), sent);
+    }
+    let route = route_with("{proxy-rewrite: {uri: '/n$uri'}}");
+    rig.apply(&format!("{route}{settings}"));
+    rig.get("/a%20b/%2520?c", &[]).await;
+    assert_eq!(rig.forwarded().target(), "/n/a%20b/%2520?c");
+}
+
+#[tokio::test]
+async fn a_path_without_its_tail_keeps_its_escapes() {
+    let settings = "tollgate: {router: {delete_uri_tail_slash: true}}\n";
+    let rig = Rig::of(&format!("{}{settings}", route_with("{proxy-rewrite: {uri: '/n$uri'}}"))).await;
+    assert_eq!(rig.get("/a%20b/", &[]).await.status(), 200);
+    assert_eq!(rig.forwarded().target(), "/n/a%20b");
+}
+
+#[tokio::test]
 async fn forwarding_fields_are_set_emptied_or_left() {
     let rig =
         Rig::of(&route_with("{proxy-rewrite: {headers: {set: {X-Forwarded-Proto: https, X-Forwarded-Port: ''}}}}"))

@@ -19,6 +19,17 @@ async fn plain_requests_go_to_https_on_the_attributes_port() {
 }
 
 #[tokio::test]
+async fn a_decoded_path_is_sent_back_as_it_came() {
+    let settings = "tollgate: {router: {path_mode: compatible}}\n";
+    let rig = Rig::of(&format!("{}{settings}", route_with("{redirect: {http_to_https: true}}"))).await;
+    let answer = rig.get("/a%20b%3Fc%2520?d", &[]).await;
+    assert_eq!(answer.all("location"), ["https://gw.test/a%20b%3Fc%2520?d"]);
+    let route = route_with("{redirect: {regex_uri: ['^/a b', '/n'], encode_uri: true}}");
+    rig.apply(&format!("{route}{settings}"));
+    assert_eq!(rig.get("/a%20b/c%20%25", &[]).await.all("location"), ["/n/c%20%25"]);
+}
+
+#[tokio::test]
 async fn a_trusted_proxy_says_what_it_spoke() {
     let yaml = example("redirect").replace("127.0.0.2/32", "127.0.0.1/32");
     let rig = Rig::before(Origin::saying("origin").await, Gateway::builder(), &yaml).await;

@@ -7,14 +7,14 @@ use crate::router::{Value, VarName, Variables};
 pub(crate) struct Captured<'a> {
     pub(crate) variables: &'a dyn Variables,
     /// `None`: nothing matched, and no number is there.
-    pub(crate) captures: Option<&'a Captures<'a>>,
+    pub(crate) captures: Option<Captures<'a>>,
 }
 
 impl Variables for Captured<'_> {
     fn get<'a>(&'a self, name: &VarName) -> Option<Value<'a>> {
         match name {
             VarName::Custom(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                let group = self.captures?.get(number.parse().ok()?)?;
+                let group = self.captures.as_ref()?.get(number.parse().ok()?)?;
                 Some(Value::from(group.as_bytes()))
             }
             name => self.variables.get(name),

@@ -43,6 +43,12 @@ impl HeaderEdits {
         self.add.iter().chain(&self.set).map(|(name, _)| name).chain(&self.remove)
     }
 
+    /// Whether a field cannot become several lines by these edits.
+    pub(crate) fn writes_once(&self, field: &HeaderName) -> bool {
+        let repeats = |(name, values): &(HeaderName, Vec<FieldTemplate>)| name == field && values.len() > 1;
+        !self.add.iter().any(|(name, _)| name == field) && !self.set.iter().any(repeats)
+    }
+
     /// Fills the variables in.
     pub fn render(&self, variables: &dyn Variables) -> RenderedEdits<'_> {
         RenderedEdits { edits: self, values: self.values().map(|value| value.render(variables)).collect() }
