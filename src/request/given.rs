@@ -28,8 +28,8 @@ impl Given {
         if now == self.target.as_ref() {
             return Ok(false);
         }
-        let verbatim = request.extensions().get::<Verbatim>().map(|verbatim| &verbatim.0);
-        if now.is_some() && now == verbatim {
+        let verbatim = request.extensions().get::<Verbatim>();
+        if verbatim.is_some_and(|verbatim| now.is_some_and(|now| now.path() == verbatim.0.path())) {
             return Ok(true);
         }
         if let Some(canonical) = canonical(now, &self.options)? {
@@ -39,7 +39,7 @@ impl Given {
     }
 }
 
-/// Request extension: a target that is forwarded as a layer wrote it, because its operator asked for that.
+/// Request extension: a target whose path is forwarded as a layer wrote it, because its operator asked for that.
 #[derive(Clone, Debug)]
 pub(crate) struct Verbatim(pub(crate) PathAndQuery);
 
