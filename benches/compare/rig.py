@@ -4,7 +4,8 @@
   bash benches/compare/build.sh
   python3 benches/compare/rig.py RUN... [--rounds 15] [--seconds 1] [--peers a,b] [--json FILE] [--scheduler rr|nice|none]
 
-Runs: h1 h1hdr h1c1 routes (10 against 10,000) body100k body10m conns5000 reload instructions (needs valgrind), or `all`.
+Runs: h1 h1hdr h1c1 routes (10 against 10,000) plugins (a key, a limit by consumer and metrics on 1,000 routes) body100k
+body10m conns5000 reload instructions (needs valgrind), or `all`.
 
 All proxies of a run are up at once, and only the one under load uses its processor. After a warm-up each round loads every
 one of them in turn, beginning with another each time; a ratio is always of two numbers of the same round. The proxy has
@@ -23,11 +24,13 @@ RUNS = {
     "h1c1": ("load", ["tollgate", "nginx", "haproxy", "hyper"], "nginx"),
     "routes": ("load", ["tollgate@routes10", "tollgate@routes10000", "nginx@routes10", "nginx@routes10000",
                         "haproxy@routes10", "haproxy@routes10000"], "nginx@routes10"),
+    "plugins": ("load", ["tollgate@gateway", "tollgate@bare", "tollgate@million", "nginx@gateway"], "nginx@gateway"),
     "body100k": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
     "body10m": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
     "conns5000": ("idle", ["tollgate", "nginx", "haproxy", "hyper"], None),
     "reload": ("reload", ["reload", "steady"], None),
-    "instructions": ("count", [f"{peer}@{w}" for w in ("h1", "h1hdr") for peer in ("tollgate", "embedded", "nginx", "haproxy", "hyper")], "nginx@h1"),
+    "instructions": ("count", [f"{peer}@{w}" for w in ("h1", "h1hdr") for peer in ("tollgate", "embedded", "nginx", "haproxy", "hyper")]
+                     + ["tollgate@bare", "tollgate@gateway", "nginx@gateway"], "nginx@h1"),
 }
 IDLE_CONNECTIONS = 5000
 RELOAD_SECONDS = 10

@@ -1,7 +1,7 @@
 """Instructions in user mode for one request, counted by valgrind: what the clock cannot resolve. The kernel's share is not in it."""
 import os, re, socket, subprocess
 from .load import BROWSER
-from .peers import PEERS, nginx
+from .peers import PEERS, consumer_count, nginx, route_count
 from .process import PROXY_CPU, RUN, free_port, settle, wait_for_answer
 
 CONNECTIONS = 64
@@ -10,7 +10,10 @@ FEW, MANY = 10, 60    # requests on each connection; the difference of the two r
 
 def head(workload):
     fields = "".join(f"{name}: {value}\r\n" for name, value in BROWSER.items()) if workload == "h1hdr" else ""
-    return f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n".encode()
+    if consumer_count(workload):
+        fields += "X-Api-Key: key-7\r\n"
+    path = "/svc7/api/v1/items/7" if route_count(workload) else "/"
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n".encode()
 
 
 def read_answer(connection):

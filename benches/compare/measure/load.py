@@ -1,6 +1,6 @@
 """Load: wrk with a report of our own, and idle connections."""
 import re, socket, subprocess
-from .peers import route_count
+from .peers import consumer_count, route_count
 from .process import LOAD_CPU, RUN, settle
 
 CONNECTIONS = {"h1c1": 1, "body100k": 16, "body10m": 4}
@@ -33,6 +33,7 @@ SPREAD = """
 local targets, turn = {}, 0
 init = function()
   for k = 0, 255 do
+    KEY
     targets[k + 1] = wrk.format("GET", "/svc" .. math.floor((k + 0.5) * COUNT / 256) .. "/api/v1/items/" .. (k * 7919))
   end
 end
@@ -54,7 +55,8 @@ def script(workload, port):
     if workload == "paced":
         text += PACED
     if route_count(workload):
-        text += SPREAD.replace("COUNT", str(route_count(workload)))
+        key = f"wrk.headers['X-Api-Key'] = 'key-' .. (k * 3907 % {consumer_count(workload)})" if consumer_count(workload) else ""
+        text += SPREAD.replace("COUNT", str(route_count(workload))).replace("KEY", key)
     path = RUN / f"{port}-wrk.lua"
     path.write_text(text)
     return path

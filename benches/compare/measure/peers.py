@@ -7,8 +7,16 @@ from .process import BUILT, RELEASE, RUN
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
+LIMIT = 1_000_000    # requests a second and consumer: counted, and never reached
+
+
 def route_count(workload):
-    return {"routes10": 10, "routes10000": 10000}.get(workload, 0)
+    return {"routes10": 10, "routes10000": 10000, "bare": 1000, "gateway": 1000, "million": 1000}.get(workload, 0)
+
+
+def consumer_count(workload):
+    """Workloads with a key, a limit by consumer and metrics on each route."""
+    return {"gateway": 1000, "million": 1_000_000}.get(workload, 0)
 
 
 def fill(template, port, **values):
@@ -24,8 +32,17 @@ def document(workload, port, origin):
     """The declarative file that a user would write."""
     uris = [f"/svc{i}/*" for i in range(route_count(workload))] or ["/*"]
     routes = [{"id": f"r{i}", "uri": uri, "upstream_id": "origin"} for i, uri in enumerate(uris)]
+    whole = {"upstreams": [{"id": "origin", "nodes": {origin: 1}}], "routes": routes}
+    if consumer_count(workload):
+        for route in routes:
+            route["plugins"] = {
+                "key-auth": {"header": "X-Api-Key"},
+                "limit-count": {"count": LIMIT * 60, "time_window": 60, "key_type": "var", "key": "consumer_name"},
+                "prometheus": {},
+            }
+        whole["consumers"] = [{"username": str(i), "plugins": {"key-auth": {"key": f"key-{i}"}}} for i in range(consumer_count(workload))]
     path = RUN / f"{port}-tollgate.json"
-    path.write_text(json.dumps({"upstreams": [{"id": "origin", "nodes": {origin: 1}}], "routes": routes}))
+    path.write_text(json.dumps(whole, separators=(",", ":")))
     return path
 
 
@@ -51,7 +68,18 @@ def nginx(workload, port, origin, master="on"):
     count = route_count(workload)
     locations = [f"location /svc{i}/ {{ proxy_pass http://origin; }}" for i in range(count)]
     locations.append("location / { return 404; }" if count else "location / { proxy_pass http://origin; }")
-    conf = fill("nginx.conf", port, ORIGIN=origin, MASTER=master, LOCATIONS="\n".join(locations),
+    extra = ""
+    if consumer_count(workload):
+        # the nearest that nginx has: a map from key to consumer, a rate by consumer, a field for each
+        keys = "\n".join(f"key-{i} consumer-{i};" for i in range(consumer_count(workload)))
+        extra = (f"map_hash_max_size 8192; map_hash_bucket_size 128; map $http_x_api_key $consumer {{ default \"\"; {keys} }}\n"
+                 f"limit_req_zone $consumer zone=consumers:10m rate={LIMIT}r/s; limit_req_status 429;")
+        locations[:0] = [
+            f"if ($consumer = \"\") {{ return 401; }} limit_req zone=consumers burst={LIMIT} nodelay;",
+            f"add_header X-RateLimit-Limit {LIMIT}; proxy_set_header X-Consumer $consumer; proxy_set_header X-Api-Key \"\";",
+            "proxy_set_header Connection \"\";",
+        ]
+    conf = fill("nginx.conf", port, ORIGIN=origin, MASTER=master, EXTRA=extra, LOCATIONS="\n".join(locations),
                 BUFFERING="off" if workload.startswith("body") else "on")
     return ["/usr/sbin/nginx", "-p", RUN, "-c", conf], {}
 

@@ -129,7 +129,7 @@ def clients(port):
     return found
 
 
-def wait_for_answer(port, process=None, seconds=30):
+def wait_for_answer(port, process=None, seconds=60):
     """Until the port answers 200 to a plain request."""
     until = time.time() + seconds
     while time.time() < until:
@@ -137,7 +137,7 @@ def wait_for_answer(port, process=None, seconds=30):
             raise RuntimeError(f"ended with code {process.returncode} before it answered")
         try:
             with socket.create_connection(("127.0.0.1", port), 1) as connection:
-                connection.sendall(b"GET /svc1/x HTTP/1.1\r\nHost: a\r\n\r\n")
+                connection.sendall(b"GET /svc1/x HTTP/1.1\r\nHost: a\r\nX-Api-Key: key-1\r\n\r\n")
                 if b" 200 " in connection.recv(4096)[:20]:
                     return
         except OSError:
