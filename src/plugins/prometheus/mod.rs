@@ -25,7 +25,7 @@
 //! The text comes from [`Metrics::service`]: in the bundled gateway at an address of its own, and by
 //! [`public-api`](super::public_api) on a route. Nobody who is not to know of routes and consumers must reach it.
 //!
-//! Counting takes no lock, and no allocation on top of what one layer takes. The number of label sets is bounded
+//! A request builds no text for its labels and waits for no other request. The number of label sets is bounded
 //! ([`PrometheusAttr::max_label_sets`]): what has no place any more is counted with the consumer, the endpoint and extra
 //! labels `*`. Counters survive reloads.
 //!
@@ -56,6 +56,8 @@ mod meter;
 mod metrics;
 mod plan;
 mod plugin;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use config::{ExportAddr, ExtraLabel, MetricAttr, PrometheusAttr, PrometheusConfig, PrometheusMetadata};
