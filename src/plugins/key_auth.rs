@@ -47,12 +47,12 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
 
-use super::consumer_auth::{Argument, Entrance, Repeated, authorization, required, single};
+use super::consumer_auth::{Argument, Entrance, Repeated, authorization, forwarded, required, single};
 use crate::PluginLayer;
 use crate::error::Response;
 use crate::model::Sensitive;
 use crate::plugin::{
-    AuthPlugin, Authenticate, BuildContext, ConfigError, ConsumerLookup, Gate, GateLayer, Plugin, Stage,
+    AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, ConsumerLookup, Gate, GateLayer, Plugin, Stage,
 };
 use crate::request::Consumer;
 
@@ -204,6 +204,10 @@ impl Plugin for KeyAuthPlugin {
     fn build(&self, config: KeyAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(GateLayer::of(KeyAuth::new(config, cx.consumers())?).into())
     }
+
+    fn caveats(&self, config: &KeyAuthConfig) -> Vec<Caveat> {
+        forwarded(config.hide_credentials).into_iter().collect()
+    }
 }
 
 impl AuthPlugin for KeyAuthPlugin {
@@ -299,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_key_is_taken_out_where_it_was_used() {
+    fn sec_auth_08_a_hidden_key_is_taken_out_where_it_was_used() {
         let gate = gate(KeyAuthConfig {
             hide_credentials: true,
             anonymous_consumer: Some("visitor".to_owned()),

@@ -37,13 +37,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::StatusCode;
 use http::header::WWW_AUTHENTICATE;
+use http::{HeaderName, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::error::{Request, Response, reject};
-use crate::plugin::{Around, AroundLayer, Authenticate, BuildContext, ConfigError, Plugin, Registry, Stage};
+use crate::plugin::{Around, AroundLayer, Authenticate, BuildContext, ConfigError, Plugin, Registry, Scope, Stage};
 use crate::{Next, PluginLayer};
 
 /// Options of `multi-auth`.
@@ -130,6 +130,20 @@ impl Plugin for MultiAuthPlugin {
         let plugins = config.auth_plugins.iter().enumerate().map(|(at, entry)| child(at, entry, registry, cx));
         Ok(AroundLayer::of(MultiAuth(plugins.collect::<Result<_, _>>()?)).into())
     }
+
+    fn identity_fields(&self, config: &MultiAuthConfig) -> Vec<HeaderName> {
+        config.auth_plugins.iter().flat_map(fields_of).collect()
+    }
+}
+
+/// The fields by which one of the plugins tells the origin who calls: no other may let a client's own pass.
+fn fields_of(entry: &Map<String, Value>) -> Vec<HeaderName> {
+    let standard = Registry::standard();
+    let fields = entry.iter().filter_map(|(name, block)| {
+        let built = standard.get(name)?.build(block.as_object()?, &BuildContext::new(&Scope::Code));
+        Some(built.ok()?.identity_fields)
+    });
+    fields.flatten().collect()
 }
 
 fn child(
@@ -172,7 +186,7 @@ mod tests {
 
     use super::*;
     use crate::Body;
-    use crate::plugin::{Gate, Scope};
+    use crate::plugin::Gate;
 
     /// Answers with its status, or lets the request in at 200; in either case it leaves its mark on an answer.
     struct Answers(u16);

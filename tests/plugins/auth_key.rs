@@ -47,6 +47,16 @@ async fn who_has_no_key_is_refused_or_anonymous() {
 }
 
 #[tokio::test]
+async fn sec_auth_08_a_forwarded_key_is_warned_of() {
+    let rig = Rig::example("key-auth").await;
+    let told: Vec<_> = rig.gateway.status().findings.iter().map(ToString::to_string).collect();
+    assert!(
+        told.len() == 1 && told[0].contains("route `catalogue`, field plugins.key-auth.hide_credentials"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_second_request_of_a_connection_is_judged_alone() {
     let rig = Rig::example("key-auth").await;
     let mut client = rig.client().await;

@@ -39,6 +39,15 @@ async fn an_anonymous_consumer_ends_the_search() {
     assert_eq!(rig.forwarded().field("x-consumer-username"), Some("bert"));
 }
 
+#[cfg(feature = "jwt")]
+#[tokio::test]
+async fn sec_hop_05_fields_of_a_plugin_that_was_not_asked_are_no_clients() {
+    let jwt = "jwt-auth: {claims_to_headers: {X-Mail: mail}}";
+    let rig = Rig::of(&example("multi-auth").replace("basic-auth: {hide_credentials: true}", jwt)).await;
+    assert_eq!(rig.get("/orders/1", &[("apikey", "key-of-acme"), ("X-Mail", "spoofed")]).await.status(), 200);
+    assert_eq!(rig.forwarded().field("x-mail"), None);
+}
+
 #[test]
 fn faults_are_named_by_their_place() {
     for (block, says) in [

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use super::password::{Judge, Password};
 use super::{BasicAuth, BasicAuthConfig, BasicAuthCredential};
 use crate::PluginLayer;
-use crate::plugin::{AroundLayer, AuthPlugin, Authenticate, BuildContext, ConfigError, Plugin, Stage};
-use crate::plugins::consumer_auth::required;
+use crate::plugin::{AroundLayer, AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, Stage};
+use crate::plugins::consumer_auth::{forwarded, required};
 
 /// Longer names are nobody's.
 const MAX_USERNAME: usize = 1024;
@@ -27,6 +27,10 @@ impl Plugin for BasicAuthPlugin {
 
     fn build(&self, config: BasicAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(AroundLayer::of(BasicAuth::new(config, cx.consumers(), self)?).into())
+    }
+
+    fn caveats(&self, config: &BasicAuthConfig) -> Vec<Caveat> {
+        forwarded(config.hide_credentials).into_iter().collect()
     }
 }
 

@@ -113,6 +113,22 @@ async fn the_layer_challenges_hides_and_goes_on() {
 }
 
 #[test]
+fn sec_auth_01_what_is_kept_is_of_no_use_elsewhere() {
+    // Keyed digests are what is compared, of a type whose comparison takes the same time whatever differs.
+    let (plugin, other) = (BasicAuthPlugin::default(), BasicAuthPlugin::default());
+    let consumers = consumers(&plugin, &[("acme", "p")]);
+    let judged_by =
+        |plugin: &BasicAuthPlugin| BasicAuth::new(BasicAuthConfig::default(), Arc::clone(&consumers), plugin);
+    let judged = |auth: BasicAuth| {
+        let mut request = with(&[&login(b"acme:p")]);
+        futures_util::FutureExt::now_or_never(auth.authenticate(&mut request)).unwrap().is_ok()
+    };
+    assert!(judged(judged_by(&plugin).unwrap()));
+    assert!(judged(judged_by(&plugin.clone()).unwrap()));
+    assert!(!judged(judged_by(&other).unwrap()));
+}
+
+#[test]
 fn blocks_that_cannot_work_are_refused_by_field() {
     let refused = |name: &str, password: &str| {
         let block = BasicAuthCredential::new(name, password);

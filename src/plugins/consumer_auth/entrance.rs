@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::single;
 use crate::error::{Response, reject};
-use crate::plugin::{ConfigError, ConsumerLookup};
+use crate::plugin::{Caveat, ConfigError, ConsumerLookup};
 use crate::request::Consumer;
 
 /// What route-side blocks of these plugins have alike, compiled.
@@ -96,6 +96,12 @@ pub(crate) fn required(plugin: &'static str, field: &'static str, text: &str, ma
         _ => return Ok(()),
     };
     Err(ConfigError::invalid(plugin, field, reason))
+}
+
+/// The doubt about a block that leaves the credential in the request (security.md AUTH-08).
+pub(crate) fn forwarded(hide_credentials: bool) -> Option<Caveat> {
+    let message = "is off: the origin gets the caller's credential";
+    (!hide_credentials).then(|| Caveat::new("hide_credentials", message, "set it to `true` unless the origin needs it"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod entrance;
 mod presented;
 
-pub(crate) use entrance::{Entrance, authorization, required};
+pub(crate) use entrance::{Entrance, authorization, forwarded, required};
 #[cfg(feature = "jwt")]
 pub(crate) use presented::only;
 pub(crate) use presented::{Argument, Repeated, single};

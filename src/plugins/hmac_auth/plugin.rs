@@ -2,11 +2,12 @@
 use std::sync::Arc;
 
 use super::replays::Replays;
+use super::signature::REQUEST_TARGET;
 use super::{HmacAuth, HmacAuthConfig, HmacAuthCredential};
 use crate::PluginLayer;
 use crate::model::Sensitive;
-use crate::plugin::{AroundLayer, AuthPlugin, Authenticate, BuildContext, ConfigError, Plugin, Stage};
-use crate::plugins::consumer_auth::required;
+use crate::plugin::{AroundLayer, AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, Stage};
+use crate::plugins::consumer_auth::{forwarded, required};
 
 /// The longest key id and secret.
 const MAX: usize = 256;
@@ -25,6 +26,26 @@ impl Plugin for HmacAuthPlugin {
 
     fn build(&self, config: HmacAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(AroundLayer::of(HmacAuth::new(config, cx.consumers(), self)?).into())
+    }
+
+    fn caveats(&self, config: &HmacAuthConfig) -> Vec<Caveat> {
+        let signs = |name: &str| config.signed_headers.iter().any(|signed| signed.eq_ignore_ascii_case(name));
+        let doubts = [
+            (!signs(REQUEST_TARGET)).then(|| {
+                let message = "does not have `@request-target`: a signature counts for every method and target";
+                Caveat::new("signed_headers", message, "add `@request-target` and `host`")
+            }),
+            (config.validate_request_body && !signs("digest")).then(|| {
+                let message = "does not have `digest`: who changes the body changes `Digest` with it";
+                Caveat::new("signed_headers", message, "add `digest`")
+            }),
+            (!config.refuse_replays).then(|| {
+                let message = "is off: a request can be sent again for as long as its date is taken";
+                Caveat::new("refuse_replays", message, "set it to `true`")
+            }),
+            forwarded(config.hide_credentials),
+        ];
+        doubts.into_iter().flatten().collect()
     }
 }
 

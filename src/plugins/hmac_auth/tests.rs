@@ -11,7 +11,7 @@ use super::*;
 use crate::Body;
 use crate::error::{Request, Response};
 use crate::model::ConsumerSpec;
-use crate::plugin::AuthPlugin as _;
+use crate::plugin::{AuthPlugin as _, Plugin as _};
 use crate::request::{Consumer, Consumers};
 
 const NOW: u64 = 1_700_000_000;
@@ -258,6 +258,18 @@ async fn the_anonymous_comes_in_and_credentials_stay_here() {
         assert_eq!(&**Consumer::of(&request).unwrap().name(), consumer);
         assert!(!request.headers().contains_key("authorization"));
     }
+}
+
+#[test]
+fn what_a_block_leaves_open_is_warned_of() {
+    let fields = |config: HmacAuthConfig| {
+        HmacAuthPlugin::default().caveats(&config).into_iter().map(|caveat| caveat.field).collect::<Vec<_>>()
+    };
+    let lax = HmacAuthConfig { validate_request_body: true, ..Default::default() };
+    assert_eq!(fields(lax), ["signed_headers", "signed_headers", "refuse_replays", "hide_credentials"]);
+    let signed_headers = ["@request-target", "host", "date", "Digest"].map(str::to_owned).to_vec();
+    let strict = HmacAuthConfig { signed_headers, refuse_replays: true, hide_credentials: true, ..Default::default() };
+    assert_eq!(fields(strict), [""; 0]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The registry's entry.
 use std::sync::Arc;
 
-use super::{JwtAuth, JwtAuthConfig, JwtAuthCredential, JwtKey};
+use http::HeaderName;
+
+use super::{JwtAuth, JwtAuthConfig, JwtAuthCredential, JwtKey, TimeClaim};
 use crate::PluginLayer;
-use crate::plugin::{AuthPlugin, Authenticate, BuildContext, ConfigError, GateLayer, Plugin, Stage};
-use crate::plugins::consumer_auth::required;
+use crate::plugin::{AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, GateLayer, Plugin, Stage};
+use crate::plugins::consumer_auth::{forwarded, required};
 
 /// Longer keys are nobody's.
 const MAX_KEY: usize = 1024;
@@ -21,6 +23,18 @@ impl Plugin for JwtAuthPlugin {
 
     fn build(&self, config: JwtAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(GateLayer::of(JwtAuth::new(config, cx.consumers())?).into())
+    }
+
+    fn identity_fields(&self, config: &JwtAuthConfig) -> Vec<HeaderName> {
+        config.claims_to_headers.keys().filter_map(|name| HeaderName::try_from(name).ok()).collect()
+    }
+
+    fn caveats(&self, config: &JwtAuthConfig) -> Vec<Caveat> {
+        let endless = (!config.claims_to_verify.contains(&TimeClaim::Exp)).then(|| {
+            let message = "does not have `exp`: a token without an end is taken for ever";
+            Caveat::new("claims_to_verify", message, "add `exp`")
+        });
+        endless.into_iter().chain(forwarded(config.hide_credentials)).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::ConsumerSpec;
-use crate::plugin::AuthPlugin as _;
+use crate::plugin::{AuthPlugin as _, Plugin as _};
 use crate::request::{Consumer, Consumers};
 
 const NOW: u64 = 1_700_000_000;
@@ -229,7 +229,7 @@ fn what_is_no_token_is_told_by_its_message() {
 }
 
 #[test]
-fn times_hold_when_they_are_there_and_must_be_when_listed() {
+fn sec_auth_04_times_hold_when_they_are_there_and_must_be_when_listed() {
     let (exp, nbf) = (TimeClaim::Exp, TimeClaim::Nbf);
     for (required, grace, claims, holds) in [
         (&[][..], 0, json!({}), true),
@@ -273,7 +273,7 @@ fn request(header: Option<&str>, query: Option<&str>, cookie: Option<&str>) -> R
 }
 
 #[test]
-fn places_are_tried_in_order_and_hidden_where_used() {
+fn sec_auth_04_places_are_tried_in_order_and_hidden_where_used() {
     let one = hs_token(&json!({"key": "one"}));
     let bearer = format!("bEARER {one}");
     let two = hs_token(&json!({"key": "two"}));
@@ -340,6 +340,16 @@ fn claims_are_left_to_others_when_asked_for() {
     gate.check_at(&mut anonymous, NOW).unwrap();
     assert!(headers.iter().all(|(header, _)| !anonymous.headers().contains_key(*header)));
     assert!(anonymous.extensions().get::<JwtClaims>().is_none());
+}
+
+#[test]
+fn what_a_block_leaves_open_is_warned_of() {
+    let fields = |config: &JwtAuthConfig| {
+        JwtAuthPlugin.caveats(config).into_iter().map(|caveat| caveat.field).collect::<Vec<_>>()
+    };
+    assert_eq!(fields(&JwtAuthConfig::default()), ["claims_to_verify", "hide_credentials"]);
+    let strict = JwtAuthConfig { claims_to_verify: vec![TimeClaim::Exp], hide_credentials: true, ..Default::default() };
+    assert_eq!(fields(&strict), [""; 0]);
 }
 
 #[test]
