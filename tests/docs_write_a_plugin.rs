@@ -1,6 +1,7 @@
 //! `docs/write-a-plugin.md`, followed literally: its files in an empty project, and its command. It compiles the crate once
 //! more, so it runs with the long tests.
-#![cfg(all(test, feature = "real-servers"))]
+#![cfg(test)]
+#![cfg(feature = "real-servers")]
 use std::fs;
 use std::path::Path;
 use std::process::Command;
