@@ -27,3 +27,5 @@ mod requests;
 mod secrets;
 #[path = "gateway/support.rs"]
 mod support;
+#[path = "gateway/unknown_fields.rs"]
+mod unknown_fields;

@@ -2,6 +2,7 @@
 //! to swap in.
 //!
 //! An item is the same when its `Arc` is, else when its content is. Whatever fails, the state before stays untouched.
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::blocks::{Blocks, Toolbox};
+use super::blocks::{Blocks, Toolbox, field_left_out};
 use super::builder::{GatewayBuilder, Route as CodeRoute};
 use super::callers::{self, Callers};
 use super::chain::{Block, Place};
@@ -19,6 +20,7 @@ use super::live::Live;
 use super::route::{Chain, Forward, Route};
 use super::secrets::{Answers, Secrets};
 use super::settings::Rules;
+use super::unknown_fields;
 use super::upstreams::{self, Owner};
 use super::workshop::{Bench, Metadata};
 use super::{ApplyError, Gateway};
@@ -29,7 +31,7 @@ use crate::model::{
     Blocked, Finding, GlobalPlugins, GlobalRuleSpec, Id, Kind, MatchPart, Places, PluginConfigSpec, PluginMap,
     PluginMetadataSpec, Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec, duplicate,
 };
-use crate::plugin::Registry;
+use crate::plugin::{ConfigError, Registry};
 use crate::request::{CustomVars, Environment, RouteInfo};
 use crate::router::{Expr, Predicate, Router, RouterOptions, Rule, RuleError};
 use crate::upstream::{Endpoints, Upstream, Upstreams};
@@ -448,6 +450,7 @@ impl<'a> Compile<'a> {
         let tools = Toolbox {
             bench,
             ignore_unknown,
+            leave_out_unknown_fields: self.rules.leave_out_unknown_fields,
             enabled: self.enabled.as_ref(),
             told_anew: &self.told_anew,
             outer: &self.outer,
@@ -463,7 +466,9 @@ impl<'a> Compile<'a> {
     /// What plugins are told once. A plugin that nobody has is told nothing (model.md §6).
     fn metadata(&mut self, specs: &[Arc<PluginMetadataSpec>]) {
         let (old, new) = difference(&self.before.snapshot.plugin_metadata, specs);
-        if self.before.revision > 0 && old.is_empty() && new.is_empty() {
+        let leave_out = self.rules.leave_out_unknown_fields;
+        let as_strict = leave_out == self.before.rules.leave_out_unknown_fields;
+        if self.before.revision > 0 && as_strict && old.is_empty() && new.is_empty() {
             return;
         }
         let mut metadata = Metadata::new();
@@ -474,11 +479,20 @@ impl<'a> Compile<'a> {
                 self.findings.push(warning.with_mend("remove it, or don't rely on it"));
                 continue;
             };
-            if let Err(error) = entry.check_metadata(&spec.config) {
+            let fault = |error: &ConfigError| {
                 let message = format!("failed to check the metadata of plugin {} err: {}", spec.id, error.reason());
-                self.findings.push(Finding::error(Kind::PluginMetadata, Some(spec.id.clone()), error.field(), message));
-            }
-            metadata.insert(spec.id.clone(), spec.config.clone());
+                Finding::error(Kind::PluginMetadata, Some(spec.id.clone()), error.field(), message)
+            };
+            let mut config = Cow::Borrowed(&spec.config);
+            let findings = &mut self.findings;
+            let checked = unknown_fields::read(
+                &mut config,
+                leave_out,
+                |config| entry.check_metadata(config),
+                |error| findings.push(field_left_out(fault(error))),
+            );
+            self.findings.extend(checked.err().as_ref().map(fault));
+            metadata.insert(spec.id.clone(), config.into_owned());
         }
         let names = self.before.metadata.keys().chain(metadata.keys());
         let differs = names.filter(|name| self.before.metadata.get(*name) != metadata.get(*name));

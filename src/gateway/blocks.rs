@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 use super::chain::{Block, Filter, Place, filtered, with_error_response};
 use super::fork::stepping_aside;
 use super::secrets::{Fault, holds_reference, veil};
+use super::unknown_fields;
 use super::workshop::Bench;
 use crate::error::{Error, IntoResponse};
 use crate::model::{Finding, Id, Kind, Severity, closest};
-use crate::plugin::{BuildContext, Caveat, Meta, Scope, Stage};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Meta, Scope, Stage};
 use crate::request::RequestVars;
 use crate::router::Expr;
 use crate::{Next, PluginLayer};
@@ -22,6 +23,8 @@ pub(super) struct Toolbox<'a> {
     pub(super) bench: Bench<'a>,
     /// Whether a plugin that does not exist is left out with a warning (`unknown_plugin: ignore`).
     pub(super) ignore_unknown: bool,
+    /// Whether fields that a plugin does not know are left out with a warning (`unknown_fields: warn`).
+    pub(super) leave_out_unknown_fields: bool,
     /// The plugins that are enabled; `None` for all.
     pub(super) enabled: Option<&'a HashSet<String>>,
     /// Plugins whose metadata or attributes differ from before: their blocks are built anew.
@@ -41,8 +44,10 @@ struct Built {
     resolved: Option<Map<String, Value>>,
     /// `None` when it is disabled: it still hides blocks beneath.
     block: Option<Block>,
-    /// What is wrong with a block that is disabled, or doubtful about one that is not.
+    /// What is wrong with a block that is disabled, or doubtful about one that is not, and what was left out.
     warnings: Vec<Finding>,
+    /// Whether fields were left out.
+    is_incomplete: bool,
     /// The upstream resources that it asked for.
     leans_on: Box<[Id]>,
     /// Fields that clients must not send.
@@ -67,17 +72,19 @@ impl Blocks {
                     resolved: built.resolved.clone(),
                     block: built.block.clone(),
                     warnings: built.warnings.clone(),
+                    is_incomplete: built.is_incomplete,
                     leans_on: built.leans_on.clone(),
                     identity_fields: built.identity_fields.clone(),
                 },
                 None => {
                     tools.bench.asked.borrow_mut().clear();
                     match build(name, config, owner, tools) {
-                        Ok(Made { block, warnings, resolved, identity_fields }) => Built {
+                        Ok(Made { block, warnings, is_incomplete, resolved, identity_fields }) => Built {
                             config: config.clone(),
                             resolved,
                             block,
                             warnings,
+                            is_incomplete,
                             leans_on: tools.bench.asked.take().into_boxed_slice(),
                             identity_fields: identity_fields.into_boxed_slice(),
                         },
@@ -88,7 +95,7 @@ impl Blocks {
                     }
                 }
             };
-            findings.extend_from_slice(&built.warnings);
+            findings.extend(built.warnings.iter().cloned());
             blocks.0.insert(name.to_owned(), built);
         }
         Arc::new(blocks)
@@ -128,6 +135,7 @@ impl Built {
             && tools.enabled.is_none_or(|enabled| enabled.contains(name))
             && self.has_its_secrets(bench)
             && !tools.told_anew.contains(name)
+            && (tools.leave_out_unknown_fields || !self.is_incomplete)
             && !self.leans_on.iter().any(|id| bench.upstreams.touches(Some(id)))
     }
 }
@@ -147,8 +155,10 @@ impl Built {
 struct Made {
     /// None if it is disabled.
     block: Option<Block>,
-    /// What is then wrong with it, or which secret it lacks, or what is doubtful about it.
+    /// What is then wrong with it, which secret it lacks, what is doubtful about it, and what was left out.
     warnings: Vec<Finding>,
+    /// See [`Built::is_incomplete`].
+    is_incomplete: bool,
     /// See [`Built::resolved`].
     resolved: Option<Map<String, Value>>,
     /// See [`Built::identity_fields`].
@@ -190,7 +200,7 @@ fn build(
     let place = |stage| Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
     let yields = entry.yields_to_route();
     let mut resolved = None;
-    let block = match tools.bench.secrets.resolve(config) {
+    let mut block = match tools.bench.secrets.resolve(config) {
         Ok(Cow::Borrowed(_)) => Cow::Borrowed(&written),
         Ok(Cow::Owned(with_secrets)) => {
             let mut block = with_secrets.clone();
@@ -223,17 +233,27 @@ fn build(
     let scope = scope(kind, id);
     // Counters belong to the block as written: a secret that is exchanged does not begin new ones.
     let cx = BuildContext::with_workshop(&scope, &tools.bench);
-    let built = entry
-        .build(&block, &cx.with_block(&written))
-        .map_err(|error| config_fault(kind, id, name, error.field(), &veiled(error.reason())));
+    let at_fault = |error: &ConfigError| config_fault(kind, id, name, error.field(), &veiled(error.reason()));
+    let mut warnings = Vec::new();
+    let built = unknown_fields::read(
+        &mut block,
+        tools.leave_out_unknown_fields,
+        |block| entry.build(block, &cx.with_block(&written)),
+        |error| warnings.push(field_left_out(at_fault(error))),
+    );
+    let built = built.map_err(|error| at_fault(&error));
+    let is_incomplete = !warnings.is_empty();
     if meta.disable {
         // What is off may be faulty (model.md §7.1); what it is configured to tell upstreams stays its own (HOP-05).
-        let (warnings, identity_fields) = match built {
-            Ok(built) => (Vec::new(), built.identity_fields),
-            Err(finding) => (vec![Finding { severity: Severity::Warning, ..finding }], Vec::new()),
+        let identity_fields = match built {
+            Ok(built) => built.identity_fields,
+            Err(finding) => {
+                warnings.push(Finding { severity: Severity::Warning, ..finding });
+                Vec::new()
+            }
         };
         tools.bench.names_fields.set(tools.bench.names_fields.get() || !identity_fields.is_empty());
-        return Ok(Made { block: None, warnings, resolved, identity_fields });
+        return Ok(Made { block: None, warnings, is_incomplete, resolved, identity_fields });
     }
     let crate::plugin::Built { mut layer, stage, identity_fields, caveats } = built?;
     if !identity_fields.is_empty() {
@@ -250,8 +270,14 @@ fn build(
         layer = stepping_aside(layer, entry.name());
     }
     let block = Some(Block { place: place(stage), layer, yields });
-    let warnings = caveats.into_iter().map(|caveat| doubt(kind, id, name, caveat)).collect();
-    Ok(Made { block, warnings, resolved, identity_fields })
+    warnings.extend(caveats.into_iter().map(|caveat| doubt(kind, id, name, caveat)));
+    Ok(Made { block, warnings, is_incomplete, resolved, identity_fields })
+}
+
+/// The fault of an unknown field, as the warning that it is left out.
+pub(super) fn field_left_out(fault: Finding) -> Finding {
+    let message = format!("{}; it is left out", fault.message);
+    Finding { severity: Severity::Warning, message, ..fault }.with_mend("remove it, or write its name as it should be")
 }
 
 /// A reference to a secret that has no value, and what comes of it.

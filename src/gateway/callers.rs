@@ -1,15 +1,17 @@
 //! Consumers, their credentials and groups, compiled: who is found by what, and which blocks he brings along.
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::apply::changed;
-use super::blocks::{Blocks, Toolbox, config_fault, secret_missing};
+use super::blocks::{Blocks, Toolbox, config_fault, field_left_out, secret_missing};
 use super::fork::Overlay;
 use super::secrets::veil;
+use super::unknown_fields;
 use crate::model::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec, Finding, Id, Kind, PluginMap, Snapshot};
-use crate::plugin::{Meta, Stage};
+use crate::plugin::{ConfigError, Meta, Stage};
 use crate::request::{Consumer, Consumers, ConsumersBuilder, Credential, Digest, Overlaid};
 
 /// Everything compiled so far.
@@ -439,18 +441,25 @@ impl Run<'_> {
         if meta.disable {
             return Ok(None);
         }
-        let block = match self.tools.bench.secrets.resolve(&written) {
-            Ok(block) => block,
+        let resolved = match self.tools.bench.secrets.resolve(&written) {
+            Ok(resolved) => resolved,
             Err(unresolved) => {
                 let warning = secret_missing(kind, id, plugin, &unresolved, "the credential identifies nobody");
                 self.findings.push(warning);
                 return Ok(None);
             }
         };
-        entry
-            .credential(&block)
-            .map(Some)
-            .map_err(|error| config_fault(kind, id, plugin, error.field(), &veil(error.reason(), &written, &block)))
+        let at_fault = |error: &ConfigError| {
+            config_fault(kind, id, plugin, error.field(), &veil(error.reason(), &written, &resolved))
+        };
+        let findings = &mut self.findings;
+        let credential = unknown_fields::read(
+            &mut Cow::Borrowed(&*resolved),
+            self.tools.leave_out_unknown_fields,
+            |block| entry.credential(block),
+            |error| findings.push(field_left_out(at_fault(error))),
+        );
+        credential.map(Some).map_err(|error| at_fault(&error))
     }
 
     /// The blocks of a consumer or group that are no credentials.

@@ -45,6 +45,7 @@ mod settings;
 mod source;
 mod status;
 mod target;
+mod unknown_fields;
 #[cfg(feature = "hyper-server")]
 mod upgrade;
 mod upstreams;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::model::{EncodedSlash, ErrorBodies, PathMode, Settings, UnknownPlugin};
+use crate::model::{EncodedSlash, ErrorBodies, PathMode, Settings, UnknownFields, UnknownPlugin};
 use crate::router::{self, PathOptions, RouterOptions};
 use crate::upstream::AnswerLimits;
 
@@ -16,6 +16,8 @@ pub(crate) struct Rules {
     pub(crate) encoded_slash: EncodedSlash,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) ignore_unknown_plugins: bool,
+    /// Fields that plugins do not know are left out, with a warning.
+    pub(crate) leave_out_unknown_fields: bool,
     /// Own answers are `application/problem+json`.
     pub(crate) problem: bool,
     pub(crate) body_bytes: u64,
@@ -54,6 +56,7 @@ impl Rules {
             encoded_slash: router.encoded_slash,
             trusted_proxies: settings.trusted_proxies.iter().map(|net| net.network()).collect(),
             ignore_unknown_plugins: settings.unknown_plugin == UnknownPlugin::Ignore,
+            leave_out_unknown_fields: settings.unknown_fields == UnknownFields::Warn,
             problem: settings.errors == ErrorBodies::Problem,
             body_bytes: settings.limits.body_bytes,
             body_timeout: settings.limits.body_timeout(),

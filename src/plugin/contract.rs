@@ -146,6 +146,16 @@ pub enum ConfigError {
         /// What is wrong, and the mend.
         reason: String,
     },
+    /// A field that the plugin does not know. Under `unknown_fields: warn` a gateway leaves it out.
+    #[error("failed to check the configuration of plugin {plugin} err: {}", Located(.field, .reason))]
+    UnknownField {
+        /// The plugin's name.
+        plugin: &'static str,
+        /// The field, as a path.
+        field: String,
+        /// Which fields there are.
+        reason: String,
+    },
 }
 
 impl ConfigError {
@@ -157,23 +167,27 @@ impl ConfigError {
     /// The field, as a path inside the block; empty for the block as a whole.
     pub fn field(&self) -> &str {
         match self {
-            Self::Invalid { field, .. } => field,
+            Self::Invalid { field, .. } | Self::UnknownField { field, .. } => field,
         }
     }
 
     /// What is wrong, without the field.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Invalid { reason, .. } => reason,
+            Self::Invalid { reason, .. } | Self::UnknownField { reason, .. } => reason,
         }
     }
 
     /// The same fault, seen from a block around: its path begins with `field`.
     #[must_use]
     pub fn under(self, outer: &'static str, at: &str) -> Self {
-        let Self::Invalid { field, reason, .. } = self;
-        let field = if field.is_empty() { at.to_owned() } else { format!("{at}.{field}") };
-        Self::Invalid { plugin: outer, field, reason }
+        let around = |field: String| if field.is_empty() { at.to_owned() } else { format!("{at}.{field}") };
+        match self {
+            Self::Invalid { field, reason, .. } => Self::Invalid { plugin: outer, field: around(field), reason },
+            Self::UnknownField { field, reason, .. } => {
+                Self::UnknownField { plugin: outer, field: around(field), reason }
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use serde_path_to_error::Segment;
 
 use super::{Api, AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, Stage};
 use crate::PluginLayer;
@@ -223,8 +224,27 @@ pub fn shape<T: DeserializeOwned>(plugin: &'static str, block: &Map<String, Valu
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { String::new() } else { path.replace('[', ".").replace(']', "") };
-        ConfigError::invalid(plugin, field, error.into_inner().to_string())
+        let reason = error.inner().to_string();
+        match unknown_field(&reason) {
+            None => ConfigError::invalid(plugin, field, reason),
+            Some(name) => {
+                // Types that read themselves are told at the object around the field, all others at the field.
+                let at_the_field =
+                    matches!(error.path().iter().next_back(), Some(Segment::Map { key }) if key.as_str() == name);
+                let field = match &*field {
+                    _ if at_the_field => field,
+                    "" => name.to_owned(),
+                    around => format!("{around}.{name}"),
+                };
+                ConfigError::UnknownField { plugin, field, reason }
+            }
+        }
     })
+}
+
+/// The field that a message of [`serde::de::Error::unknown_field`] names: the one thing that tells it from other faults.
+fn unknown_field(reason: &str) -> Option<&str> {
+    Some(reason.strip_prefix("unknown field `")?.split_once('`')?.0)
 }
 
 impl fmt::Debug for Registry {
