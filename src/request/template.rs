@@ -5,7 +5,7 @@ use std::fmt;
 use crate::router::{Value, VarName, Variables};
 
 /// Text in which `$name`, `${name}` and `${name ?? default}` stand for variables (model.md §8.1). `\$` is a dollar sign;
-/// so is one that no name follows.
+/// so is one that no name follows. A number ends with its digits: `$1st` is `$1`, then `st`.
 ///
 /// ```
 /// use tollgate::request::Template;
@@ -74,7 +74,10 @@ impl Template {
                 rest = behind;
             } else {
                 let (sign, behind) = from.split_at(1);
-                let length = behind.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+                let length = match behind.bytes().take_while(u8::is_ascii_digit).count() {
+                    0 => behind.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count(),
+                    digits => digits,
+                };
                 let (name, behind) = behind.split_at(length);
                 if sign == "$" && !name.is_empty() {
                     variable(&mut literal, name, None);
@@ -209,6 +212,14 @@ mod tests {
             let rendered = Template::parse(text).unwrap().render(&Vars);
             assert_eq!((&*rendered.to_str(), rendered.resolved), (wanted, resolved), "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_ends_with_its_digits() {
+        let template = Template::parse("$1st$22_$arg_1st").unwrap();
+        let names: Vec<_> = template.variables().map(ToString::to_string).collect();
+        assert_eq!(names, ["1", "22", "arg_1st"]);
+        assert_eq!(template.render(&Vars).text, b"st_");
     }
 
     #[test]
