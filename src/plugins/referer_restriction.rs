@@ -27,6 +27,7 @@
 //! ```json
 //! {"referer-restriction": {"whitelist": ["example.org", "*.example.org"], "bypass_missing": true}}
 //! ```
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use http::header::REFERER;
@@ -44,7 +45,7 @@ use crate::{PluginLayer, Response, reject};
 #[non_exhaustive]
 pub struct RefererRestrictionConfig {
     /// Hosts that alone may pass; at least one. `*.example.org` stands for all hosts that end so, and not for `example.org`
-    /// itself. Case does not count, ports are not looked at. Not set by default.
+    /// itself. Case and a dot at the end do not count, ports are not looked at. Not set by default.
     pub whitelist: Option<Vec<String>>,
     /// Hosts that may not pass, written as those of `whitelist`. Not set by default.
     pub blacklist: Option<Vec<String>>,
@@ -94,7 +95,7 @@ impl RefererRestriction {
             return self.bypass_missing;
         }
         lines.all(|line| match line.to_str().ok().and_then(host) {
-            Some(host) => self.listed.lets_pass(self.hosts.contain(&host.to_ascii_lowercase())),
+            Some(host) => self.listed.lets_pass(self.hosts.contain(&canonical(host))),
             None => self.bypass_missing,
         })
     }
@@ -111,7 +112,7 @@ impl Hosts {
     fn parse(field: &str, texts: &[String]) -> Result<Self, ConfigError> {
         let mut hosts = Self::default();
         for (index, text) in texts.iter().enumerate() {
-            let text = text.to_ascii_lowercase();
+            let text = canonical(text);
             let end = text.strip_prefix('*');
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
             let name = end.unwrap_or(&text);
@@ -124,7 +125,7 @@ impl Hosts {
             }
             match end {
                 Some(end) => hosts.ends.push(end.to_owned()),
-                None => _ = hosts.names.insert(text),
+                None => _ = hosts.names.insert(text.into_owned()),
             }
         }
         Ok(hosts)
@@ -132,6 +133,15 @@ impl Hosts {
 
     fn contain(&self, host: &str) -> bool {
         self.names.contains(host) || self.ends.iter().any(|end| host.ends_with(end.as_str()))
+    }
+}
+
+/// In lower case and without the dot of a name that is written in full: `Evil.test.` is `evil.test`.
+fn canonical(host: &str) -> Cow<'_, str> {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(host.to_ascii_lowercase()),
+        false => Cow::Borrowed(host),
     }
 }
 
@@ -148,7 +158,7 @@ fn host(uri: &str) -> Option<&str> {
         }
         None => behind_user.split(':').next()?,
     };
-    (is_scheme && !host.is_empty()).then_some(host)
+    (is_scheme && !scheme.is_empty() && !host.is_empty()).then_some(host)
 }
 
 impl Gate for RefererRestriction {
@@ -202,6 +212,8 @@ mod tests {
         for (referer, listed) in [
             ("http://example.org", true),
             ("https://EXAMPLE.org:8443/a?b#c", true),
+            ("https://example.org./", true),
+            ("https://a.example.org.:443/", true),
             ("https://a.b.example.org/", true),
             ("https://user@example.org/", true),
             ("http://[::1]:80/", true),
@@ -221,8 +233,16 @@ mod tests {
 
     #[test]
     fn without_a_host_the_bypass_decides() {
-        let unread: [&[&[u8]]; 7] =
-            [&[], &[b""], &[b"example.org"], &[b"/a"], &[b"http://"], &[b"http://:80/"], &[b"http://\xff/"]];
+        let unread: [&[&[u8]]; 8] = [
+            &[],
+            &[b""],
+            &[b"example.org"],
+            &[b"/a"],
+            &[b"http://"],
+            &[b"http://:80/"],
+            &[b"http://\xff/"],
+            &[b"://example.org/"],
+        ];
         for lines in unread {
             for list in ["whitelist", "blacklist"] {
                 for bypass in [false, true] {
