@@ -29,7 +29,9 @@ impl Origins {
         let origin = |text: &str| {
             let (scheme, rest) = text.split_once("://")?;
             let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-            let is_origin = !scheme.is_empty() && scheme.bytes().all(is_word) && !rest.is_empty();
+            // An origin has no path: one that is written with a slash behind it would never be met.
+            let is_rest = !rest.is_empty() && !rest.contains(['/', '?', '#', '\\', ' ']);
+            let is_origin = !scheme.is_empty() && scheme.bytes().all(is_word) && is_rest;
             HeaderValue::from_str(text).ok().filter(|_| is_origin)
         };
         match text {

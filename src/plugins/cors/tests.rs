@@ -210,6 +210,8 @@ fn faulty_blocks_are_refused() {
         (json!({"allow_origins": "example.org"}), "allow_origins: is to be"),
         (json!({"allow_origins": "https://a.test, https://b.test"}), "allow_origins: is to be"),
         (json!({"allow_origins": "https://a.test,"}), "allow_origins: is to be"),
+        (json!({"allow_origins": "https://a.test/"}), "allow_origins: is to be"),
+        (json!({"allow_origins": "https://a.test,https://b.test/app"}), "allow_origins: is to be"),
         (json!({"allow_origins": "https://a.test,*"}), "allow_origins: is to be"),
         (json!({"timing_allow_origins": "a"}), "timing_allow_origins: is to be"),
         (json!({"allow_origins_by_regex": []}), "allow_origins_by_regex: is empty"),
