@@ -87,6 +87,9 @@ impl RealIp {
                 let reason = "is required: name a variable such as http_x_forwarded_for, without `$`";
                 return Err(ConfigError::invalid(NAME, "source", reason));
             }
+            VarName::Custom(name) if name.starts_with('$') => {
+                return Err(ConfigError::invalid(NAME, "source", "is the name of a variable; write it without `$`"));
+            }
             VarName::Header(name) if name == FORWARDED_FOR => Source::ForwardedFor,
             VarName::Header(name) => Source::Field(name),
             name => Source::Variable(name),
@@ -296,6 +299,7 @@ mod tests {
         for (block, says) in [
             (json!({}), "source: is required"),
             (json!({"source": 1}), "source: invalid type"),
+            (json!({"source": "$http_x_real_ip"}), "source: is the name of a variable; write it without `$`"),
             (json!({"source": "arg_a", "trusted_addresses": []}), "trusted_addresses: is empty"),
             (
                 json!({"source": "arg_a", "trusted_addresses": ["::1", "x"]}),
