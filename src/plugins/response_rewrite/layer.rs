@@ -5,11 +5,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::body::{Filter, Filtered, filter};
 use super::config::ResponseRewriteConfig;
-use super::vars::{AnswerVars, Kept, is_of_answer, is_of_exchange};
+use super::vars::{AnswerVars, Kept, field_of, is_of_answer, is_of_exchange};
 use crate::error::keep_as_it_is;
 use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage};
 use crate::plugins::condition::expression;
@@ -25,6 +25,8 @@ pub struct ResponseRewrite {
     status: Option<StatusCode>,
     body: NewBody,
     headers: HeaderEdits,
+    /// Fields of the answer that variables stand for.
+    fields: Vec<(VarName, HeaderName)>,
     /// Variables of the request that are asked for later.
     wanted: Vec<VarName>,
     /// Whether what the upstream did is asked for.
@@ -81,8 +83,9 @@ impl ResponseRewrite {
         };
         let names: Vec<_> = vars.iter().flat_map(Expr::variables).chain(headers.variables()).cloned().collect();
         let wants_exchange = names.iter().any(is_of_exchange);
+        let fields = names.iter().filter_map(|name| Some((name.clone(), field_of(name)?))).collect();
         let wanted = names.into_iter().filter(|name| !is_of_answer(name)).collect();
-        Ok(Self { vars, status: status.transpose()?, body, headers, wanted, wants_exchange })
+        Ok(Self { vars, status: status.transpose()?, body, headers, fields, wanted, wants_exchange })
     }
 
     async fn rewrite(&self, mut response: Response, kept: Kept, exchange: Option<Exchange>) -> Response {
@@ -90,6 +93,7 @@ impl ResponseRewrite {
             let vars = AnswerVars {
                 status: response.status(),
                 headers: response.headers(),
+                fields: &self.fields,
                 exchange: exchange.as_ref(),
                 kept: &kept,
             };

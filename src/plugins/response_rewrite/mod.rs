@@ -13,7 +13,7 @@
 //!
 //! Filters wait for the whole body, so they are not for streams that never end; what is longer than `max_resp_body_size` is
 //! cut off there. A body in gzip or br is decoded first (feature `decode`) and sent plain; any other encoding, and a body
-//! that does not decode, is left alone, with an error in the log. A body that breaks off while it is waited for is answered
+//! that does not decode or is much longer than what comes out of it, is left alone, with an error in the log. A body that breaks off while it is waited for is answered
 //! with 502 `{"error_msg":"502 Bad Gateway"}`.
 //!
 //! ```

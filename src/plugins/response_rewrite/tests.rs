@@ -233,6 +233,28 @@ mod decoding {
     }
 
     #[tokio::test]
+    async fn an_answer_without_a_body_loses_what_told_of_the_old_one() {
+        for coding in ["gzip", "br"] {
+            let block = json!({"filters": [{"regex": "l", "replace": "-"}]});
+            let response = rewritten(block, move || coded(coding, Body::empty())).await;
+            assert!(TELLING.iter().all(|name| !response.headers().contains_key(*name)), "{coding}");
+            assert_eq!(text(response).await, "");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_decodes_to_nothing_is_not_held_for_ever() {
+        let empty = gzip(b"").repeat(10_000);
+        assert!(empty.len() > 100_000);
+        let sent = empty.clone();
+        let block = json!({"filters": [{"regex": "a", "replace": "b"}], "max_resp_body_size": 10});
+        let body = move || stream(sent.chunks(1000).map(data).collect());
+        let response = rewritten(block, move || coded("gzip", body())).await;
+        assert_eq!(response.headers()["content-encoding"], "gzip");
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), empty);
+    }
+
+    #[tokio::test]
     async fn a_bomb_is_cut_off() {
         let bomb = gzip(&vec![b'a'; 50_000_000]);
         assert!(bomb.len() < 100_000);

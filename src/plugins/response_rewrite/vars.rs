@@ -29,6 +29,8 @@ fn owned(value: Value<'_>) -> Value<'static> {
 pub(super) struct AnswerVars<'a> {
     pub(super) status: StatusCode,
     pub(super) headers: &'a HeaderMap,
+    /// The fields that variables stand for.
+    pub(super) fields: &'a [(VarName, HeaderName)],
     pub(super) exchange: Option<&'a Exchange>,
     pub(super) kept: &'a Kept,
 }
@@ -37,7 +39,7 @@ pub(super) struct AnswerVars<'a> {
 pub(super) fn is_of_answer(name: &VarName) -> bool {
     match name {
         VarName::UpstreamStatus | VarName::UpstreamAddr => true,
-        VarName::Custom(name) => **name == *"status" || field_of(name).is_some(),
+        VarName::Custom(text) => **text == *"status" || field_of(name).is_some(),
         _ => false,
     }
 }
@@ -47,10 +49,25 @@ pub(super) fn is_of_exchange(name: &VarName) -> bool {
     matches!(name, VarName::UpstreamStatus | VarName::UpstreamAddr)
 }
 
-/// The field that `sent_http_<name>` or `upstream_http_<name>` stands for.
-fn field_of(name: &str) -> Option<HeaderName> {
+/// The field of the answer that `sent_http_<name>` or `upstream_http_<name>` stands for.
+pub(super) fn field_of(name: &VarName) -> Option<HeaderName> {
+    let VarName::Custom(name) = name else { return None };
     let field = name.strip_prefix("sent_http_").or_else(|| name.strip_prefix("upstream_http_"))?;
     field.replace('_', "-").parse().ok()
+}
+
+impl AnswerVars<'_> {
+    /// All lines of a field, joined with `, `.
+    fn lines(&self, field: &HeaderName) -> Option<Value<'_>> {
+        let mut lines = self.headers.get_all(field).iter();
+        let first = lines.next()?.as_bytes();
+        let mut whole = Cow::Borrowed(first);
+        for line in lines {
+            whole.to_mut().extend_from_slice(b", ");
+            whole.to_mut().extend_from_slice(line.as_bytes());
+        }
+        Some(Value::Text(whole))
+    }
 }
 
 impl Variables for AnswerVars<'_> {
@@ -63,13 +80,10 @@ impl Variables for AnswerVars<'_> {
             }
             VarName::UpstreamAddr => self.exchange?.upstream().map(Value::from),
             VarName::Custom(name) if **name == *"status" => Some(Value::from(self.status.as_str())),
-            name if is_of_answer(name) => {
-                let VarName::Custom(name) = name else { return None };
-                let field = field_of(name)?;
-                let lines: Vec<_> = self.headers.get_all(field).iter().map(|line| line.as_bytes()).collect();
-                (!lines.is_empty()).then(|| Value::Text(Cow::Owned(lines.join(&b", "[..]))))
-            }
-            name => self.kept.0.iter().find(|(kept, _)| kept == name)?.1.clone(),
+            name => match self.fields.iter().find(|(variable, _)| variable == name) {
+                Some((_, field)) => self.lines(field),
+                None => self.kept.0.iter().find(|(kept, _)| kept == name)?.1.clone(),
+            },
         }
     }
 }
