@@ -72,10 +72,13 @@ impl Acl {
     /// Whether an external user of whom this is told may pass.
     pub fn allows_user(&self, description: &Value) -> bool {
         let External { path, label, reader } = &self.external;
-        self.allows(|wanted| {
+        // Values that cannot be read may be among those that are denied: closed, not open.
+        let is_unreadable = self.deny.is_some() && path.any(description, &mut |value| !reader.reads(value));
+        let allowed = self.allows(|wanted| {
             let wanted = wanted.get(label);
             wanted.is_some_and(|wanted| path.any(description, &mut |value| reader.has(value, wanted)))
-        })
+        });
+        allowed && !is_unreadable
     }
 
     fn allows(&self, has_one_of: impl Fn(&Wanted) -> bool) -> bool {

@@ -3,7 +3,8 @@
 //! Decision: 1. the labels are the [`Consumer`](crate::request::Consumer)'s, if there is one; else the groups that an
 //! identity provider tells of the caller ([`ExternalUser`](crate::request::ExternalUser), in the field
 //! `external_user_label_field`); without either, 401; 2. one value of one label in `deny_labels`: turned away; 3. if there
-//! are `allow_labels`, one value of one of them is needed.
+//! are `allow_labels`, one value of one of them is needed. An external user whose values cannot be read by the block's parser
+//! is turned away.
 //!
 //! The value of a label may be one word, a list with commas (`gold,eu`), a JSON array as text (`["gold","eu"]`), or for an
 //! external user an array.

@@ -79,10 +79,36 @@ fn external_users_by_path_and_parser() {
         (table, json!({"groups": "admin"}), false),
         (nested, json!({"realm": {"roles": ["admin"]}}), true),
         (every, json!({"roles": [{"name": "x"}, {"name": "admin"}]}), true),
+        // Providers number their groups, too.
+        (json!({}), json!({"groups": [7]}), false),
+        (json!({"allow_labels": {"groups": ["7"]}}), json!({"groups": [6, 7]}), true),
         // The label is called as the field is written.
         (unnamed, json!({"groups": ["admin"]}), false),
     ] {
         assert_eq!(acl(block(more.clone())).allows_user(&user), allowed, "{more} {user}");
+    }
+}
+
+#[test]
+fn values_that_cannot_be_read_are_denied() {
+    let deny = json!({"groups": ["banned"]});
+    let json_text = json!({"deny_labels": deny, "external_user_label_field_parser": "json"});
+    let table = json!({"deny_labels": deny, "external_user_label_field_parser": "table"});
+    let any = json!({"deny_labels": deny});
+    for (block, user, allowed) in [
+        (&json_text, json!({"groups": "[\"user\"]"}), true),
+        (&json_text, json!({"groups": "[\"banned\"]"}), false),
+        (&json_text, json!({"groups": "banned"}), false),
+        (&json_text, json!({"groups": ["banned"]}), false),
+        (&table, json!({"groups": ["user"]}), true),
+        (&table, json!({"groups": "banned"}), false),
+        (&any, json!({"groups": "user"}), true),
+        (&any, json!({"groups": {"banned": true}}), false),
+        // Who is in no group is not in a denied one.
+        (&json_text, json!({}), true),
+        (&json_text, json!({"groups": null}), true),
+    ] {
+        assert_eq!(acl(block.clone()).allows_user(&user), allowed, "{block} {user}");
     }
 }
 

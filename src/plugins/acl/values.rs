@@ -37,12 +37,29 @@ pub(super) fn has(text: &str, wanted: &[String]) -> bool {
     }
 }
 
+impl Reader {
+    /// Whether a label has a form in which its values can be read. `null` has none to read.
+    pub(super) fn reads(&self, label: &Value) -> bool {
+        match (self, label) {
+            (_, Value::Null) | (Self::Any | Self::Segmented(_), Value::String(_)) => true,
+            (Self::Any | Self::Table, Value::Array(_)) => true,
+            (Self::Json, Value::String(text)) => serde_json::from_str::<Vec<Value>>(text).is_ok(),
+            _ => false,
+        }
+    }
+}
+
 fn any_in_json(text: &str, wanted: &[String]) -> bool {
     serde_json::from_str::<Vec<Value>>(text).is_ok_and(|values| any_of(&values, wanted))
 }
 
+/// Numbers are what they are written as: providers number their groups, too.
 fn any_of(values: &[Value], wanted: &[String]) -> bool {
-    values.iter().filter_map(Value::as_str).any(|value| is(value, wanted))
+    values.iter().any(|value| match value {
+        Value::String(text) => is(text, wanted),
+        Value::Number(number) => is(&number.to_string(), wanted),
+        _ => false,
+    })
 }
 
 fn is(value: &str, wanted: &[String]) -> bool {
