@@ -1,6 +1,8 @@
 //! Checks that fields of several plugins have in common.
-use http::StatusCode;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderName, StatusCode};
 
+use crate::hop::is_hop;
 use crate::plugin::ConfigError;
 
 /// What a list means for a request that is on it.
@@ -77,6 +79,21 @@ pub(super) fn final_status(plugin: &'static str, field: &str, code: u16) -> Resu
     status.ok_or_else(|| ConfigError::invalid(plugin, field, format!("{code} is no final status; write 200 to 999")))
 }
 
+/// The name of a field that a plugin may write: framing, `Host` and the fields of one hop are the gateway's alone
+/// (security.md H1-24).
+///
+/// # Errors
+/// What is no name, and one of those.
+pub(super) fn own_field(plugin: &'static str, field: &str, name: &str) -> Result<HeaderName, ConfigError> {
+    let invalid = |reason| ConfigError::invalid(plugin, field, reason);
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| invalid("is no name of a field: write one such as X-Request-Id".to_owned()))?;
+    if name == CONTENT_LENGTH || name == HOST || is_hop(name.as_str().as_bytes()) {
+        return Err(invalid(format!("`{name}` is written by the gateway; write another name")));
+    }
+    Ok(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +112,14 @@ mod tests {
     fn lengths_are_of_characters() {
         assert!(length("p", "f", "éé", 2).is_ok());
         assert!(length("p", "f", "ééé", 2).is_err() && length("p", "f", "", 2).is_err());
+    }
+
+    #[test]
+    fn fields_of_framing_and_hops_are_not_a_plugins() {
+        assert_eq!(own_field("p", "f", "X-Trace").unwrap(), "x-trace");
+        for name in ["", "a b", "Content-Length", "host", "Connection", "te", "Transfer-Encoding", "upgrade"] {
+            assert!(own_field("p", "f", name).is_err(), "{name}");
+        }
     }
 
     #[test]

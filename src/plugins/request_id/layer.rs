@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::algorithm::{Algorithm, ksuid, nano_id, range_id, uuid_v4, uuid_v7};
 use super::config::{RangeId, RequestIdConfig};
 use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage};
+use crate::plugins::checks::own_field;
 use crate::plugins::random::Random;
 use crate::request::RequestIdentity;
 use crate::{Next, PluginLayer, Request, Response};
@@ -28,12 +29,11 @@ impl RequestId {
     /// Compiles a block.
     ///
     /// # Errors
-    /// What is no name of a field, a length or set of characters out of bounds.
+    /// What is no name of a field, or one of those that only the gateway writes; a length or set of characters out of bounds.
     pub fn new(config: RequestIdConfig) -> Result<Self, ConfigError> {
         let RequestIdConfig { header_name, include_in_response, algorithm, range_id: range, trust_incoming } = config;
         let invalid = |field: &str, reason: &str| ConfigError::invalid(NAME, field, reason);
-        let header = HeaderName::from_bytes(header_name.as_bytes())
-            .map_err(|_| invalid("header_name", "is no name of a field: write one such as X-Request-Id"))?;
+        let header = own_field(NAME, "header_name", &header_name)?;
         if !(6..=256).contains(&range.length) {
             return Err(invalid("range_id.length", "is to be 6 to 256 characters"));
         }

@@ -93,6 +93,7 @@ fn faulty_blocks_are_refused() {
     for (block, says) in [
         (json!({"header_name": ""}), "header_name: is no name"),
         (json!({"header_name": "a b"}), "header_name: is no name"),
+        (json!({"header_name": "Content-Length"}), "header_name: `content-length` is written by the gateway"),
         (json!({"algorithm": "snowflake"}), "algorithm: unknown variant `snowflake`"),
         (json!({"range_id": {"length": 5}}), "range_id.length: is to be 6 to 256"),
         (json!({"range_id": {"length": 257}}), "range_id.length: is to be 6 to 256"),
