@@ -2,6 +2,7 @@
 //! attacks on both.
 #![cfg(test)]
 #![cfg(all(feature = "real-servers", feature = "oidc", feature = "server"))]
+mod peers;
 
 #[path = "oidc/attacks.rs"]
 mod attacks;
@@ -13,6 +14,9 @@ mod login;
 mod logout;
 #[path = "oidc/provider.rs"]
 mod provider;
+#[cfg(feature = "redis")]
+#[path = "oidc/redis.rs"]
+mod redis;
 #[path = "oidc/rig.rs"]
 mod rig;
 #[path = "oidc/sessions.rs"]

@@ -191,7 +191,7 @@ async fn what_a_session_must_have_is_looked_at() {
 
 #[tokio::test]
 async fn a_provider_that_is_away_is_503_for_log_ins() {
-    let mut rig = Rig::start().await;
+    let rig = Rig::start().await;
     rig.protect(rig.login(json!({})));
     rig.provider.stop().await;
     assert_eq!(Browser::new().get(&rig.at("/")).await.status, 503);

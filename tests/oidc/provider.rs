@@ -7,6 +7,7 @@ use http::Request;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::Mutex;
 
 use super::browser::{Answer, send};
 
@@ -16,7 +17,7 @@ pub(crate) const SECRET: &str = "a-secret-of-more-than-thirty-two-bytes";
 /// A running provider; ends with the value.
 pub(crate) struct Provider {
     pub(crate) issuer: String,
-    child: Child,
+    child: Mutex<Child>,
     _stdin: ChildStdin,
 }
 
@@ -48,15 +49,15 @@ impl Provider {
             }
         };
         let stdin = child.stdin.take().unwrap();
-        Self { issuer: format!("http://127.0.0.1:{port}"), child, _stdin: stdin }
+        Self { issuer: format!("http://127.0.0.1:{port}"), child: Mutex::new(child), _stdin: stdin }
     }
 
     pub(crate) fn discovery(&self) -> String {
         format!("{}/.well-known/openid-configuration", self.issuer)
     }
 
-    pub(crate) async fn stop(&mut self) {
-        self.child.kill().await.unwrap();
+    pub(crate) async fn stop(&self) {
+        self.child.lock().await.kill().await.unwrap();
     }
 
     async fn control(&self, what: &str, body: String) -> Answer {

@@ -1,6 +1,7 @@
 //! A provider, a gateway, and an origin that tells what it was told.
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::{Request, Response};
 use serde_json::{Map, Value, json};
@@ -13,7 +14,7 @@ use super::browser::{Answer, Browser};
 use super::provider::{Provider, SECRET};
 
 pub(crate) struct Rig {
-    pub(crate) provider: Provider,
+    pub(crate) provider: Arc<Provider>,
     pub(crate) gateway: Gateway,
     pub(crate) url: String,
     _server: Server,
@@ -26,28 +27,17 @@ impl Rig {
 
     /// With an environment for the provider.
     pub(crate) async fn with(environment: &[(&str, &str)]) -> Self {
-        let echo = tower::service_fn(|request: Request<Body>| async move {
-            let mut told = Map::new();
-            for (name, value) in request.headers() {
-                told.insert(name.to_string(), String::from_utf8_lossy(value.as_bytes()).into());
-            }
-            told.insert("target".to_owned(), request.uri().to_string().into());
-            Ok::<_, Infallible>(Response::new(Value::Object(told).to_string()))
-        });
-        let gateway = Gateway::builder().endpoint("echo", echo).build().unwrap();
-        let connections = gateway.clone();
-        // longer cookies than a listener takes by default, so that the plugin's own limits are reached
-        let mut limits = Limits::default();
-        limits.head.field_bytes = 64 * 1024;
-        limits.head.header_bytes = 128 * 1024;
-        let server = Server::builder().limits(limits).serve(move |client| connections.connection(client));
-        let listener = Listener::new(([127, 0, 0, 1], 0).into()).with_protocols(Protocols::H1);
-        let address: SocketAddr = server.listen(listener).unwrap();
-        let url = format!("http://{address}");
+        let (gateway, url, server) = gateway();
         let callbacks = ["/back", "/.apisix/redirect", "/a/.apisix/redirect", "/a/b/.apisix/redirect"];
         let callbacks: Vec<_> = callbacks.iter().map(|path| format!("{url}{path}")).collect();
-        let provider = Provider::start(&callbacks, &format!("{url}/bye"), environment).await;
+        let provider = Arc::new(Provider::start(&callbacks, &format!("{url}/bye"), environment).await);
         Self { provider, gateway, url, _server: server }
+    }
+
+    /// A second gateway with the same provider, which does not send browsers back to it.
+    pub(crate) fn beside(&self) -> Self {
+        let (gateway, url, server) = gateway();
+        Self { provider: Arc::clone(&self.provider), gateway, url, _server: server }
     }
 
     /// A block for log-ins of client `web`, with changes.
@@ -107,6 +97,28 @@ impl Rig {
         }
         Browser::new().request(request.body(bytes::Bytes::new()).unwrap()).await
     }
+}
+
+/// A gateway without routes, its URL, and what serves it.
+fn gateway() -> (Gateway, String, Server) {
+    let echo = tower::service_fn(|request: Request<Body>| async move {
+        let mut told = Map::new();
+        for (name, value) in request.headers() {
+            told.insert(name.to_string(), String::from_utf8_lossy(value.as_bytes()).into());
+        }
+        told.insert("target".to_owned(), request.uri().to_string().into());
+        Ok::<_, Infallible>(Response::new(Value::Object(told).to_string()))
+    });
+    let gateway = Gateway::builder().endpoint("echo", echo).build().unwrap();
+    // longer cookies than a listener takes by default, so that the plugin's own limits are reached
+    let mut limits = Limits::default();
+    limits.head.field_bytes = 64 * 1024;
+    limits.head.header_bytes = 128 * 1024;
+    let connections = gateway.clone();
+    let server = Server::builder().limits(limits).serve(move |client| connections.connection(client));
+    let listener = Listener::new(([127, 0, 0, 1], 0).into()).with_protocols(Protocols::H1);
+    let address: SocketAddr = server.listen(listener).unwrap();
+    (gateway, format!("http://{address}"), server)
 }
 
 /// JSON objects put over each other.

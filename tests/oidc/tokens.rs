@@ -162,7 +162,7 @@ async fn a_token_goes_before_a_session_and_without_one_people_log_in() {
 
 #[tokio::test]
 async fn sec_auth_09_without_its_provider_every_token_is_refused() {
-    let mut rig = Rig::start().await;
+    let rig = Rig::start().await;
     let (jwt, opaque) = (rig.provider.token("jwt", "read").await, rig.provider.token("opaque", "read").await);
     let key = rig.provider.public_key("RS256").await;
     rig.provider.stop().await;

@@ -1,6 +1,6 @@
 //! Requests that bring a token.
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -19,6 +19,7 @@ use super::settings::Bearer;
 use super::token::{Claims, TokenFault};
 use crate::Response;
 use crate::error::reject;
+use crate::request::ExternalUser;
 
 /// Longest token of a request (security.md AUTH-04).
 const MAX_TOKEN: usize = 8 * 1024;
@@ -52,41 +53,35 @@ pub(super) fn missing(challenge: &str) -> Response {
 }
 
 impl OpenidConnect {
-    /// Verifies a bearer token and what it must be for.
-    pub(super) async fn bearer(&self, token: &str, headers: &HeaderMap) -> Result<Arc<Claims>, Response> {
+    /// Verifies a bearer token and what it must be for: who brings it.
+    pub(super) async fn bearer(&self, token: &str, headers: &HeaderMap) -> Result<ExternalUser, Response> {
         let settings = &self.settings;
-        let claims = self.genuine(token, headers).await.map_err(|fault| refuse_token(settings, fault))?;
-        settings.check_audience(&claims, &self.provider.client.id)?;
+        let user = self.genuine(token, headers).await.map_err(|fault| refuse_token(settings, fault))?;
+        let claims = user.description();
+        settings.check_audience(claims, &self.provider.client.id)?;
         settings.check_scopes(claims.get("scope").or_else(|| claims.get("scp")))?;
-        if settings.schema.is_some() {
-            settings.check_schema(&Value::Object(Claims::clone(&claims)))?;
-        }
-        Ok(claims)
+        settings.check_schema(claims)?;
+        Ok(user)
     }
 
-    async fn genuine(&self, token: &str, headers: &HeaderMap) -> Result<Arc<Claims>, TokenFault> {
+    async fn genuine(&self, token: &str, headers: &HeaderMap) -> Result<ExternalUser, TokenFault> {
         if token.len() > MAX_TOKEN {
             return Err(TokenFault::TooLong);
         }
         let acceptance = &self.settings.acceptance;
-        match &self.settings.bearer {
-            Bearer::PublicKey(key) => {
-                let header = acceptance.header(token)?;
-                let claims = acceptance.claims(token, &header, key)?;
-                self.issued(&claims, true).await?;
-                Ok(Arc::new(claims))
-            }
+        let claims = match &self.settings.bearer {
+            Bearer::PublicKey(key) => acceptance.claims(token, &acceptance.header(token)?, key)?,
             Bearer::Keys => {
                 let header = acceptance.header(token)?;
-                let key =
-                    self.provider.key(header.kid.as_deref(), header.alg).await.map_err(|error| unavailable(&error))?;
-                let claims = acceptance.claims(token, &header, &key.ok_or(TokenFault::UnknownKey)?)?;
-                self.issued(&claims, true).await?;
-                Ok(Arc::new(claims))
+                let key = self.provider.key(header.kid.as_deref(), header.alg).await;
+                let key = key.map_err(|error| unavailable(&error))?.ok_or(TokenFault::UnknownKey)?;
+                acceptance.claims(token, &header, &key)?
             }
-            Bearer::Introspection => self.introspected(token, headers).await,
-            Bearer::None => Err(TokenFault::Inactive),
-        }
+            Bearer::Introspection => return self.introspected(token, headers).await,
+            Bearer::None => return Err(TokenFault::Inactive),
+        };
+        self.issued(&claims, true).await?;
+        Ok(ExternalUser::new(Value::Object(claims)))
     }
 
     /// Whether somebody issued the token who may. An introspection need not tell who did (RFC 7662 §2.2), unless the block
@@ -104,10 +99,10 @@ impl OpenidConnect {
     }
 
     /// Asks the provider about a token (RFC 7662), unless it told a moment ago.
-    async fn introspected(&self, token: &str, headers: &HeaderMap) -> Result<Arc<Claims>, TokenFault> {
+    async fn introspected(&self, token: &str, headers: &HeaderMap) -> Result<ExternalUser, TokenFault> {
         let settings = &self.settings.introspection;
-        if let Some(claims) = self.introspections.get(token) {
-            return Ok(claims);
+        if let Some(user) = self.introspections.get(token) {
+            return Ok(user);
         }
         let claims: Claims = self.ask_about(token, headers).await.map_err(|error| unavailable(&error))?;
         if claims.get("active") != Some(&Value::Bool(true)) {
@@ -122,12 +117,11 @@ impl OpenidConnect {
             return Err(TokenFault::Expired);
         }
         self.issued(&claims, false).await?;
-        let claims = Arc::new(claims);
-        let kept = [left, settings.interval].into_iter().flatten().min();
-        if let Some(kept) = kept {
-            self.introspections.put(token, &claims, kept);
+        let user = ExternalUser::new(Value::Object(claims));
+        if let Some(kept) = [left, settings.interval].into_iter().flatten().min() {
+            self.introspections.put(token, &user, kept);
         }
-        Ok(claims)
+        Ok(user)
     }
 
     async fn ask_about(&self, token: &str, headers: &HeaderMap) -> Result<Claims, ProviderError> {
@@ -161,19 +155,20 @@ fn unavailable(error: &ProviderError) -> TokenFault {
 pub(super) struct Introspections(Mutex<HashMap<[u8; 32], Known>>);
 
 /// What was said, and until when it holds.
-type Known = (Arc<Claims>, Instant);
+type Known = (ExternalUser, Instant);
 
 impl Introspections {
     /// Most tokens that are remembered. Beyond them, those that have run out are forgotten, and then no more is added.
     const MAX: usize = 10_000;
 
-    fn get(&self, token: &str) -> Option<Arc<Claims>> {
+    fn get(&self, token: &str) -> Option<ExternalUser> {
+        let token = fingerprint(token);
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (claims, until) = kept.get(&fingerprint(token))?;
-        (Instant::now() < *until).then(|| Arc::clone(claims))
+        let (user, until) = kept.get(&token)?;
+        (Instant::now() < *until).then(|| user.clone())
     }
 
-    fn put(&self, token: &str, claims: &Arc<Claims>, lifetime: Duration) {
+    fn put(&self, token: &str, user: &ExternalUser, lifetime: Duration) {
         let now = Instant::now();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= Self::MAX {
@@ -182,7 +177,7 @@ impl Introspections {
         if kept.len() < Self::MAX
             && let Some(until) = now.checked_add(lifetime)
         {
-            kept.insert(fingerprint(token), (Arc::clone(claims), until));
+            kept.insert(fingerprint(token), (user.clone(), until));
         }
     }
 }
@@ -225,7 +220,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn introspections_are_forgotten_in_time_and_bounded() {
-        let (cache, claims) = (Introspections::default(), Arc::new(Claims::new()));
+        let (cache, claims) = (Introspections::default(), ExternalUser::new(Value::Null));
         for token in 0..Introspections::MAX {
             cache.put(&token.to_string(), &claims, Duration::from_secs(1));
         }

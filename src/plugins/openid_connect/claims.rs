@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::plugin::NAME;
 use super::settings::{Settings, invalid_token};
-use super::token::{Claims, TokenFault};
+use super::token::TokenFault;
 use crate::Response;
 use crate::error::{answer_of, reject};
 
@@ -52,7 +52,7 @@ impl Settings {
     }
 
     /// Whether a bearer token is for whom it must be.
-    pub(super) fn check_audience(&self, claims: &Claims, client: &str) -> Result<(), Response> {
+    pub(super) fn check_audience(&self, claims: &Value, client: &str) -> Result<(), Response> {
         let audience = &self.audience;
         let claim = claims.get(&audience.claim);
         if audience.required && claim.is_none_or(Value::is_null) {

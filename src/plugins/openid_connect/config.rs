@@ -353,7 +353,8 @@ pub struct SessionConfig {
     pub rolling_timeout: u64,
     /// Seconds after the log-in at which a session ends. Default 86,400.
     pub absolute_timeout: u64,
-    /// `cookie`: encrypted in the browser's cookie. `redis`: in Redis, with an id in the cookie. Default `cookie`.
+    /// `cookie`: encrypted in the browser's cookie. `redis`: in Redis, with its name in the cookie; needs the feature
+    /// `redis`. Default `cookie`.
     pub storage: Storage,
     /// The Redis server of `storage: redis`.
     pub redis: Option<RedisSessions>,
@@ -427,15 +428,15 @@ pub struct RedisSessions {
     pub ssl: bool,
     /// Whether its certificate is verified. Default `true`.
     pub ssl_verify: bool,
-    /// Name in its certificate. Default: `host`.
+    /// Name in its certificate; refused unless it is `host`, the default.
     pub server_name: Option<String>,
-    /// Milliseconds to connect. Default 1000.
+    /// Milliseconds to connect, 1 to 3,600,000. Default 1000.
     pub connect_timeout: u64,
-    /// Milliseconds to send a command. Default 1000.
+    /// Milliseconds to send a command, added to `read_timeout`; 1 to 3,600,000. Default 1000.
     pub send_timeout: u64,
-    /// Milliseconds to wait for an answer. Default 1000.
+    /// Milliseconds to wait for an answer, 1 to 3,600,000. Default 1000.
     pub read_timeout: u64,
-    /// Milliseconds for which an idle connection is kept. Default 10,000.
+    /// Without effect: one connection serves all requests and is kept. Default 10,000.
     pub keepalive_timeout: u64,
 }
 

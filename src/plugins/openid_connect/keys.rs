@@ -1,4 +1,6 @@
 //! Keys that tokens are verified with: which key, and which algorithms it is for.
+use std::sync::Arc;
+
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
@@ -8,7 +10,7 @@ use Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, R
 
 /// A key with the algorithms that it may be used for, all of one family (security.md AUTH-02): the token's header chooses
 /// among these and no others.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Key {
     id: Option<String>,
     algorithms: Vec<Algorithm>,
@@ -69,7 +71,7 @@ impl Key {
 
 /// The keys of a provider (RFC 7517 §5).
 #[derive(Debug)]
-pub(super) struct KeySet(Vec<Key>);
+pub(super) struct KeySet(Vec<Arc<Key>>);
 
 impl KeySet {
     /// More keys than any provider has; the rest is not read.
@@ -83,17 +85,18 @@ impl KeySet {
         }
         let keys = serde_json::from_slice::<Document>(document)?.keys.into_iter().take(Self::MAX);
         let keys = keys.filter_map(|key| serde_json::from_value(key).ok()).filter_map(|jwk| Key::of_jwk(&jwk));
-        Ok(Self(keys.collect()))
+        Ok(Self(keys.map(Arc::new).collect()))
     }
 
     /// The key for a token: the one with exactly its `kid`, or, for a token that names none, the only one that is for its
     /// algorithm (OpenID Connect Core 1.0 §10.1).
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
+    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Arc<Key>> {
         let mut fitting = self.0.iter().filter(|key| key.takes(algorithm));
-        match id {
+        let found = match id {
             Some(id) => fitting.find(|key| key.id.as_deref() == Some(id)),
             None => fitting.next().filter(|_| fitting.next().is_none()),
-        }
+        };
+        found.cloned()
     }
 }
 

@@ -2,8 +2,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::CACHE_CONTROL;
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::add_cookies;
@@ -13,12 +14,11 @@ use super::cookies;
 use super::plugin::NAME;
 use super::provider::Provider;
 use super::renew::Renewals;
-use super::seal::Seal;
 use super::session::Session;
-use super::settings::{self, Bearer, Place, SessionSettings, Settings};
-use super::tokens::LoginError;
+use super::sessions::{SessionError, Sessions};
+use super::settings::{self, Bearer, Place, Settings};
 use super::upstream;
-use super::{OpenidConnectConfig, UnauthAction};
+use super::{OpenidConnectConfig, UnauthAction, log};
 use crate::error::reject;
 use crate::plugin::{Around, AroundLayer, ConfigError, Scope};
 use crate::plugins::callout::Callouts;
@@ -38,45 +38,6 @@ pub struct OpenidConnect {
     pub(super) sessions: Option<Sessions>,
     pub(super) renewals: Renewals,
     pub(super) introspections: Introspections,
-}
-
-/// Where sessions are, and what they are sealed with.
-#[derive(Debug)]
-pub(super) struct Sessions {
-    pub(super) settings: SessionSettings,
-    pub(super) seal: Seal,
-}
-
-/// What sessions are sealed for.
-const SESSION: &str = "session";
-
-impl Sessions {
-    /// The sessions of a block that is written on the resource with the path `scope`; none where nobody logs in.
-    fn new(config: &OpenidConnectConfig, scope: &str) -> Result<Option<Self>, ConfigError> {
-        let Some(session) = config.session.as_ref().filter(|_| !config.bearer_only) else { return Ok(None) };
-        let settings = settings::session(session, config, scope)?;
-        let seal = Seal::new(session.secret.expose(), &settings::binding(config, scope))
-            .map_err(|_| ConfigError::invalid(NAME, "session.secret", "no key can be derived from it"))?;
-        Ok(Some(Self { settings, seal }))
-    }
-
-    /// The session of a request, if it has one that is in force.
-    pub(super) fn read(&self, headers: &HeaderMap) -> Option<Session> {
-        let sealed = cookies::join(headers, &self.settings.cookie.name)?;
-        let session: Session = self.seal.open(SESSION, &sealed)?;
-        session.is_alive(unix_now(), self.settings.limits).then_some(session)
-    }
-
-    /// Gives a session to the browser.
-    pub(super) fn write(
-        &self,
-        session: &Session,
-        headers: &HeaderMap,
-        set: &mut Vec<String>,
-    ) -> Result<(), LoginError> {
-        let sealed = self.seal.seal(SESSION, session)?;
-        Ok(cookies::split(&self.settings.cookie, headers, &sealed, set)?)
-    }
 }
 
 impl OpenidConnect {
@@ -120,10 +81,9 @@ impl OpenidConnect {
             _ => bearer::token(&head.headers, aside)?,
         };
         if let Some(token) = token {
-            let claims = self.bearer(&token, &head.headers).await?;
-            let claims = Value::Object((*claims).clone());
-            settings.upstream.tell_token(&mut head.headers, &token, &claims);
-            head.extensions.insert(ExternalUser::new(claims));
+            let user = self.bearer(&token, &head.headers).await?;
+            settings.upstream.tell_token(&mut head.headers, &token, user.description());
+            head.extensions.insert(user);
             return Ok(Vec::new());
         }
         match &self.sessions {
@@ -146,7 +106,10 @@ impl OpenidConnect {
             return Err(self.log_out(sessions, &head.headers, place).await);
         }
         let mut set = Vec::new();
-        let session = self.current(sessions, &head.headers, &mut set).await;
+        let session = self.current(sessions, &head.headers, &mut set).await.map_err(|error| {
+            log::warn("a session cannot be used", &error);
+            reject(StatusCode::SERVICE_UNAVAILABLE, NAME, "Sessions are unavailable")
+        })?;
         let Some(session) = session else {
             return match login.unauth_action {
                 UnauthAction::Auth => Err(self.begin(sessions, &head.headers, place, false).await),
@@ -179,21 +142,20 @@ impl OpenidConnect {
         sessions: &Sessions,
         headers: &HeaderMap,
         set: &mut Vec<String>,
-    ) -> Option<Session> {
+    ) -> Result<Option<Session>, SessionError> {
         let login = &self.settings.login;
-        let mut session = sessions.read(headers)?;
+        let Some(mut open) = sessions.read(headers).await? else { return Ok(None) };
         let now = unix_now();
-        let expired = now.saturating_add(login.leeway) >= session.expires;
+        let expired = now.saturating_add(login.leeway) >= open.session.expires;
         if expired {
-            session = if login.renew { self.renewed(&session).await? } else { return None };
+            let renewed = if login.renew { self.renewed(&open).await } else { None };
+            let Some(renewed) = renewed else { return Ok(None) };
+            open = renewed;
         }
-        if (session.touch(now, sessions.settings.limits) || expired)
-            && let Err(error) = sessions.write(&session, headers, set)
-        {
-            super::log::warn("a session was not written", &error);
-            return None;
+        if open.session.touch(now, sessions.settings.limits) || expired {
+            sessions.write(&open, headers, set).await?;
         }
-        Some(session)
+        Ok(Some(open.session))
     }
 }
 
@@ -205,7 +167,11 @@ impl Around for OpenidConnect {
         match self.decide(&mut head, &place).await {
             Ok(cookies) => {
                 let mut response = next.run(Request::from_parts(head, body)).await;
-                add_cookies(response.headers_mut(), cookies);
+                if !cookies.is_empty() {
+                    // a cache that kept the answer would give the session to others
+                    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                    add_cookies(response.headers_mut(), cookies);
+                }
                 response
             }
             Err(response) => response,

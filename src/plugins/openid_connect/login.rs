@@ -9,11 +9,12 @@ use super::answer::{failed, html_redirect, redirect};
 use super::attempt::{Attempt, remembered};
 use super::clock::unix_now;
 use super::cookies;
-use super::layer::{OpenidConnect, Sessions};
+use super::layer::OpenidConnect;
 use super::plugin::NAME;
 use super::provider::{Metadata, ProviderError};
 use super::seal::random_text;
 use super::session::Session;
+use super::sessions::Sessions;
 use super::settings::Place;
 use super::tokens::LoginError;
 use super::{SameSite, log};
@@ -135,7 +136,11 @@ impl OpenidConnect {
                 if attempt.silent =>
             {
                 let mut set = vec![ended];
-                cookies::end_all(&sessions.settings.cookie, headers, &mut set);
+                let open = sessions.read(headers).await.ok().flatten();
+                if let Err(error) = sessions.end(open.as_ref(), headers, &mut set).await {
+                    log::warn("a session was not ended", &error);
+                    return failed(set);
+                }
                 return redirect(&attempt.target, set);
             }
             _ => {}
@@ -186,6 +191,7 @@ impl OpenidConnect {
         let id_token = tokens.id_token.clone().ok_or(LoginError::NoIdToken)?;
         let claims = self.id_token(&id_token, &metadata, attempt.nonce.as_deref()).await?;
         let now = unix_now();
+        let user = self.userinfo(&metadata, &tokens.access_token, &claims).await?;
         let mut session = Session {
             created: now,
             renewed: now,
@@ -196,10 +202,10 @@ impl OpenidConnect {
             expires: 0,
             refresh_token: None,
             scope: None,
-            user: self.userinfo(&metadata, &tokens.access_token, &claims).await?,
+            user,
         };
         self.put_tokens(&mut session, tokens);
-        sessions.write(&session, headers, set)
+        Ok(sessions.begin(session, headers, set).await?)
     }
 
     /// Begins a log-in anew at the page that the user wanted, a few times; then something is wrong that time does not mend.
@@ -209,9 +215,9 @@ impl OpenidConnect {
         let Some((used, target)) = attempt else {
             // without a cookie of ours there is no telling where to go, nor how often that was tried: a page that was kept or
             // reloaded after the log-in, or a browser that keeps no cookies
-            return match sessions.read(headers).is_some() {
-                true => redirect("/", Vec::new()),
-                false => failed(Vec::new()),
+            return match sessions.read(headers).await {
+                Ok(Some(_)) => redirect("/", Vec::new()),
+                _ => failed(Vec::new()),
             };
         };
         let sealed = cookies::find(headers, &counter);

@@ -1,11 +1,11 @@
 //! Out of the session, here and at the provider.
 use http::{HeaderMap, StatusCode};
 
-use super::answer::{logged_out, redirect};
-use super::cookies;
-use super::layer::{OpenidConnect, Sessions};
+use super::answer::{add_cookies, logged_out, redirect};
+use super::layer::OpenidConnect;
 use super::log;
 use super::plugin::NAME;
+use super::sessions::{Open, SessionError, Sessions};
 use super::settings::Place;
 use crate::Response;
 use crate::error::reject;
@@ -13,17 +13,19 @@ use crate::error::reject;
 impl OpenidConnect {
     /// Ends the session and sends the browser to the provider's own log-out (OpenID Connect RP-Initiated Logout 1.0).
     pub(super) async fn log_out(&self, sessions: &Sessions, headers: &HeaderMap, place: &Place) -> Response {
-        let session = sessions.read(headers);
         let mut set = Vec::new();
-        cookies::end_all(&sessions.settings.cookie, headers, &mut set);
+        let session = match end(sessions, headers, &mut set).await {
+            Ok(open) => open.map(|open| open.session),
+            Err(error) => {
+                log::warn("a session was not ended", &error);
+                return unavailable("Sessions are unavailable", set);
+            }
+        };
         let metadata = match self.provider.metadata().await {
             Ok(metadata) => metadata,
             Err(error) => {
                 log::warn("a log-out does not reach the provider", &error);
-                let mut response =
-                    reject(StatusCode::SERVICE_UNAVAILABLE, NAME, "The identity provider is unavailable");
-                super::answer::add_cookies(response.headers_mut(), set);
-                return response;
+                return unavailable("The identity provider is unavailable", set);
             }
         };
         if let (true, Some(session), Some(endpoint)) =
@@ -55,4 +57,19 @@ impl OpenidConnect {
             (None, None) => logged_out(set),
         }
     }
+}
+
+/// Ends the session of a request, and tells which it was.
+async fn end(sessions: &Sessions, headers: &HeaderMap, set: &mut Vec<String>) -> Result<Option<Open>, SessionError> {
+    let open = sessions.read(headers).await;
+    // the browser forgets it even when Redis is away
+    sessions.end(open.as_ref().ok().and_then(Option::as_ref), headers, set).await?;
+    open
+}
+
+/// 503, with the session's cookies ended all the same.
+fn unavailable(what: &str, set: Vec<String>) -> Response {
+    let mut response = reject(StatusCode::SERVICE_UNAVAILABLE, NAME, what);
+    add_cookies(response.headers_mut(), set);
+    response
 }

@@ -30,8 +30,10 @@
 //!   (AES-256-GCM-SIV) under a key that depends on `session.secret`, the resource that carries the block, `discovery` and
 //!   `client_id`: a session of one route is none on another. Routes that are to share a session get the block from one
 //!   service or plugin config.
-//! * `accept_none_alg`, `accept_unsupported_alg`, `force_reauthorize`, `proxy_opts`, `dpop.enabled` and
-//!   `session.storage: redis` are refused when the configuration is loaded, as is any field that is not known.
+//! * `accept_none_alg`, `accept_unsupported_alg`, `force_reauthorize`, `proxy_opts`, `dpop.enabled` and, unless it is `host`,
+//!   `session.redis.server_name` are refused when the configuration is loaded, as is any field that is not known.
+//! * With `session.storage: redis` (feature `redis`) the cookie has a name of the session, encrypted, and Redis the session,
+//!   encrypted as well; several gateways renew it once. Redis fails or is silent → 503.
 //!
 //! Caveats:
 //! * With plain HTTP browsers drop `Secure` cookies, so that log-ins end in 500: set `session.cookie_secure: false` there.
@@ -79,9 +81,12 @@ mod login;
 mod logout;
 mod plugin;
 mod provider;
+#[cfg(feature = "redis")]
+mod redis;
 mod renew;
 mod seal;
 mod session;
+mod sessions;
 mod settings;
 #[cfg(test)]
 mod tests;

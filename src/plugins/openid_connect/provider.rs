@@ -90,15 +90,15 @@ impl Provider {
 
     /// The key that a token names, if the provider has it and it is for that algorithm. One that is not known yet is looked
     /// for anew, since providers change their keys.
-    pub(super) async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<Key>, ProviderError> {
+    pub(super) async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Option<Arc<Key>>, ProviderError> {
         let metadata = self.metadata().await?;
         let uri = metadata.jwks_uri.as_ref().ok_or(ProviderError::None("jwks_uri"))?;
         let keys = self.keys.get(async || self.keys(uri).await).await?;
         if let Some(key) = keys.find(id, algorithm) {
-            return Ok(Some(key.clone()));
+            return Ok(Some(key));
         }
         let keys = self.keys.get_newer(keys, async || self.keys(uri).await).await?;
-        Ok(keys.find(id, algorithm).cloned())
+        Ok(keys.find(id, algorithm))
     }
 
     async fn keys(&self, uri: &Uri) -> Result<KeySet, ProviderError> {

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -11,11 +12,12 @@ use super::clock::unix_now;
 use super::layer::OpenidConnect;
 use super::log;
 use super::session::Session;
+use super::sessions::{Open, Sessions};
 use super::token::TokenFault;
 use super::tokens::{LoginError, Tokens};
 
 /// A renewal and its outcome, `None` if it failed.
-type Renewal = Arc<OnceCell<Option<Arc<Session>>>>;
+type Renewal = Arc<OnceCell<Option<Arc<Open>>>>;
 
 /// Renewals of the last moments, by the digest of the refresh token.
 ///
@@ -29,6 +31,9 @@ impl Renewals {
     const KEPT: Duration = Duration::from_secs(60);
     /// Most renewals that are remembered.
     const MAX: usize = 10_000;
+    /// How often, and how long apart, a session is looked at that another gateway renews: 5 s in all.
+    const LOOKS: u32 = 100;
+    const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
     fn of(&self, refresh_token: &str) -> Renewal {
         let now = Instant::now();
@@ -36,12 +41,15 @@ impl Renewals {
         if kept.len() >= Self::MAX / 2 {
             kept.retain(|_, (_, began)| now.duration_since(*began) < Self::KEPT);
         }
-        let renewal = match kept.get(&fingerprint(refresh_token)) {
-            Some((renewal, began)) if now.duration_since(*began) < Self::KEPT => Arc::clone(renewal),
-            _ => Renewal::default(),
-        };
+        let token = fingerprint(refresh_token);
+        if let Some((renewal, began)) = kept.get(&token)
+            && now.duration_since(*began) < Self::KEPT
+        {
+            return Arc::clone(renewal);
+        }
+        let renewal = Renewal::default();
         if kept.len() < Self::MAX {
-            kept.insert(fingerprint(refresh_token), (Arc::clone(&renewal), now));
+            kept.insert(token, (Arc::clone(&renewal), now));
         }
         renewal
     }
@@ -54,34 +62,54 @@ impl Renewals {
 
 impl OpenidConnect {
     /// The session with new tokens; `None` when there are none to be had.
-    pub(super) async fn renewed(self: &Arc<Self>, session: &Session) -> Option<Session> {
-        let refresh_token = session.refresh_token.clone()?;
-        let renewal = self.renewals.of(&refresh_token);
+    pub(super) async fn renewed(self: &Arc<Self>, open: &Open) -> Option<Open> {
+        let refresh_token = open.session.refresh_token.as_deref()?;
+        let renewal = self.renewals.of(refresh_token);
         let outcome = renewal.get_or_init(async || {
             // In a task of its own, which ends with the time-outs of the calls: were it to end with the request, a client
             // that goes away could use up a refresh token whose successor nobody gets to know.
-            let (own, old) = (Arc::clone(self), session.clone());
+            let (own, old) = (Arc::clone(self), open.clone());
             let task = tokio::spawn(async move { own.renew(old).await });
-            match task.await {
-                Ok(Ok(session)) => Some(Arc::new(session)),
-                Ok(Err(error)) => {
-                    log::warn("a session was not renewed", &error);
-                    None
-                }
-                Err(error) => {
-                    log::warn("a session was not renewed", &error);
-                    None
-                }
-            }
+            let outcome = task.await.unwrap_or(Err(LoginError::Broken));
+            outcome.inspect_err(|error| log::warn("a session was not renewed", error)).ok().map(Arc::new)
         });
         let outcome = outcome.await.clone();
         if outcome.is_none() {
-            self.renewals.forget(&refresh_token);
+            self.renewals.forget(refresh_token);
         }
-        outcome.map(|session| Session::clone(&session))
+        outcome.map(|open| Open::clone(&open))
     }
 
-    async fn renew(&self, mut session: Session) -> Result<Session, LoginError> {
+    /// Renews a session, or waits for the gateway that does; where sessions are in Redis, the outcome is there.
+    async fn renew(&self, mut open: Open) -> Result<Open, LoginError> {
+        let Some(sessions) = &self.sessions else { return Err(LoginError::Broken) };
+        if !sessions.claim(&open).await? {
+            return self.renewed_elsewhere(sessions, &open).await;
+        }
+        let renewed = match self.with_new_tokens(open.session.clone()).await {
+            Ok(session) => {
+                open.session = session;
+                // cookies are set with the answers of those who wait
+                sessions.write(&open, &HeaderMap::new(), &mut Vec::new()).await.map_err(LoginError::from)
+            }
+            Err(error) => Err(error),
+        };
+        sessions.release(&open).await;
+        renewed.map(|()| open)
+    }
+
+    /// Redis does not tell when the session has changed, so it is looked at a few times.
+    async fn renewed_elsewhere(&self, sessions: &Sessions, old: &Open) -> Result<Open, LoginError> {
+        for _ in 0..Renewals::LOOKS {
+            tokio::time::sleep(Renewals::BETWEEN_LOOKS).await;
+            if let Some(open) = sessions.renewed_elsewhere(old).await? {
+                return Ok(open);
+            }
+        }
+        Err(LoginError::Elsewhere)
+    }
+
+    async fn with_new_tokens(&self, mut session: Session) -> Result<Session, LoginError> {
         let metadata = self.provider.metadata().await?;
         let old = session.refresh_token.take().unwrap_or_default();
         let form = [("grant_type", "refresh_token"), ("refresh_token", &old)];

@@ -64,6 +64,19 @@ impl Session {
         rolls || counts
     }
 
+    /// Seconds until it ends unless it is used; `None`: never.
+    #[cfg(feature = "redis")]
+    pub(super) fn time_left(&self, now: u64, limits: SessionLimits) -> Option<u64> {
+        let left = |since: u64, limit: u64| (limit > 0).then(|| since.saturating_add(limit).saturating_sub(now));
+        let ends = [
+            left(self.created, limits.absolute),
+            left(self.renewed, limits.rolling),
+            // what was not written yet counts as used
+            left(self.used, limits.idling).map(|left| left.saturating_add(Self::STEP)),
+        ];
+        ends.into_iter().flatten().min()
+    }
+
     /// The claims of the ID token, which was verified before it came into the session.
     pub(super) fn claims(&self) -> Claims {
         jsonwebtoken::dangerous::insecure_decode_claims(&self.id_token).unwrap_or_default()

@@ -11,7 +11,7 @@ use super::client_auth::ClientAuth;
 use super::keys::Key;
 use super::plugin::NAME;
 use super::token::Acceptance;
-use super::{AudienceValidator, ClientAuthMethod, OpenidConnectConfig, SameSite, SessionConfig, Storage, UnauthAction};
+use super::{AudienceValidator, ClientAuthMethod, OpenidConnectConfig, SameSite, SessionConfig, UnauthAction};
 use crate::hop::is_hop;
 use crate::plugin::ConfigError;
 use crate::plugins::callout::{CalloutConfig, http_uri};
@@ -499,12 +499,6 @@ pub(super) fn session(
     config: &OpenidConnectConfig,
     scope: &str,
 ) -> Result<SessionSettings, ConfigError> {
-    if session.storage == Storage::Redis {
-        return Err(wrong("session.storage", "`redis` is not supported; use `cookie`"));
-    }
-    if session.redis.is_some() {
-        return Err(wrong("session.redis", "is for `storage: redis`; leave it out"));
-    }
     if session.cookie_same_site == SameSite::None && !session.cookie_secure {
         return Err(wrong(
             "session.cookie_same_site",

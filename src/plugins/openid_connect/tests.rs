@@ -66,7 +66,12 @@ fn a_faulty_block_names_its_field() {
         (json!({"redirect_uri": "back"}), "redirect_uri", "absolute URL"),
         (json!({"redirect_uri": "//evil.test/back"}), "redirect_uri", "absolute URL"),
         (json!({"post_logout_redirect_uri": "bye"}), "post_logout_redirect_uri", "absolute URL"),
-        (json!({"session": {"secret": "sixteen characters", "storage": "redis"}}), "session.storage", "not supported"),
+        (json!({"session": {"secret": "sixteen characters", "storage": "redis"}}), "session.redis", "is required"),
+        (
+            json!({"session": {"secret": "sixteen characters", "storage": "redis", "redis": {}}}),
+            if cfg!(feature = "redis") { "session.redis.host" } else { "session.storage" },
+            "",
+        ),
         (json!({"session": {"secret": "sixteen characters", "redis": {}}}), "session.redis", "storage: redis"),
         (
             json!({"session": {"secret": "sixteen characters", "cookie_same_site": "None", "cookie_secure": false}}),

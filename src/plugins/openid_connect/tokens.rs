@@ -7,6 +7,7 @@ use super::layer::OpenidConnect;
 use super::log;
 use super::provider::{Metadata, ProviderError};
 use super::seal::same;
+use super::sessions::SessionError;
 use super::token::{Claims, TokenFault};
 
 /// An answer of the token endpoint (RFC 6749 §5.1; OpenID Connect Core 1.0 §3.1.3.3).
@@ -42,10 +43,14 @@ pub(super) enum LoginError {
     TokenType,
     #[error("the userinfo is about another user")]
     AnotherUser,
-    #[error("the session is too long")]
-    TooLong(#[from] super::cookies::TooLong),
+    #[error("the session cannot be kept")]
+    Session(#[from] SessionError),
     #[error("nothing can be encrypted")]
     Crypto(#[from] aws_lc_rs::error::Unspecified),
+    #[error("the renewal broke off")]
+    Broken,
+    #[error("another gateway did not renew the session in time")]
+    Elsewhere,
     #[error("the provider's answer to the browser is not of this log-in: {0}")]
     Answer(&'static str),
     #[error("the provider refused the log-in: {0}")]
