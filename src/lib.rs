@@ -59,7 +59,7 @@
 //! | `callout` | plugins that ask an HTTP service: `forward-auth` |
 //! | `tls` | TLS by rustls on AWS-LC: `https` services of plugins, and Redis |
 //! | `oidc` | `openid-connect`: log-in at an OpenID provider, bearer tokens, introspection |
-//! | `redis` | limiters that count in Redis: one server, Sentinels, or a cluster |
+//! | `redis` | limiters that count in Redis (one server, Sentinels, or a cluster), and sessions of `openid-connect` there |
 //! | `jwt` | `jwt-auth`: consumers by signed tokens |
 //! | `hmac` | `hmac-auth`: consumers by signed requests |
 //! | `password-hash` | `basic-auth` takes hashes of passwords: argon2id and scrypt |
