@@ -1,4 +1,4 @@
-//! `forward-auth`: ask an HTTP service whether a request may pass. Stage: access.
+//! `forward-auth`: asks an HTTP service whether a request may pass. Stage: access.
 //!
 //! Decision:
 //! 1. with `request_method: POST`, the body is longer than `max_req_body_size` → 413; it breaks or comes too slowly → 400, 408

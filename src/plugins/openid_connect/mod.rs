@@ -1,4 +1,4 @@
-//! `openid-connect`: log users in at an OpenID provider, or take its tokens. Stage: authenticate. Feature `oidc`.
+//! `openid-connect`: logs users in at an OpenID provider, or takes its tokens. Stage: authenticate. Feature `oidc`.
 //!
 //! Decision, for a request whose client-sent `X-Access-Token` (kept aside as a possible bearer token), `X-Userinfo`,
 //! `X-ID-Token`, `X-Raw-ID-Token` and `X-Refresh-Token` have been removed:
