@@ -294,6 +294,19 @@ const CASES: &[Case] = &[
         key_type: "var",
         calls: &[("-", C1, "/r1", true), ("-", C2, "/r1", true), ("-", C1, "/r2", false)],
     },
+    Case {
+        name: "route with multi-auth, by consumer: of the child that succeeded",
+        place: |document, limiter, block| {
+            on_r1(document, limiter, block);
+            let plugins = document["routes"][0]["plugins"].as_object_mut().unwrap();
+            plugins.remove("key-auth");
+            let children = json!([{"basic-auth": {}}, {"key-auth": {}}]);
+            plugins.insert("multi-auth".to_owned(), json!({"auth_plugins": children}));
+        },
+        key: "consumer_name",
+        key_type: "var",
+        calls: &[("a1", C1, "/r1", true), ("a2", C2, "/r1", false), ("b1", C1, "/r1", true)],
+    },
 ];
 
 /// Of `limit-count` alone.
