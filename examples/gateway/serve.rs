@@ -20,8 +20,9 @@ use crate::{access, args, demo};
 pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, BoxError> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).compact().init();
     let log = args.access_log.as_deref().map(|path| access::open(path, args.access_log_format)).transpose()?;
-    let metrics = Metrics::default();
-    let mut builder = Gateway::builder().plugin(PrometheusPlugin::new(metrics.clone()));
+    let mut builder = Gateway::builder();
+    let prometheus = builder.registry().plugin::<PrometheusPlugin>();
+    let metrics = prometheus.map(|prometheus| prometheus.metrics().clone()).unwrap_or_default();
     if let Some(log) = &log {
         builder = builder.layer(log.layer());
     }

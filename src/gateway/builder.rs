@@ -198,6 +198,11 @@ impl GatewayBuilder {
         self
     }
 
+    /// The plugins so far.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Puts a tower layer around everything, answers without a route included; the first one written stands outermost.
     #[must_use]
     pub fn layer<L, B>(mut self, layer: L) -> Self

@@ -1,4 +1,5 @@
 //! All plugins that a gateway knows.
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -61,6 +62,12 @@ impl Registry {
     /// Looks a plugin up.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.0.get(name)
+    }
+
+    /// A plugin itself, by its type: for what it offers beside layers, such as the metrics of `prometheus`.
+    pub fn plugin<P: Plugin>(&self) -> Option<&P> {
+        let plugin: &dyn Any = &*self.0.get(P::NAME)?.plugin;
+        plugin.downcast_ref()
     }
 
     /// The names, in order.
@@ -153,7 +160,7 @@ impl Entry {
     }
 }
 
-trait Erased: Send + Sync {
+trait Erased: Any + Send + Sync {
     fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError>;
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError>;
     fn yields_to_route(&self) -> bool;
