@@ -100,7 +100,7 @@ fn faulty_blocks_are_refused() {
     for (block, says) in [
         (json!({}), "key: is required"),
         (json!({"key": ""}), "key: is required"),
-        (json!({"key": 1}), "key: invalid type"),
+        (json!({"key": 1}), "key: wrong type"),
         (json!({"key": "k", "expires": 3_155_760_001_i64}), "expires: is more than"),
         (json!({"key": "k", "expires": 1.5}), "expires: invalid type"),
         (json!({"key": "k", "name": ""}), "name: is no name"),
