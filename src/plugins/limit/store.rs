@@ -1,7 +1,7 @@
 //! Counters of this process: many keys in bounded memory, each found, changed and forgotten in a short time.
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
@@ -33,7 +33,7 @@ const EVICT_TRIES: usize = 8;
 pub(crate) struct Store<T> {
     secret: Secret,
     shards: Box<[Mutex<Shard<T>>]>,
-    bound: AtomicUsize,
+    bound: usize,
     evicted: AtomicU64,
 }
 
@@ -47,17 +47,12 @@ impl<T: Expires> Store<T> {
     /// An empty store of at most `bound` keys.
     pub(crate) fn new(bound: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
-        Self { secret: Secret::random(), shards, bound: AtomicUsize::new(bound), evicted: AtomicU64::new(0) }
+        Self { secret: Secret::random(), shards, bound, evicted: AtomicU64::new(0) }
     }
 
     /// The counters of one owner.
     pub(crate) fn namespace(&self, name: &[u8]) -> Namespace {
         self.secret.namespace(name)
-    }
-
-    /// Sets how many keys there may be. A lower bound takes effect shard by shard, as they grow.
-    pub(crate) fn set_bound(&self, keys: usize) {
-        self.bound.store(keys, Relaxed);
     }
 
     /// How many states went before their time, because the store was full.
@@ -72,9 +67,15 @@ impl<T: Expires> Store<T> {
 
     /// Changes the state of a key under its lock; a key without a living state gets a new one. `change` must be short.
     pub(crate) fn update<R>(&self, key: Key, now: u64, change: impl FnOnce(&mut T) -> R) -> R {
+        self.update_within(self.bound, key, now, change)
+    }
+
+    /// As [`Store::update`], with a bound of the caller's: so it is the one of the block that counts, and one that was built
+    /// to be judged only changes nothing. A lower one takes effect shard by shard, as they grow.
+    pub(crate) fn update_within<R>(&self, bound: usize, key: Key, now: u64, change: impl FnOnce(&mut T) -> R) -> R {
         #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
         let at = key.0 as usize % SHARDS;
-        let bound = (self.bound.load(Relaxed) / SHARDS).clamp(1, MAX_SLOTS);
+        let bound = (bound / SHARDS).clamp(1, MAX_SLOTS);
         match self.shards.get(at) {
             Some(shard) => {
                 let (result, evicted) = lock(shard).update(key, now, bound, change);
@@ -302,9 +303,8 @@ mod tests {
         }
         assert_eq!(store.len(), 1280);
         assert_eq!(store.evicted(), 20_000 - 1280);
-        store.set_bound(2560);
         for number in 0..20_000_u64 {
-            store.update(names.key(&number.to_ne_bytes()), 0, |state| state.again(100));
+            store.update_within(2560, names.key(&number.to_ne_bytes()), 0, |state| state.again(100));
         }
         assert_eq!(store.len(), 2560);
     }

@@ -31,6 +31,8 @@ pub struct LimitCount {
     action: bool,
     counting: Counting,
     counters: Arc<Counters>,
+    /// Keys that there may be in this process.
+    bound: usize,
     _member: Option<Arc<Member>>,
 }
 
@@ -54,6 +56,7 @@ pub(super) struct Parts {
     pub(super) action: bool,
     pub(super) counting: Counting,
     pub(super) counters: Arc<Counters>,
+    pub(super) bound: usize,
     pub(super) member: Option<Arc<Member>>,
 }
 
@@ -88,7 +91,7 @@ impl LimitCountLayer {
 
 impl LimitCount {
     pub(super) fn new(config: &LimitCountConfig, parts: Parts) -> Self {
-        let Parts { rules, naming, answer, action, counting, counters, member } = parts;
+        let Parts { rules, naming, answer, action, counting, counters, bound, member } = parts;
         Self {
             rules,
             naming,
@@ -99,6 +102,7 @@ impl LimitCount {
             action,
             counting,
             counters,
+            bound,
             _member: member,
         }
     }
@@ -108,10 +112,11 @@ impl LimitCount {
         let now = self.counters.clock.now();
         let mut tellings = Tellings::new();
         for charge in charges {
-            let verdict = self.counters.windows.update(charge.name.key, now, |window| match self.sliding {
-                false => window.fixed(now, charge.width, charge.limit),
-                true => window.sliding(now, charge.width, charge.limit),
-            });
+            let verdict =
+                self.counters.windows.update_within(self.bound, charge.name.key, now, |window| match self.sliding {
+                    false => window.fixed(now, charge.width, charge.limit),
+                    true => window.sliding(now, charge.width, charge.limit),
+                });
             tellings.push(Told { rule: charge.rule, limit: charge.limit, verdict });
             if !verdict.admitted {
                 break;

@@ -93,7 +93,7 @@ impl LimitCountPlugin {
         config.backend.check(NAME, &POLICIES)?;
         check_interval(config, &rules)?;
         let answer = Answer::new(NAME, config.rejected_code, config.rejected_msg.as_deref())?;
-        self.0.windows.set_bound(StoreAttr::max_keys(cx, NAME)?);
+        let bound = StoreAttr::max_keys(cx, NAME)?;
         let owner = Owner::of(cx, config);
         let (owner, member) = match config.group.as_deref() {
             None => (owner, None),
@@ -114,7 +114,7 @@ impl LimitCountPlugin {
         let namespace = self.0.windows.namespace(owner.name().as_bytes());
         let naming = Naming { namespace, prefix, suffix: action.clone() };
         let counters = Arc::clone(&self.0);
-        let parts = Parts { rules, naming, answer, action: action.is_some(), counting, counters, member };
+        let parts = Parts { rules, naming, answer, action: action.is_some(), counting, counters, bound, member };
         Ok(LimitCount::new(config, parts))
     }
 

@@ -25,6 +25,8 @@ pub struct LimitReq {
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "counters of this process do not fail"))]
     pub(super) degradation: Degradation,
     pub(super) place: Place,
+    /// Keys that there may be in this process.
+    pub(super) bound: usize,
     pub(super) buckets: Arc<Buckets>,
 }
 
@@ -56,7 +58,7 @@ impl LimitReq {
     /// Pours a request into a bucket of this process.
     fn pour_here(&self, name: &Name) -> Admission {
         let now = self.buckets.clock.now();
-        self.buckets.store.update(name.key, now, |bucket| bucket.pour(now, self.leak))
+        self.buckets.store.update_within(self.bound, name.key, now, |bucket| bucket.pour(now, self.leak))
     }
 
     /// Answers, or sends the request on at once or after a while.

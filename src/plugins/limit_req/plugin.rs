@@ -79,7 +79,7 @@ impl LimitReqPlugin {
             return Err(invalid("key_type", "needs `var` or `var_combination`"));
         }
         config.backend.check(NAME, &POLICIES)?;
-        self.0.store.set_bound(StoreAttr::max_keys(cx, NAME)?);
+        let bound = StoreAttr::max_keys(cx, NAME)?;
         let owner = Owner::of(cx, config);
         let place = self.place(config);
         let prefix = match place {
@@ -96,6 +96,7 @@ impl LimitReqPlugin {
             answer: Answer::new(NAME, config.rejected_code, config.rejected_msg.as_deref())?,
             degradation: config.backend.degradation(),
             place,
+            bound,
             buckets: Arc::clone(&self.0),
         })
     }
