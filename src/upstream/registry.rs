@@ -28,10 +28,34 @@ pub struct Upstreams(Arc<Shared>);
 
 struct Shared {
     balancers: HashMap<String, Arc<dyn BalancerFactory>>,
-    /// By key, the latest last. More than one is alive while requests end on an older one.
-    upstreams: Mutex<HashMap<UpstreamKey, Vec<Weak<Upstream>>>>,
+    upstreams: Mutex<Table>,
     #[cfg(feature = "client")]
     network: Arc<Network>,
+}
+
+/// Upstreams by key, the latest last. More than one is alive while requests end on an older one.
+#[derive(Default)]
+struct Table {
+    versions: HashMap<UpstreamKey, Vec<Weak<Upstream>>>,
+    /// How many keys there may be before those are looked for that nobody uses any more.
+    room: usize,
+}
+
+impl Table {
+    /// The upstreams of a key. Now and then, as the table grows, all that are gone are dropped.
+    fn versions(&mut self, key: &UpstreamKey) -> &mut Vec<Weak<Upstream>> {
+        let drop_gone = |versions: &mut Vec<Weak<Upstream>>| {
+            versions.retain(|version| version.strong_count() > 0);
+            !versions.is_empty()
+        };
+        if self.versions.len() >= self.room {
+            self.versions.retain(|_, versions| drop_gone(versions));
+            self.room = 2 * self.versions.len() + 16;
+        }
+        let versions = self.versions.entry(key.clone()).or_default();
+        drop_gone(versions);
+        versions
+    }
 }
 
 impl Upstreams {
@@ -77,11 +101,7 @@ impl Upstreams {
             })
             .unzip();
         let mut upstreams = lock(&self.0.upstreams);
-        upstreams.retain(|_, versions| {
-            versions.retain(|version| version.strong_count() > 0);
-            !versions.is_empty()
-        });
-        let versions = upstreams.entry(config.key.clone()).or_default();
+        let versions = upstreams.versions(&config.key);
         let alive: Vec<_> = versions.iter().rev().filter_map(Weak::upgrade).collect();
         if let Some(same) = alive.iter().find(|version| version.config == config && leads_to(version, &endpoints)) {
             return Ok(Arc::clone(same));
@@ -155,7 +175,9 @@ impl Default for Upstreams {
 
 impl fmt::Debug for Upstreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(lock(&self.0.upstreams).keys()).finish()
+        let table = lock(&self.0.upstreams);
+        let alive = table.versions.iter().filter(|(_, versions)| versions.iter().any(|one| one.strong_count() > 0));
+        f.debug_list().entries(alive.map(|(key, _)| key)).finish()
     }
 }
 
