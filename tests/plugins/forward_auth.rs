@@ -7,6 +7,9 @@ use super::support::{Rig, example, refused, route_with};
 /// What stands for the authorization service in the example.
 const SERVICE: &str = "127.0.0.1:9000";
 
+/// A route without the plugin beside the example's.
+const OPEN: &str = "routes:\n  - {id: open, uri: /open, upstream: {nodes: {\"127.0.0.1:7001\": 1}}}";
+
 async fn asking(service: &Origin) -> Rig {
     Rig::with(Gateway::builder(), &example("forward-auth").replace(SERVICE, &service.address().to_string())).await
 }
@@ -51,6 +54,17 @@ async fn the_example_tells_the_client_why_not() {
     assert_eq!((answer.status(), answer.text().as_str()), (401, "who?"));
     assert_eq!((answer.field("www-authenticate"), answer.field("x-internal")), (Some("Bearer"), None));
     assert_eq!(rig.forwarded_count(), 0);
+}
+
+#[tokio::test]
+async fn sec_hop_05_a_field_of_the_service_is_no_clients_to_send_on_any_route() {
+    let service = Origin::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let yaml = example("forward-auth").replace(SERVICE, &service.address().to_string());
+    let rig = Rig::with(Gateway::builder(), &yaml.replace("routes:", OPEN)).await;
+    rig.get("/open", &[("X-User-ID", "forged"), ("X_User_ID", "forged"), ("Authorization", "mine")]).await;
+    let forwarded = rig.forwarded();
+    assert_eq!(forwarded.all("authorization"), ["mine"]);
+    assert_eq!((forwarded.all("x-user-id").len(), forwarded.all("x_user_id").len()), (0, 0));
 }
 
 #[tokio::test]

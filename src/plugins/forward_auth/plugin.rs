@@ -1,4 +1,7 @@
 //! The registry's entry.
+use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE};
+
 use super::{ForwardAuth, ForwardAuthConfig, ForwardAuthLayer};
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, ConfigError, Plugin, Stage};
@@ -15,6 +18,15 @@ impl Plugin for ForwardAuthPlugin {
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 2002;
     type Config = ForwardAuthConfig;
+
+    /// What the service says of callers. A field that it is asked with is the client's own to send, and so are the usual ones
+    /// that bring a client's credentials.
+    fn identity_fields(&self, config: &ForwardAuthConfig) -> Vec<HeaderName> {
+        let asked =
+            |name: &HeaderName| config.request_headers.iter().any(|asked| asked.eq_ignore_ascii_case(name.as_str()));
+        let names = config.upstream_headers.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        names.filter(|name| *name != AUTHORIZATION && *name != COOKIE && !asked(name)).collect()
+    }
 
     fn build(&self, config: ForwardAuthConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(ForwardAuthLayer::of(ForwardAuth::with_callouts(config, &self.callouts)?).into())

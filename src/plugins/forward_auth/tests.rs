@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::plugin::ConfigError;
+use crate::plugin::{ConfigError, Plugin as _};
 
 fn config(block: serde_json::Value) -> ForwardAuthConfig {
     serde_json::from_value(block).unwrap()
@@ -13,6 +13,15 @@ fn config(block: serde_json::Value) -> ForwardAuthConfig {
 
 fn built(block: serde_json::Value) -> Result<ForwardAuth, ConfigError> {
     ForwardAuth::new(config(block))
+}
+
+#[test]
+fn sec_hop_05_what_the_service_says_of_callers_is_no_clients_to_send() {
+    let mut config = ForwardAuthConfig::default();
+    config.request_headers = vec!["x-session".to_owned()];
+    config.upstream_headers =
+        ["X-User", "Authorization", "cookie", "X-Session", "remote-user"].map(str::to_owned).to_vec();
+    assert_eq!(ForwardAuthPlugin::default().identity_fields(&config), ["x-user", "remote-user"]);
 }
 
 #[test]
