@@ -32,7 +32,7 @@ use crate::model::{
     PluginMetadataSpec, Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec, duplicate,
 };
 use crate::plugin::{ConfigError, Registry};
-use crate::request::{CustomVars, Environment, RouteInfo};
+use crate::request::{Asked, CustomVars, Environment, RouteInfo};
 use crate::router::{Expr, Predicate, Router, RouterOptions, Rule, RuleError};
 use crate::upstream::{Endpoints, Upstream, Upstreams};
 
@@ -88,8 +88,8 @@ impl State {
         let resources = resources.chain(self.plugin_configs.values().map(|blocks| &**blocks));
         let resources = resources.chain(self.globals.iter().map(|global| &*global.blocks));
         let resources = resources.chain(self.routes.values().map(|built| &*built.blocks));
-        let mut fields: Vec<_> =
-            resources.chain(self.callers.blocks()).flat_map(Blocks::identity_fields).cloned().collect();
+        let of_routes = resources.flat_map(Blocks::identity_fields);
+        let mut fields: Vec<_> = of_routes.chain(self.callers.identity_fields()).cloned().collect();
         fields.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         fields.dedup();
         fields.into()
@@ -338,9 +338,9 @@ impl<'a> Compile<'a> {
         let of_compiling = found.split_off(judged);
         let mut warnings: Vec<_> = before.warnings.iter().filter(is_current).cloned().collect();
         add_new(&mut warnings, found);
-        // Where everything is compiled, everything that there is to say of it is said again.
-        let told_once = |kind| matches!(kind, Kind::Settings | Kind::PluginMetadata);
+        // Of what was compiled anew, everything that there is to say was said again.
         let routes: HashSet<&Id> = changes.iter().map(|(id, _)| id).collect();
+        let other_globals = !Arc::ptr_eq(&globals, &before.globals);
         let is_compiled = |warning: &Finding| {
             let Some(id) = &warning.id else { return false };
             match warning.kind {
@@ -348,15 +348,21 @@ impl<'a> Compile<'a> {
                 Kind::Upstream => upstreams.touches(Some(id)),
                 Kind::Service => services.touches(Some(id)),
                 Kind::PluginConfig => plugin_configs.touches(Some(id)),
+                Kind::GlobalRule => other_globals,
                 kind => callers.compiled(kind, id),
             }
         };
-        let is_said = |warning: &&Finding| {
-            is_current(warning) && !is_compiled(warning) && (!everything || told_once(warning.kind))
-        };
+        let is_said = |warning: &&Finding| is_current(warning) && !is_compiled(warning);
         let mut compile_warnings = before.compile_warnings.iter().filter(is_said).cloned().collect();
         add_new(&mut compile_warnings, of_compiling);
         let revision = before.revision + 1;
+        // Of a million consumers, one that changes has most often nothing to do with it.
+        let touched = !changes.is_empty()
+            || !services.is_empty()
+            || !plugin_configs.is_empty()
+            || everything
+            || callers.touch_identity_fields();
+        let other_fields = names_fields || (touched && !before.identity_fields.is_empty());
         upstreams.commit(&mut state.upstreams);
         services.commit(&mut state.services);
         plugin_configs.commit(&mut state.plugin_configs);
@@ -384,7 +390,7 @@ impl<'a> Compile<'a> {
         state.warnings = warnings;
         state.compile_warnings = compile_warnings;
         state.revision = revision;
-        if names_fields || !state.identity_fields.is_empty() {
+        if other_fields {
             state.identity_fields = state.named_identity_fields();
         }
         let environment = Arc::new(Environment {
@@ -443,8 +449,12 @@ impl<'a> Compile<'a> {
             upstreams: &self.upstreams,
             upstreams_before: &self.before.upstreams,
             secrets: self.secrets,
+            custom_vars: &self.kit.custom_vars,
             names_fields: &self.names_fields,
             asked: RefCell::default(),
+            made_upstream: Cell::default(),
+            other_limits: (self.rules.answers, self.rules.replay_bytes)
+                != (self.before.rules.answers, self.before.rules.replay_bytes),
         };
         let ignore_unknown = self.rules.ignore_unknown_plugins;
         let tools = Toolbox {
@@ -794,7 +804,7 @@ impl<'a> Compile<'a> {
             .enable_websocket
             .or_else(|| known_service.and_then(|service| service.spec.enable_websocket))
             .unwrap_or(false);
-        let chain = Chain::new(chain);
+        let chain = if broken { Chain::straight(chain) } else { Chain::new(chain) };
         let describes = !chain.is_empty() || target.as_ref().is_ok_and(|upstream| upstream.calls_services());
         let forward = Forward { target, timeouts: spec.timeout.as_ref().map(upstreams::timeouts), websocket };
         let route = Route {
@@ -847,6 +857,10 @@ impl<'a> Compile<'a> {
                 }
             },
         };
+        if let Some(expr) = &vars {
+            let (custom, owner) = (&self.kit.custom_vars, (Kind::Route, &spec.id));
+            self.findings.extend(idle::variables(expr, custom, Asked::Routing, owner, "vars"));
+        }
         let mut hosts: Vec<Arc<str>> = spec.own_hosts().map(|host| host.to_shared()).collect();
         if hosts.is_empty() {
             hosts = inherited.iter().map(|host| host.to_shared()).collect();
@@ -881,7 +895,7 @@ impl<'a> Compile<'a> {
             Some(id) => id.to_shared(),
             None => format!("arr_{}", blocked.index.unwrap_or(0) + 1).into(),
         };
-        let chain = Chain::new(global_blocks(&self.globals));
+        let chain = Chain::straight(global_blocks(&self.globals));
         let route = Arc::new(Route {
             info: Arc::new(RouteInfo { id: Arc::clone(&id), name: None, service: None }),
             describes: !chain.is_empty(),

@@ -8,13 +8,14 @@ use serde_json::{Map, Value};
 
 use super::chain::{Block, Filter, Place, filtered, with_error_response};
 use super::fork::stepping_aside;
+use super::idle;
 use super::secrets::{Fault, holds_reference, veil};
 use super::unknown_fields;
 use super::workshop::Bench;
 use crate::error::{Error, IntoResponse};
 use crate::model::{Finding, Id, Kind, Severity, closest};
 use crate::plugin::{BuildContext, Caveat, ConfigError, Meta, Scope, Stage};
-use crate::request::RequestVars;
+use crate::request::{Asked, RequestVars};
 use crate::router::Expr;
 use crate::{Next, PluginLayer};
 
@@ -50,6 +51,8 @@ struct Built {
     is_incomplete: bool,
     /// The upstream resources that it asked for.
     leans_on: Box<[Id]>,
+    /// Whether it has upstreams of its own.
+    has_upstreams: bool,
     /// Fields that clients must not send.
     identity_fields: Box<[HeaderName]>,
 }
@@ -74,10 +77,12 @@ impl Blocks {
                     warnings: built.warnings.clone(),
                     is_incomplete: built.is_incomplete,
                     leans_on: built.leans_on.clone(),
+                    has_upstreams: built.has_upstreams,
                     identity_fields: built.identity_fields.clone(),
                 },
                 None => {
                     tools.bench.asked.borrow_mut().clear();
+                    tools.bench.made_upstream.set(false);
                     match build(name, config, owner, tools) {
                         Ok(Made { block, warnings, is_incomplete, resolved, identity_fields }) => Built {
                             config: config.clone(),
@@ -86,6 +91,7 @@ impl Blocks {
                             warnings,
                             is_incomplete,
                             leans_on: tools.bench.asked.take().into_boxed_slice(),
+                            has_upstreams: tools.bench.made_upstream.get(),
                             identity_fields: identity_fields.into_boxed_slice(),
                         },
                         Err(finding) => {
@@ -136,6 +142,7 @@ impl Built {
             && self.has_its_secrets(bench)
             && !tools.told_anew.contains(name)
             && (tools.leave_out_unknown_fields || !self.is_incomplete)
+            && !(self.has_upstreams && bench.other_limits)
             && !self.leans_on.iter().any(|id| bench.upstreams.touches(Some(id)))
     }
 }
@@ -262,7 +269,10 @@ fn build(
     if let Some(body) = &meta.error_response {
         layer = with_error_response(layer, body);
     }
+    warnings.extend(caveats.into_iter().map(|caveat| doubt(kind, id, name, caveat)));
     if let Some(expr) = filter {
+        let path = place_of(name, "_meta.filter");
+        warnings.extend(idle::variables(&expr, tools.bench.custom_vars, Asked::Underway, (kind, id), &path));
         let filter: Filter = Arc::new(move |request| expr.holds(&RequestVars::of(request)));
         layer = filtered(layer, filter);
     }
@@ -270,7 +280,6 @@ fn build(
         layer = stepping_aside(layer, entry.name());
     }
     let block = Some(Block { place: place(stage), layer, yields });
-    warnings.extend(caveats.into_iter().map(|caveat| doubt(kind, id, name, caveat)));
     Ok(Made { block, warnings, is_incomplete, resolved, identity_fields })
 }
 

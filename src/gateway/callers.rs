@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use http::HeaderName;
 use serde_json::{Map, Value};
 
 use super::apply::changed;
@@ -25,6 +26,8 @@ pub(super) struct Callers {
     slots: Slots,
     outer: Counts,
     early: Early,
+    /// Identity fields by how many sets of blocks name them.
+    fields: HashMap<HeaderName, usize>,
 }
 
 struct Person {
@@ -77,6 +80,8 @@ pub(super) struct Changes {
     outer: Counts,
     /// Early blocks that come, or go, in order.
     early: Vec<(String, (Kind, Id), bool)>,
+    /// Identity fields that come, or go, in order.
+    fields: Vec<(HeaderName, bool)>,
 }
 
 impl Callers {
@@ -84,10 +89,9 @@ impl Callers {
         &self.consumers
     }
 
-    /// All blocks that somebody brings along.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = &Blocks> {
-        let own = self.people.values().filter_map(|person| person.own.as_ref()).map(|(blocks, _)| &**blocks);
-        own.chain(self.groups.values().map(|group| &*group.blocks))
+    /// Fields by which blocks of somebody tell upstreams who calls.
+    pub(super) fn identity_fields(&self) -> impl Iterator<Item = &HeaderName> {
+        self.fields.keys()
     }
 
     /// Plugins of the outer stages that somebody has a block of.
@@ -96,7 +100,7 @@ impl Callers {
     }
 
     pub(super) fn commit(&mut self, changes: Changes) {
-        let Changes { consumers, people, credentials, groups, slots, outer, early } = changes;
+        let Changes { consumers, people, credentials, groups, slots, outer, early, fields } = changes;
         if let Some(consumers) = consumers {
             self.consumers = consumers;
         }
@@ -114,6 +118,11 @@ impl Callers {
             }
         }
         self.early.retain(|_, owners| !owners.is_empty());
+        for (field, comes) in fields {
+            let count = self.fields.entry(field).or_default();
+            *count = if comes { *count + 1 } else { count.saturating_sub(1) };
+        }
+        self.fields.retain(|_, count| *count > 0);
     }
 
     /// Blocks that do not run where a route has one of the same plugin, each with an example: what runs before the caller is
@@ -158,6 +167,11 @@ impl Changes {
         self.outer.keys().cloned().collect()
     }
 
+    /// Whether blocks came or went that name identity fields.
+    pub(super) fn touch_identity_fields(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
     /// Whether an item was compiled anew, so that everything that there is to say of it was said again.
     pub(super) fn compiled(&self, kind: Kind, id: &Id) -> bool {
         match kind {
@@ -185,6 +199,7 @@ pub(super) fn compile(
         slots: before.slots.clone(),
         outer: before.outer.clone(),
         early: Vec::new(),
+        fields: Vec::new(),
     };
     let mut run = Run { before, tools, findings, changes };
     run.groups(&old.consumer_groups, &new.consumer_groups, everything);
@@ -479,6 +494,7 @@ impl Run<'_> {
 
     /// Counts the plugins of the outer stages, and takes down those that act before a caller is known.
     fn count(&mut self, (kind, id): (Kind, &Id), blocks: &Blocks, comes: bool) {
+        self.changes.fields.extend(blocks.identity_fields().map(|field| (field.clone(), comes)));
         for (name, block) in blocks.iter() {
             // A block that is switched off may be of any stage.
             let stage = block.map(|block| block.place.stage());

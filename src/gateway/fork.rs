@@ -27,6 +27,11 @@ pub(super) enum Overlay {
 #[derive(Clone)]
 struct Aside(Arc<[&'static str]>);
 
+/// Drops what a gateway behind this one said of its own consumers' blocks.
+pub(super) fn forget_aside(response: &mut Response) {
+    response.extensions_mut().remove::<Aside>();
+}
+
 /// The second half of a route's chain: one for callers without blocks of their own, and one for each set of such blocks,
 /// wired when its first request comes.
 pub(super) struct Fork {

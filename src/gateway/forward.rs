@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::{HeaderValue, TE};
 
 use super::answer::ready;
+use super::fork::forget_aside;
 use super::route::{Forward, Route};
 use super::websocket::judge_handshake;
 use crate::error::{Error, IntoResponse, Request, Response};
@@ -154,7 +155,12 @@ async fn forward(
         ..ForwardContext::default()
     };
     match upstream.exchange(request, &mut context).await {
-        Ok(response) => response,
+        Ok(mut response) => {
+            if upstream.calls_services() {
+                forget_aside(&mut response);
+            }
+            response
+        }
         Err(error) => {
             #[cfg(feature = "tracing")]
             tracing::warn!(

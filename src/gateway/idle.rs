@@ -1,6 +1,8 @@
 //! What is read and checked, but not acted on: nobody should believe himself guarded by it, so each use is a warning.
 use super::upstreams::Owner;
-use crate::model::{Described, Finding, Kind, Limits, Settings, Severity, UpstreamSpec};
+use crate::model::{Described, Finding, Id, Kind, Limits, Settings, Severity, UpstreamSpec};
+use crate::request::{Asked, CustomVars};
+use crate::router::{Expr, VarName};
 
 const MEND: &str = "remove it, or don't rely on it";
 
@@ -25,6 +27,24 @@ pub(crate) fn upstream(spec: &UpstreamSpec, owner: Owner<'_>) -> Option<Finding>
     let mut finding = owner.fault("checks", "is not used: there are no health checks yet").with_mend(MEND);
     finding.severity = Severity::Warning;
     Some(finding)
+}
+
+/// A warning for each variable of a condition that no request ever has.
+pub(crate) fn variables(
+    expr: &Expr,
+    custom: &CustomVars,
+    asked: Asked,
+    (kind, id): (Kind, &Id),
+    path: &str,
+) -> Vec<Finding> {
+    let mut names: Vec<_> = expr.variables().into_iter().filter(|name| custom.never_has(name, asked)).collect();
+    names.sort_by_key(ToString::to_string);
+    names.dedup();
+    let warning = |name: &VarName| {
+        Finding::warning(kind, Some(id.clone()), path, format!("no request has the variable `{name}` there"))
+            .with_mend("docs/routing.md lists those that there are, and where")
+    };
+    names.into_iter().map(warning).collect()
 }
 
 /// Warnings for the limits that were changed and bound nothing.

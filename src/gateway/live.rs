@@ -32,6 +32,6 @@ impl Live {
         environment: Arc<Environment>,
         identity_fields: Arc<[HeaderName]>,
     ) -> Self {
-        Self { revision, router, rules, unrouted: Arc::new(Chain::new(globals)), environment, identity_fields }
+        Self { revision, router, rules, unrouted: Arc::new(Chain::straight(globals)), environment, identity_fields }
     }
 }

@@ -60,8 +60,7 @@ impl Chain {
         let mut blocks = sorted(blocks);
         let identifies = |block: &Block| matches!(block.place.stage(), Stage::Edge | Stage::Authenticate);
         if !blocks.iter().any(identifies) {
-            let before = blocks.into_iter().map(|block| block.layer).collect();
-            return Self { before, fork: None, wired: OnceLock::new() };
+            return Self::straight(blocks);
         }
         let at = blocks.partition_point(|block| block.place.stage() <= Stage::Authenticate);
         let behind = blocks.split_off(at);
@@ -71,6 +70,12 @@ impl Chain {
             fork: Some(Behind { blocks: behind.into(), before: own }),
             wired: OnceLock::new(),
         }
+    }
+
+    /// A chain without a fork, whoever calls: of requests that have no route to which his blocks could belong.
+    pub(crate) fn straight(blocks: Vec<Block>) -> Self {
+        let before = sorted(blocks).into_iter().map(|block| block.layer).collect();
+        Self { before, fork: None, wired: OnceLock::new() }
     }
 
     /// The wired chain, or `None` when there is no layer and `end` can be called directly.

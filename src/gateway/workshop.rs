@@ -11,6 +11,7 @@ use super::settings::Rules;
 use super::upstreams::{self, Owner};
 use crate::model::{Id, Kind, Settings, UpstreamSpec};
 use crate::plugin::{Registry, Scope, Workshop};
+use crate::request::CustomVars;
 use crate::upstream::{Endpoints, Upstream, Upstreams};
 
 /// Metadata by plugin.
@@ -27,10 +28,15 @@ pub(super) struct Bench<'a> {
     pub(super) upstreams: &'a Tables<Arc<Upstream>>,
     pub(super) upstreams_before: &'a HashMap<Id, Arc<Upstream>>,
     pub(super) secrets: &'a Secrets<'a>,
+    pub(super) custom_vars: &'a CustomVars,
     /// Set when a block names identity fields.
     pub(super) names_fields: &'a Cell<bool>,
     /// The upstream resources that the block being built asked for.
     pub(super) asked: RefCell<Vec<Id>>,
+    /// Set when the block being built made an upstream of its own, under the limits of the settings.
+    pub(super) made_upstream: Cell<bool>,
+    /// Whether those limits differ from before.
+    pub(super) other_limits: bool,
 }
 
 impl Workshop for Bench<'_> {
@@ -48,6 +54,7 @@ impl Workshop for Bench<'_> {
     }
 
     fn upstream(&self, scope: &Scope, plugin: &str, place: &str, spec: &UpstreamSpec) -> Result<Arc<Upstream>, String> {
+        self.made_upstream.set(true);
         let id = Id::from(format!("{}/{plugin}/{place}", scope.path()));
         let owner = Owner { kind: Kind::Upstream, id: &id };
         let made = upstreams::compile(spec, owner, self.rules, self.pool, self.endpoints);

@@ -37,4 +37,4 @@ pub(crate) use shown::ShownAs;
 pub(crate) use template::write_value;
 pub use template::{Rendered, Template, TemplateError};
 pub use vars::RequestVars;
-pub(crate) use vars::{Arriving, CustomVars, Getter, Known, decoded};
+pub(crate) use vars::{Arriving, Asked, CustomVars, Getter, Known, decoded};

@@ -20,6 +20,10 @@ pub(crate) type Getter = Arc<dyn Fn(&dyn Variables) -> Option<String> + Send + S
 pub(crate) struct CustomVars(pub(crate) HashMap<String, Getter>);
 
 /// The variables of a request (model.md §8.1). Nothing is computed before it is asked for.
+///
+/// Always missing are those of bodies (`post_arg_*`, `graphql_*`), those of the answer and the upstream (`upstream_*`,
+/// `balancer_*`, `resp_body`), `request_length` and `request_time`. Those of the route are missing while it is chosen, and so
+/// is `uri_param_*`; those of the consumer are missing before it is known.
 pub struct RequestVars<'a> {
     pub(crate) method: &'a Method,
     /// The target as it is forwarded.
@@ -48,6 +52,47 @@ pub(crate) struct Arriving<'a> {
     /// Forwarding fields as received.
     pub(crate) original: Option<&'a HeaderMap>,
     pub(crate) custom: &'a CustomVars,
+}
+
+/// Where a variable is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// While a route is chosen.
+    Routing,
+    /// By a layer.
+    Underway,
+}
+
+impl CustomVars {
+    /// Whether no request ever has the variable there, so that a condition on it is most likely not what was meant.
+    pub(crate) fn never_has(&self, name: &VarName, asked: Asked) -> bool {
+        match name {
+            VarName::RequestLength
+            | VarName::RequestTime
+            | VarName::PostArg(_)
+            | VarName::PostArgPath(_)
+            | VarName::GraphqlName
+            | VarName::GraphqlOperation
+            | VarName::GraphqlRootFields
+            | VarName::BalancerIp
+            | VarName::BalancerPort
+            | VarName::UpstreamUnresolvedHost
+            | VarName::UpstreamAddr
+            | VarName::UpstreamStatus
+            | VarName::UpstreamResponseTime
+            | VarName::RespBody
+            | VarName::MqttClientId => true,
+            VarName::UriParam(_)
+            | VarName::RouteId
+            | VarName::RouteName
+            | VarName::ServiceId
+            | VarName::ServiceName
+            | VarName::ConsumerName
+            | VarName::ConsumerGroupId => asked == Asked::Routing,
+            VarName::Custom(name) => !self.0.contains_key(&**name) && !name.starts_with("original_"),
+            _ => false,
+        }
+    }
 }
 
 impl<'a> RequestVars<'a> {

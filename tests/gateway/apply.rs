@@ -2,13 +2,15 @@
 use std::sync::Arc;
 
 use http::{Request, Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use tollgate::Body;
 use tollgate::gateway::{Gateway, Revision};
-use tollgate::model::Snapshot;
+use tollgate::model::{Snapshot, UpstreamSpec};
+use tollgate::plugin::{BuildContext, ConfigError, Plugin, Stage};
+use tollgate::{Body, PluginLayer};
 
-use super::support::{builder, get, snapshot, told, with_marks};
+use super::support::{Built, builder, get, snapshot, told, with_marks};
 
 fn leading_to(endpoint: &str) -> Value {
     json!({
@@ -214,4 +216,69 @@ fn a_gateway_is_built_and_reconfigured_without_a_runtime() {
         })))
         .unwrap();
     let _: Gateway = gateway;
+}
+
+/// Has an upstream of its own.
+struct Own(Built);
+
+#[derive(Deserialize)]
+struct OwnConfig {
+    upstream: UpstreamSpec,
+}
+
+impl Plugin for Own {
+    const NAME: &'static str = "own";
+    const STAGE: Stage = Stage::Access;
+    const PRIORITY: i32 = 1;
+    type Config = OwnConfig;
+
+    fn build(&self, config: OwnConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        cx.upstream(Self::NAME, "upstream", &config.upstream)?;
+        self.0.add();
+        Ok(PluginLayer::from_fn(|next| next))
+    }
+}
+
+#[test]
+fn a_block_with_an_upstream_of_its_own_follows_the_limits_of_the_settings() {
+    let built = Built::default();
+    let gateway = builder().plugin(Own(built.clone())).build().unwrap();
+    let nodes = json!({"nodes": [{"service": "a", "weight": 1}]});
+    let document = |settings: Value| {
+        json!({"tollgate": settings,
+            "routes": [{"id": "r", "uri": "/", "plugins": {"own": {"upstream": nodes}}, "upstream": nodes}]})
+    };
+    for (settings, builds) in [
+        (json!({}), 1),
+        (json!({"errors": "problem"}), 1),
+        (json!({"limits": {"replay_bytes": 7}}), 2),
+        (json!({"limits": {"replay_bytes": 7}, "errors": "problem"}), 2),
+        (json!({"limits": {"replay_bytes": 7, "response_header_count": 9}}), 3),
+    ] {
+        gateway.apply(snapshot(&document(settings.clone()))).unwrap();
+        assert_eq!(built.count(), builds, "{settings}");
+    }
+}
+
+#[test]
+fn a_condition_on_what_no_request_has_is_warned_of() {
+    let gateway = builder().variable("mine", |_| Some(String::new())).build().unwrap();
+    let filter = json!([
+        ["post_arg_user", "==", "a"],
+        ["remot_addr", "==", "a"],
+        ["mine", "==", "a"],
+        ["consumer_name", "==", "a"]
+    ]);
+    let nodes = json!({"nodes": [{"service": "a", "weight": 1}]});
+    let document = json!({"routes": [{"id": "r", "uri": "/", "upstream": nodes,
+        "vars": [["uri_param_x", "==", "a"], ["http_x", "==", "a"]],
+        "plugins": {"cors": {"_meta": {"filter": filter}}}}]});
+    gateway.apply(snapshot(&document)).unwrap();
+    let mut said: Vec<_> = gateway.status().findings.iter().map(ToString::to_string).collect();
+    said.retain(|finding| finding.contains("no request has"));
+    said.sort();
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[0].contains("field plugins.cors._meta.filter: no request has the variable `post_arg_user` there"));
+    assert!(said[1].contains("`remot_addr`"));
+    assert!(said[2].contains("field vars: no request has the variable `uri_param_x` there"));
 }

@@ -361,6 +361,30 @@ async fn what_is_said_of_consumers_follows_what_they_depend_on() {
     assert!(!has(&gateway, "there is no such consumer"));
 }
 
+#[tokio::test]
+async fn a_warning_outlives_what_others_bring_about() {
+    let orphan = json!({"id": "gone/credentials/some-key", "plugins": {"token": {"token": "t"}}});
+    let document = |plugins: Value| {
+        json!({"routes": [route("r", "a", &json!({"stamp": {"text": "one"}}))],
+               "consumers": [{"username": "a", "plugins": plugins}, orphan]})
+    };
+    let gateway = gateway(&document(json!({})));
+    // The first block of its kind that a consumer has: routes are built anew, to step aside for it.
+    gateway.apply(snapshot(&document(json!({"stamp": {"text": "two"}})))).unwrap();
+    let findings = findings(&gateway);
+    assert!(findings.iter().any(|text| text.contains("there is no such consumer")), "{findings:?}");
+}
+
+#[tokio::test]
+async fn requests_without_a_route_run_global_rules_alone() {
+    let gateway = gateway(&json!({
+        "global_rules": [{"id": "1", "plugins": {"token": {}}}],
+        "consumers": [{"username": "a", "plugins": {"token": {"token": "a"}, "low": {"reject": 403}}}],
+    }));
+    assert_eq!(by(&gateway, "/nowhere", "a").await.status, 404);
+    assert_eq!(by(&gateway, "/nowhere", "b").await.status, 401);
+}
+
 /// Two gateways number the blocks of their consumers alike.
 #[tokio::test]
 async fn blocks_of_a_consumer_stay_in_his_own_gateway() {

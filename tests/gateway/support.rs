@@ -95,6 +95,10 @@ impl Built {
     pub(crate) fn count(&self) -> usize {
         self.0.load(SeqCst)
     }
+
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, SeqCst);
+    }
 }
 
 fn mark(name: &'static str, config: MarkConfig, built: &Built) -> Result<PluginLayer, ConfigError> {
