@@ -104,13 +104,14 @@ impl RealIp {
         Ok(Self { source, trusted, recursive: config.recursive })
     }
 
-    /// The client of a request, if it is to be another than the one that is known.
+    /// Whether the peer is believed.
+    fn trusts<B>(&self, request: &http::Request<B>) -> bool {
+        let Some(trusted) = &self.trusted else { return true };
+        peer_addr(request).is_some_and(|peer| trusted.contains(peer))
+    }
+
+    /// The client that the source tells of.
     fn client<B>(&self, request: &http::Request<B>) -> Option<(IpAddr, Option<u16>)> {
-        if let Some(trusted) = &self.trusted
-            && !peer_addr(request).is_some_and(|peer| trusted.contains(peer))
-        {
-            return None;
-        }
         match &self.source {
             Source::ForwardedFor => self.hop(received(request, &FORWARDED_FOR)),
             Source::Field(name) => address(received(request, name).get_all(name).iter().next_back()?.as_bytes()),
@@ -159,7 +160,15 @@ fn address(text: &[u8]) -> Option<(IpAddr, Option<u16>)> {
 
 impl Gate for RealIp {
     fn check<B>(&self, request: &mut http::Request<B>) -> Result<(), Response> {
-        if let Some((address, port)) = self.client(request) {
+        if !self.trusts(request) {
+            return Ok(());
+        }
+        let client = self.client(request);
+        #[cfg(feature = "tracing")]
+        if client.is_none() {
+            tracing::warn!(plugin = RealIpPlugin::NAME, "no address in the source; the client stays who he was");
+        }
+        if let Some((address, port)) = client {
             set_client_addr(request, address, port);
         }
         Ok(())
