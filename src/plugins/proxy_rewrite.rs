@@ -10,8 +10,8 @@
 //! Stage: rewrite, after authentication and before whatever decides. An empty block does nothing. The route has been chosen
 //! before; the variable `uri` is the new path from here on, `request_uri` stays the original.
 //!
-//! Answers: 400 `{"error_msg":"400 Bad Request"}` for a path that climbs or hides something and for a `Host` that is none, 500
-//! `{"error_msg":"failed to substitute the uri"}` for one that is no path at all (too long).
+//! Answers: 400 `{"error_msg":"400 Bad Request"}` for a path that climbs or hides something and for a `Host` that is none,
+//! 500 `{"error_msg":"failed to substitute the uri"}` for a path that is none at all (too long).
 //!
 //! What is encoded: the path that patterns see is the canonical one, its escapes in it (with `path_mode: compatible` the
 //! decoded one, which is encoded again). What a variable or a capture brings along is encoded where a path could not hold

@@ -9,9 +9,9 @@
 //!    picks a place in the row of weights. Shares are then those of the keys, not of the requests. A request without a key
 //!    takes its turn as in 2.
 //!
-//! One pick a request: retries stay inside the upstream that was picked, and its `pass_host` says the `Host`. Where a cycle
-//! stands outlives reloads that leave the rule's weights as they are. Weights whose cycle is longer than 65,536 are scaled
-//! down to that.
+//! One pick a request: retries stay inside the upstream that was picked, and its `pass_host` says the `Host`, unless
+//! `proxy-rewrite` has a `host`. Where a cycle stands outlives reloads that leave the rule's weights as they are. Weights
+//! whose cycle is longer than 65,536 are scaled down to that.
 //!
 //! Stage: access. Writes the request extension [`UpstreamChoice`]; outside of a gateway nobody reads it.
 //!
@@ -106,7 +106,8 @@ pub struct SplitMatch {
 pub struct WeightedUpstream {
     /// The id of an upstream. Default: none.
     pub upstream_id: Option<Id>,
-    /// A whole upstream, with every field that upstreams have. Default: none.
+    /// A whole upstream, with every field that upstreams have (docs/configuration.md). Default: none.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Map<String, Value>>"))]
     pub upstream: Option<Box<UpstreamSpec>>,
     /// Its share: a count of turns in each cycle; 0 for none. Default 1.
     pub weight: u32,

@@ -1,6 +1,4 @@
 //! Tests of the layer as a whole.
-use std::io::Write as _;
-
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -178,6 +176,8 @@ async fn an_unknown_coding_is_left_alone() {
 
 #[cfg(feature = "decode")]
 mod decoding {
+    use std::io::Write as _;
+
     use super::*;
 
     fn gzip(text: &[u8]) -> Vec<u8> {
@@ -186,7 +186,7 @@ mod decoding {
         encoder.finish().unwrap()
     }
 
-    /// `hello, hello, hello` in br: one metablock of raw bytes and the end (RFC 7932 §9.2).
+    /// A text in br: one metablock of raw bytes and the end (RFC 7932 §9.2).
     fn brotli(text: &[u8]) -> Vec<u8> {
         assert!((1..=1 << 16).contains(&text.len()));
         // WBITS 16 (bit 0), ISLAST 0, MNIBBLES 4 (00), MLEN - 1 in 16 bits, ISUNCOMPRESSED 1, padded to whole bytes.
