@@ -5,8 +5,8 @@
 //!    often as its `percentage` says.
 //!
 //! Each decides for itself and at random. Stage: edge, before authentication: who is answered here has not been
-//! authenticated, nor counted by limits, and the answer passes only the layers outside of this one, so it carries no CORS
-//! fields.
+//! authenticated, nor counted by limits, and the answer passes only the layers outside of this one, so it carries no
+//! CORS fields.
 //!
 //! ```
 //! use tollgate::plugin::AroundLayer;

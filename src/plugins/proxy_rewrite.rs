@@ -7,18 +7,18 @@
 //!    They show the request as it came here, before its path changed.
 //! 3. The host, which wins over the upstream's `pass_host`, and the method.
 //!
-//! Stage: rewrite, after authentication and before whatever decides. An empty block does nothing. The route has been chosen
-//! before; the variable `uri` is the new path from here on, `request_uri` stays the original.
+//! Stage: rewrite, after authentication and before whatever decides. An empty block does nothing. The route has been
+//! chosen before; the variable `uri` is the new path from here on, `request_uri` stays the original.
 //!
-//! Answers: 400 `{"error_msg":"400 Bad Request"}` for a path that climbs or hides something and for a `Host` that is none,
-//! 500 `{"error_msg":"failed to substitute the uri"}` for a path that is none at all (too long).
+//! Answers: 400 `{"error_msg":"400 Bad Request"}` for a path that climbs or hides something and for a `Host` that is
+//! none, 500 `{"error_msg":"failed to substitute the uri"}` for a path that is none at all (too long).
 //!
-//! What is encoded: the path that patterns see is the canonical one, its escapes in it (with `path_mode: compatible` the
-//! decoded one, which is encoded again). What a variable or a capture brings along is encoded where a path could not hold
-//! it, so that it opens no query and no second line; escapes of the canonical path stay as they are.
+//! What is encoded: the path that patterns see is the canonical one, its escapes in it (with `path_mode: compatible`
+//! the decoded one, which is encoded again). What a variable or a capture brings along is encoded where a path could
+//! not hold it, so that it opens no query and no second line; escapes of the canonical path stay as they are.
 //!
-//! `X-Forwarded-Proto`, `-Host` and `-Port` may be set or emptied here and are then sent so. `X-Forwarded-For`, `X-Real-IP`
-//! and `Forwarded` are written by the gateway alone: `real-ip` says who the client is.
+//! `X-Forwarded-Proto`, `-Host` and `-Port` may be set or emptied here and are then sent so. `X-Forwarded-For`,
+//! `X-Real-IP` and `Forwarded` are written by the gateway alone: `real-ip` says who the client is.
 //!
 //! ```
 //! use http::Request;
@@ -35,7 +35,7 @@
 //! ```
 //!
 //! ```json
-//! {"proxy-rewrite": {"regex_uri": ["^/v1/(.*)", "/$1"], "host": "users.internal", "headers": {"set": {"x-api": "v1"}}}}
+//! {"proxy-rewrite": {"regex_uri": ["^/v1/(.*)", "/$1"], "host": "users.test", "headers": {"set": {"x-api": "v1"}}}}
 //! ```
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -57,12 +57,12 @@ use crate::{Error, IntoResponse, PluginLayer, Response, reject_error_msg};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ProxyRewriteConfig {
-    /// The new path, a template of 1–4096 characters that begins with `/`. Everything behind its first `?` begins the new
-    /// query. Wins over `regex_uri`. Default: the path stays.
+    /// The new path, a template of 1–4096 characters that begins with `/`. Everything behind its first `?` begins the
+    /// new query. Wins over `regex_uri`. Default: the path stays.
     pub uri: Option<String>,
-    /// Pairs of a pattern and a replacement. The first pattern that matches the path replaces its first match there; `$1`
-    /// in the replacement is a capture. Patterns are those of the `regex` crate: linear time, without look-around. Default:
-    /// the path stays.
+    /// Pairs of a pattern and a replacement. The first pattern that matches the path replaces its first match there;
+    /// `$1` in the replacement is a capture. Patterns are those of the `regex` crate: linear time, without look-around.
+    /// Default: the path stays.
     pub regex_uri: Option<Vec<String>>,
     /// The method to send: GET, POST, PUT, HEAD, DELETE, OPTIONS, MKCOL, COPY, MOVE, PROPFIND, LOCK, UNLOCK, PATCH or
     /// TRACE. Default: the client's.
@@ -70,8 +70,8 @@ pub struct ProxyRewriteConfig {
     /// The `Host` to send, with or without a port. Default: as the upstream's `pass_host` says.
     pub host: Option<String>,
     /// Edits of the request's fields: `{"add": {..}, "set": {..}, "remove": [..]}`, or a flat map of what is to be set.
-    /// Values are strings (templates, in which `$1` is a capture of `regex_uri`), numbers, or arrays of these for several
-    /// lines. Default: none.
+    /// Values are strings (templates, in which `$1` is a capture of `regex_uri`), numbers, or arrays of these for
+    /// several lines. Default: none.
     pub headers: Option<RequestHeaders>,
     /// Begin with the path as the client sent it, and send the result as it is, not made canonical. What stands before
     /// this plugin has judged the canonical path, the upstream may read another one: unsafe, and warned of. Default

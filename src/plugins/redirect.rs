@@ -1,17 +1,17 @@
 //! `redirect`: sends the client elsewhere.
 //!
-//! 1. `http_to_https`: a request that came over TLS passes; any other is sent to `https://$host$request_uri`, by 301 for
-//!    GET and HEAD and by 308 for the rest, which keeps method and body. TLS ends here, or at a trusted proxy whose
+//! 1. `http_to_https`: a request that came over TLS passes; any other is sent to `https://$host$request_uri`, by 301
+//!    for GET and HEAD and by 308 for the rest, which keeps method and body. TLS ends here, or at a trusted proxy whose
 //!    `X-Forwarded-Proto` says so; the field of any other client is not asked.
 //! 2. `uri`: every request is sent there, by `ret_code`.
 //! 3. `regex_uri`: a request whose path matches is sent to the path with that match replaced, by `ret_code`; any other
 //!    passes.
 //!
-//! Stage: rewrite, so after authentication: a redirect on a route with `key-auth` needs a key. The answer has `Location`
-//! and no body; 400 `{"error_msg":"400 Bad Request"}` if `http_to_https` finds no host in the request.
+//! Stage: rewrite, so after authentication: a redirect on a route with `key-auth` needs a key. The answer has
+//! `Location` and no body; 400 `{"error_msg":"400 Bad Request"}` if `http_to_https` finds no host in the request.
 //!
-//! Attributes (`tollgate.plugin_attr.redirect`): `https_port`, 1–65535: the port in the URIs of `http_to_https`, left out
-//! when it is 443. Default: none.
+//! Attributes (`tollgate.plugin_attr.redirect`): `https_port`, 1–65535: the port in the URIs of `http_to_https`, left
+//! out when it is 443. Default: none.
 //!
 //! ```
 //! use http::Request;
@@ -23,7 +23,8 @@
 //! let redirect = Redirect::new(config, None)?;
 //! let mut request = Request::builder().uri("/a?b").header("host", "Shop.test:8080").body(()).unwrap();
 //! let answer = redirect.check(&mut request).unwrap_err();
-//! assert_eq!((answer.status().as_u16(), &answer.headers()["location"]), (301, &"https://shop.test/a?b".parse().unwrap()));
+//! assert_eq!(answer.status(), 301);
+//! assert_eq!(answer.headers()["location"], "https://shop.test/a?b");
 //! # Ok::<(), tollgate::plugin::ConfigError>(())
 //! ```
 //!

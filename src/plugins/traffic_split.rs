@@ -3,19 +3,21 @@
 //! 1. The first rule that matches counts: one without `match` matches all, else one of its entries must hold. When none
 //!    matches, the request goes where it went before.
 //! 2. Of that rule's upstreams one is picked by weighted round robin: over a cycle (the sum of the weights, divided by
-//!    their greatest common divisor) each gets exactly its share, spread evenly; from then on it starts over. A weight of 0
-//!    is never picked, nor looked up. An entry with neither `upstream` nor `upstream_id` is the route's own upstream.
-//! 3. With `hash_key` the same key always goes to the same upstream, in every gateway that has this rule: the key's hash
-//!    picks a place in the row of weights. Shares are then those of the keys, not of the requests. A request without a key
-//!    takes its turn as in 2.
+//!    their greatest common divisor) each gets exactly its share, spread evenly; from then on it starts over. A weight
+//!    of 0 is never picked, nor looked up. An entry with neither `upstream` nor `upstream_id` is the route's own
+//!    upstream.
+//! 3. With `hash_key` the same key always goes to the same upstream, in every gateway that has this rule: the key's
+//!    hash picks a place in the row of weights. Shares are then those of the keys, not of the requests. A request
+//!    without a key takes its turn as in 2.
 //!
 //! One pick a request: retries stay inside the upstream that was picked, and its `pass_host` says the `Host`, unless
-//! `proxy-rewrite` has a `host`. Where a cycle stands outlives reloads that leave the rule's weights as they are. Weights
-//! whose cycle is longer than 65,536 are scaled down to that.
+//! `proxy-rewrite` has a `host`. Where a cycle stands outlives reloads that leave the rule's weights as they are.
+//! Weights whose cycle is longer than 65,536 are scaled down to that.
 //!
 //! Stage: access. Writes the request extension [`UpstreamChoice`]; outside of a gateway nobody reads it.
 //!
-//! Answers: 500 `failed to fetch upstream info by upstream id: <id>` (text) when an upstream that is not there is picked.
+//! Answers: 500 `failed to fetch upstream info by upstream id: <id>` (text) when an upstream that is not there is
+//! picked.
 //!
 //! ```
 //! use http::Request;
@@ -23,7 +25,8 @@
 //! use tollgate::plugins::traffic_split::{Split, TrafficSplit};
 //! use tollgate::upstream::{Endpoints, NodeConfig, Target, UpstreamConfig, UpstreamKey, Upstreams};
 //!
-//! let canary = UpstreamConfig::new(UpstreamKey::new("code", "canary"), vec![NodeConfig::new(Target::host("10.0.0.2", 80))]);
+//! let nodes = vec![NodeConfig::new(Target::host("10.0.0.2", 80))];
+//! let canary = UpstreamConfig::new(UpstreamKey::new("code", "canary"), nodes);
 //! let canary = Upstreams::new().compile(canary, &Endpoints::default())?;
 //! let split = TrafficSplit::of([Split::new().with_upstream(canary, 1).with_own(9)]);
 //! let to_canary = (0..100).filter(|_| {
@@ -77,8 +80,8 @@ pub struct SplitRule {
     pub conditions: Vec<SplitMatch>,
     /// Where to: 1–20 entries. Default: one, the route's own upstream.
     pub weighted_upstreams: Vec<WeightedUpstream>,
-    /// **Extension.** What to be sticky by: the name of a variable, such as `consumer_name`, or a template with `$` in it.
-    /// Default: none, requests take turns.
+    /// **Extension.** What to be sticky by: the name of a variable, such as `consumer_name`, or a template with `$` in
+    /// it. Default: none, requests take turns.
     pub hash_key: Option<String>,
 }
 
@@ -540,7 +543,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn shares_are_exact_over_each_cycle(weights in proptest::collection::vec(0u32..=40, 1..=20), cycles in 1usize..4) {
+        fn shares_are_exact_over_each_cycle(
+            weights in proptest::collection::vec(0u32..=40, 1..=20),
+            cycles in 1usize..4,
+        ) {
             let mut rule = Split::new();
             for (index, weight) in weights.iter().enumerate() {
                 rule = rule.with_upstream(upstream(&index.to_string()), *weight);

@@ -16,8 +16,8 @@ pub(crate) struct Given {
 impl Given {
     /// Makes a changed path canonical; one that was not changed is so already.
     ///
-    /// A dot segment that a layer leaves behind is refused and not resolved: what stands before it was never judged with
-    /// what stands behind it. Stripping `/api` off `/api../admin` would otherwise lead to `/admin`.
+    /// A dot segment that a layer leaves behind is refused and not resolved: what stands before it was never judged
+    /// with what stands behind it. Stripping `/api` off `/api../admin` would otherwise lead to `/admin`.
     ///
     /// Tells whether it was changed.
     ///
@@ -43,8 +43,8 @@ impl Given {
 #[derive(Clone, Debug)]
 pub(crate) struct Verbatim(pub(crate) PathAndQuery);
 
-/// Gives a request another target, made canonical at once, so that the layers behind judge what is forwarded (security.md
-/// PATH-07, PLG-03).
+/// Gives a request another target, made canonical at once, so that the layers behind judge what is forwarded
+/// (security.md PATH-07, PLG-03).
 ///
 /// # Errors
 /// As [`Given::settle`].

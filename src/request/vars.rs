@@ -96,8 +96,8 @@ impl CustomVars {
 }
 
 impl<'a> RequestVars<'a> {
-    /// The variables of a request on its way through layers: of a gateway, or of any other tower stack, where those that
-    /// only a gateway knows are missing.
+    /// The variables of a request on its way through layers: of a gateway, or of any other tower stack, where those
+    /// that only a gateway knows are missing.
     pub fn of<B>(request: &'a http::Request<B>) -> Self {
         Self {
             method: request.method(),

@@ -39,7 +39,8 @@ async fn answers_of_the_gateways_own_are_rewritten_too() {
 #[tokio::test]
 async fn a_rejection_of_an_inner_plugin_is_rewritten() {
     let rig = Rig::of(&route_with(
-        "{key-auth: {}, response-rewrite: {vars: [[status, ==, 401]], status_code: 403, headers: {www-authenticate: ''}}}",
+        "{key-auth: {}, \
+         response-rewrite: {vars: [[status, ==, 401]], status_code: 403, headers: {www-authenticate: ''}}}",
     ))
     .await;
     let answer = rig.get("/", &[]).await;

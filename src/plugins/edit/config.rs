@@ -20,8 +20,8 @@ pub struct RequestHeaders {
     pub remove: Vec<String>,
 }
 
-/// Edits of a response's fields: `{"add": ["Name: value"], "set": {..}, "remove": [..]}` with at least one of the three,
-/// or a flat map of names to values, which is the same as `set`.
+/// Edits of a response's fields: `{"add": ["Name: value"], "set": {..}, "remove": [..]}` with at least one of the
+/// three, or a flat map of names to values, which is the same as `set`.
 ///
 /// Values are strings (templates) or numbers.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,5 +1,5 @@
-//! What the plugins that rewrite messages have in common: edits of fields, field values out of templates, substitution by
-//! regular expression, and text of URIs.
+//! What the plugins that rewrite messages have in common: edits of fields, field values out of templates, substitution
+//! by regular expression, and text of URIs.
 mod captures;
 mod config;
 mod headers;

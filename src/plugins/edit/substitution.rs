@@ -18,8 +18,8 @@ pub(crate) fn compile_regex(
     })
 }
 
-/// What a match is replaced with: text in which `$1` or `${1}` stands for a group, `$0` for the whole match and `$$` for
-/// a dollar sign. A group that is not there is nothing.
+/// What a match is replaced with: text in which `$1` or `${1}` stands for a group, `$0` for the whole match and `$$`
+/// for a dollar sign. A group that is not there is nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replacement(Vec<Part>);
 

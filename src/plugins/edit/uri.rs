@@ -3,8 +3,8 @@ use std::borrow::Cow;
 
 use crate::router::{Value, VarName, Variables};
 
-/// Writes `text` as a part of a path. With `decoded` a `%` is one; without, an escape stays as it is. A `?` never begins
-/// a query.
+/// Writes `text` as a part of a path. With `decoded` a `%` is one; without, an escape stays as it is. A `?` never
+/// begins a query.
 pub(crate) fn push_path(text: &[u8], decoded: bool, out: &mut Vec<u8>) {
     push(text, decoded, false, out);
 }

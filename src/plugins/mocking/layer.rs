@@ -28,8 +28,8 @@ pub struct MockingConfig {
     pub delay: u32,
     /// The status, 200–999. Default 200.
     pub response_status: u16,
-    /// The media type: `application/json`, `application/xml`, `text/xml`, `text/plain` or `text/html`, with parameters if
-    /// need be. Default `application/json;charset=utf8`.
+    /// The media type: `application/json`, `application/xml`, `text/xml`, `text/plain` or `text/html`, with parameters
+    /// if need be. Default `application/json;charset=utf8`.
     pub content_type: String,
     /// The body, a template. Wins over `response_schema`. Default: none.
     pub response_example: Option<String>,

@@ -1,12 +1,13 @@
 //! `mocking`: answers in place of an upstream.
 //!
-//! Every request waits for `delay` and is answered with `response_status`, `response_headers` and a body: `response_example`
-//! if there is one, else values made up by `response_schema`.
+//! Every request waits for `delay` and is answered with `response_status`, `response_headers` and a body:
+//! `response_example` if there is one, else values made up by `response_schema`.
 //!
-//! A schema is a small part of JSON Schema: `type` (`object`, `array`, `string`, `number`, `integer`, `boolean`, `null`),
-//! `properties`, `items` and `example`; other words are read over. An `example` stands for itself; what has none is made up:
-//! 1–10 letters, a number or an integer up to 10,000, a truth value, 1–3 items, all properties. With an XML `content_type`
-//! that becomes elements inside of `<data>`, one for each item of an array; with any other it is JSON.
+//! A schema is a small part of JSON Schema: `type` (`object`, `array`, `string`, `number`, `integer`, `boolean`,
+//! `null`), `properties`, `items` and `example`; other words are read over. An `example` stands for itself; what has
+//! none is made up: 1–10 letters, a number or an integer up to 10,000, a truth value, 1–3 items, all properties. With
+//! an XML `content_type` that becomes elements inside of `<data>`, one for each item of an array; with any other it is
+//! JSON.
 //!
 //! Stage: access, so after authentication. Writes `Content-Type`, and `x-mock-by: tollgate/<version>`.
 //!

@@ -16,8 +16,8 @@ pub struct ResponseRewriteConfig {
     pub body: Option<String>,
     /// Whether `body` is base64 (RFC 4648 §4, with padding). Default `false`.
     pub body_base64: bool,
-    /// Edits of the answer's fields: `{"add": ["Name: value"], "set": {..}, "remove": [..]}`, or a flat map of what is to be
-    /// set. Values are templates. Default: none.
+    /// Edits of the answer's fields: `{"add": ["Name: value"], "set": {..}, "remove": [..]}`, or a flat map of what is
+    /// to be set. Values are templates. Default: none.
     pub headers: Option<ResponseHeaders>,
     /// When to act: an expression over the answer and the request, such as `[["status", "==", 502]]`. Default: always.
     pub vars: Option<Value>,
