@@ -137,7 +137,7 @@ async fn timed(chain: &Next, tenants: std::ops::Range<u32>) -> Vec<Duration> {
 }
 
 fn tell(what: &str, times: &[Duration]) {
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let at = |share: f64| times.get(((times.len() - 1) as f64 * share) as usize).copied().unwrap();
     println!("  {what:36} median {:?}, p99.99 {:?}, longest {:?}", at(0.5), at(0.9999), at(1.0));
 }
 
