@@ -17,10 +17,11 @@ fn built(block: serde_json::Value) -> Result<ForwardAuth, ConfigError> {
 
 #[test]
 fn sec_hop_05_what_the_service_says_of_callers_is_no_clients_to_send() {
-    let mut config = ForwardAuthConfig::default();
-    config.request_headers = vec!["x-session".to_owned()];
-    config.upstream_headers =
-        ["X-User", "Authorization", "cookie", "X-Session", "remote-user"].map(str::to_owned).to_vec();
+    let config = ForwardAuthConfig {
+        request_headers: vec!["x-session".to_owned()],
+        upstream_headers: ["X-User", "Authorization", "cookie", "X-Session", "remote-user"].map(str::to_owned).to_vec(),
+        ..ForwardAuthConfig::default()
+    };
     assert_eq!(ForwardAuthPlugin::default().identity_fields(&config), ["x-user", "remote-user"]);
 }
 
