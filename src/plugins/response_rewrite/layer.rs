@@ -108,6 +108,8 @@ impl ResponseRewrite {
         match &self.body {
             NewBody::Kept => {}
             NewBody::Text(text) => replace(&mut response, Body::from(text.clone())),
+            // The answer to a HEAD tells of the body that a GET would get.
+            NewBody::Filtered { .. } if response.body().is_empty() => replace(&mut response, Body::empty()),
             NewBody::Filtered { filters, limit } => {
                 let body = std::mem::take(response.body_mut());
                 match filter(filters, response.headers(), body, *limit).await {

@@ -220,6 +220,13 @@ mod decoding {
     }
 
     #[tokio::test]
+    async fn an_answer_without_a_body_tells_of_none() {
+        let block = json!({"filters": [{"regex": "a", "replace": "b"}]});
+        let response = rewritten(block, || coded("gzip", Body::empty())).await;
+        assert!(response.headers().is_empty() && response.body().is_empty());
+    }
+
+    #[tokio::test]
     async fn what_does_not_decode_is_left_alone() {
         let whole = gzip(b"hello, hello");
         let short = whole[..whole.len() - 9].to_vec();
