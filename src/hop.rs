@@ -223,6 +223,21 @@ mod tests {
     }
 
     #[test]
+    fn sec_hop_05_nothing_that_tells_of_the_client_trails() {
+        for name in [
+            "x-consumer-username",
+            "X-Credential-Identifier",
+            "x-userinfo",
+            "X-Forwarded-For",
+            "forwarded",
+            "x-real-ip",
+        ] {
+            assert!(!may_trail(name), "{name}");
+        }
+        assert!(may_trail("x-sum") && may_trail("grpc-status"));
+    }
+
+    #[test]
     fn the_list_can_be_searched() {
         for name in ["accept", "host", "x-userinfo", "etag", "traceparent", "sec-websocket-key"] {
             assert!(is_end_to_end(name), "{name}");

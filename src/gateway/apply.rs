@@ -990,6 +990,10 @@ pub(super) fn same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
 
 /// The parts of two lists between their common beginning and their common end.
 pub(super) fn difference<T: PartialEq>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Range<usize>) {
+    // Most lists of most changes are the very same one: a million consumers beside a route that changes.
+    if std::ptr::eq(old, new) {
+        return (old.len()..old.len(), new.len()..new.len());
+    }
     let begin = old.iter().zip(new).take_while(|(old, new)| same(old, new)).count();
     let rest = old.len().min(new.len()) - begin;
     let end = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(old, new)| same(old, new)).count();

@@ -11,7 +11,7 @@ use super::blocks::{Blocks, Toolbox, config_fault, field_left_out, secret_missin
 use super::fork::Overlay;
 use super::secrets::veil;
 use super::unknown_fields;
-use crate::model::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec, Finding, Id, Kind, PluginMap, Snapshot};
+use crate::model::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec, Finding, Id, Kind, PluginMap, Severity, Snapshot};
 use crate::plugin::{ConfigError, Meta, Stage};
 use crate::request::{Consumer, Consumers, ConsumersBuilder, Credential, Digest, Overlaid};
 
@@ -442,8 +442,14 @@ impl Run<'_> {
         let path = format!("plugins.{plugin}");
         let Some(entry) = self.tools.bench.registry.get(plugin).filter(|entry| entry.is_auth()) else {
             let message = format!("plugin `{plugin}` does not identify consumers");
-            return Err(Finding::error(kind, Some(id.clone()), path.as_str(), message)
-                .with_mend("write key-auth, basic-auth, jwt-auth or hmac-auth"));
+            let mut finding = Finding::error(kind, Some(id.clone()), path.as_str(), message)
+                .with_mend("write key-auth, basic-auth, jwt-auth or hmac-auth");
+            if self.tools.ignore_unknown && self.tools.bench.registry.get(plugin).is_none() {
+                finding.severity = Severity::Warning;
+                self.findings.push(finding);
+                return Ok(None);
+            }
+            return Err(finding);
         };
         let fault = |message: String| Finding::error(kind, Some(id.clone()), path.as_str(), message);
         let mut written = block.clone();

@@ -434,6 +434,11 @@ fn faults_of_credentials_are_refused_with_their_place() {
         let error = gateway.apply(candidate(&json!({"consumers": consumers}))).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
+    // Under `unknown_plugin: ignore` what nobody knows identifies nobody.
+    let unknown = json!({"tollgate": {"unknown_plugin": "ignore"}, "consumers": [{"username": "a"},
+        {"id": "a/credentials/some-key", "plugins": {"ldap-auth": {"user_dn": "cn=a"}}}]});
+    gateway.apply(snapshot(&unknown)).unwrap();
+    assert!(findings(&gateway).iter().any(|text| text.contains("plugin `ldap-auth` does not identify consumers")));
     let orphan = json!({"consumers": [{"id": "gone/credentials/some-key", "plugins": {"token": {"token": "t"}}}]});
     gateway.apply(snapshot(&orphan)).unwrap();
     assert!(findings(&gateway).iter().any(|text| text.contains("there is no such consumer")));
