@@ -5,6 +5,10 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use super::names::usual;
 use crate::hop::{is_hop, remove_named, tokens};
 
+/// Fields that a map has room for at least: a short head is then not moved when layers add some. A map of one more takes an
+/// allocation of more than 1 KiB, which allocators are slower at.
+const ROOM: usize = 6;
+
 /// What the fields that are not handed on, or that decide on framing, said.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -53,7 +57,7 @@ pub(super) fn collect(
     fields: &[httparse::Header<'_>],
     side: Side,
 ) -> Result<(HeaderMap, Seen), &'static str> {
-    let mut map = HeaderMap::try_with_capacity(fields.len()).map_err(|_| "too many fields")?;
+    let mut map = HeaderMap::try_with_capacity(fields.len().max(ROOM)).map_err(|_| "too many fields")?;
     let mut seen = Seen::default();
     let mut named = false;
     let (mut codings, mut upgrades) = (0u32, 0u32);
