@@ -10,7 +10,9 @@ use super::route::{Forward, Route};
 use super::websocket::judge_handshake;
 use crate::error::{Error, IntoResponse, Request, Response};
 use crate::plugin::UpstreamChoice;
-use crate::request::{Arrival, Consumer, PathRules, SharedFacts, ShownAs, client_addr, told_client};
+use crate::request::{
+    Arrival, Consumer, PathRules, SharedFacts, ShownAs, client_addr, drop_what_is_written, told_client,
+};
 use crate::upstream::{ForwardContext, Forwarded, Outgoing};
 use crate::{ConnectInfo, Exchange, Next, UpgradeWish, interim};
 
@@ -45,6 +47,9 @@ pub(super) fn end(target: &Arc<Forward>, via: &Arc<str>) -> Next {
         };
         if let Some(response) = refusal {
             return ready(response);
+        }
+        if facts.connection.is_some() {
+            drop_what_is_written(request.headers_mut());
         }
         let client = Client { ip: client_addr(&request), told: told_client(&request) };
         let mut request = Outgoing::new(request);

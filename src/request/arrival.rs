@@ -106,6 +106,17 @@ impl Arrival {
     }
 }
 
+/// Takes off what the upstream client writes by itself of the way so far, so that a layer's word of it is no second line.
+pub(crate) fn drop_what_is_written(headers: &mut HeaderMap) {
+    const WRITTEN: [&str; 5] =
+        ["x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"];
+    if headers.keys().any(|name| WRITTEN.contains(&name.as_str())) {
+        for name in WRITTEN {
+            headers.remove(name);
+        }
+    }
+}
+
 enum Verdict {
     Pass,
     Drop,

@@ -17,7 +17,7 @@ mod shown;
 mod template;
 mod vars;
 
-pub(crate) use arrival::{Arrival, arrive, take_off};
+pub(crate) use arrival::{Arrival, arrive, drop_what_is_written, take_off};
 pub use client::{client_addr, set_client_addr};
 pub(crate) use client::{peer_addr, told_client};
 pub use consumer::Consumer;

@@ -1,7 +1,8 @@
 //! `ip-restriction` and `real-ip` as their examples have them.
 use std::net::SocketAddr;
 
-use tollgate::{Body, ConnectInfo, Exchange};
+use tollgate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use tollgate::{Body, ConnectInfo, Exchange, Gateway, PluginLayer, Response};
 use tower::ServiceExt as _;
 
 use super::support::{Rig, refused, route_with, said};
@@ -118,6 +119,41 @@ async fn a_peer_that_is_not_trusted_names_nobody() {
     assert_eq!(rig.get("/?ip=192.0.2.1", &[]).await.status(), 403);
     assert_eq!(rig.get("/?ip=192.0.2.2", &[]).await.status(), 200);
     assert_eq!(rig.forwarded().field("x-real-ip"), Some("192.0.2.2"));
+}
+
+/// Says of the way so far what only the gateway knows.
+struct Liar;
+
+impl Gate for Liar {
+    fn check<B>(&self, request: &mut http::Request<B>) -> Result<(), Response> {
+        for name in ["x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"] {
+            request.headers_mut().insert(name, "6.6.6.6".parse().unwrap());
+        }
+        Ok(())
+    }
+}
+
+impl Plugin for Liar {
+    const NAME: &'static str = "liar";
+    const STAGE: Stage = Stage::Access;
+    const PRIORITY: i32 = 1;
+    type Config = serde_json::Map<String, serde_json::Value>;
+
+    fn build(&self, _: Self::Config, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        Ok(GateLayer::of(Self).into())
+    }
+}
+
+#[tokio::test]
+async fn sec_hop_03_a_layers_word_of_the_way_is_no_second_line() {
+    let rig = Rig::with(Gateway::builder().plugin(Liar), &route_with("{liar: {}}")).await;
+    assert_eq!(rig.get("/", &[]).await.status(), 200);
+    let seen = rig.forwarded();
+    assert_eq!(seen.all("x-real-ip"), ["127.0.0.1"]);
+    assert_eq!(seen.all("x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(seen.all("x-forwarded-proto"), ["http"]);
+    assert_eq!(seen.all("x-forwarded-host"), ["gw.test"]);
+    assert_eq!(seen.all("x-forwarded-port"), [rig.address.port().to_string()]);
 }
 
 #[tokio::test]
