@@ -18,7 +18,8 @@
 //! not hold it, so that it opens no query and no second line; escapes of the canonical path stay as they are.
 //!
 //! `X-Forwarded-Proto`, `-Host` and `-Port` may be set or emptied here and are then sent so. `X-Forwarded-For`,
-//! `X-Real-IP` and `Forwarded` are written by the gateway alone: `real-ip` says who the client is.
+//! `X-Real-IP` and `Forwarded` are written by the gateway alone, and edits of them have no effect, of which the load
+//! warns: `real-ip` says who the client is.
 //!
 //! ```
 //! use http::Request;
@@ -37,7 +38,7 @@
 //! ```json
 //! {"proxy-rewrite": {"regex_uri": ["^/v1/(.*)", "/$1"], "host": "users.test", "headers": {"set": {"x-api": "v1"}}}}
 //! ```
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -88,8 +89,7 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 /// Fields that the gateway alone writes.
-const OWN: [HeaderName; 3] =
-    [HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip"), FORWARDED];
+const OWN: [&str; 3] = ["x-forwarded-for", "x-real-ip", "forwarded"];
 
 /// Rewrites requests.
 #[derive(Debug)]
@@ -141,15 +141,9 @@ impl ProxyRewrite {
             if is_host(&host) { HeaderValue::from_str(&host).map_err(|_| fault()) } else { Err(fault()) }
         });
         let headers = match config.headers {
-            Some(headers) => headers.compile(ProxyRewritePlugin::NAME, "headers")?,
+            Some(headers) => without_own(headers).compile(ProxyRewritePlugin::NAME, "headers")?,
             None => HeaderEdits::default(),
         };
-        if let Some(name) = headers.names().find(|name| OWN.contains(name)) {
-            return Err(fault(
-                "headers",
-                format!("`{name}` is written by the gateway; `real-ip` says who the client is"),
-            ));
-        }
         if !headers.writes_once(&HOST) {
             return Err(fault("headers", "a request has one `Host`: write `host`, or one value in `set`".to_owned()));
         }
@@ -277,6 +271,18 @@ fn target(new: &[u8], query: Option<&[u8]>) -> Result<PathAndQuery, Response> {
     })
 }
 
+/// The edits without those of fields that the gateway writes over anyway.
+fn without_own(mut headers: RequestHeaders) -> RequestHeaders {
+    headers.add.retain(|(name, _)| !is_own(name));
+    headers.set.retain(|(name, _)| !is_own(name));
+    headers.remove.retain(|name| !is_own(name));
+    headers
+}
+
+fn is_own(name: &str) -> bool {
+    OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
 fn path_template(uri: &str) -> Result<Template, String> {
     if !uri.starts_with('/') || uri.chars().count() > 4096 {
         return Err("a path has 1 to 4096 characters and begins with `/`".to_owned());
@@ -329,7 +335,15 @@ impl Plugin for ProxyRewritePlugin {
                 "sends the upstream a path that was not judged: it may read another one than this gateway did";
             Caveat::new("use_real_request_uri_unsafe", message, "leave it out")
         });
-        raw.into_iter().collect()
+        let edited = config.headers.iter().flat_map(|headers| {
+            let written = headers.add.iter().chain(&headers.set).map(|(name, _)| name);
+            written.chain(&headers.remove).filter(|name| is_own(name))
+        });
+        let without_effect = edited.map(|name| {
+            let message = format!("`{name}` has no effect: the gateway writes it");
+            Caveat::new("headers", message, "remove it; `real-ip` says who the client is")
+        });
+        raw.into_iter().chain(without_effect).collect()
     }
 }
 
@@ -471,6 +485,22 @@ mod tests {
     }
 
     #[test]
+    fn sec_hop_03_who_the_client_is_stays_the_gateways_to_say() {
+        let block = json!({"headers": {
+            "add": {"X-Forwarded-For": "6.6.6.6", "x-a": "2"},
+            "set": {"X-Real-IP": "$arg_ip"},
+            "remove": ["Forwarded"],
+        }});
+        let config: ProxyRewriteConfig = shape(ProxyRewritePlugin::NAME, block.as_object().unwrap()).unwrap();
+        let doubts: Vec<_> = ProxyRewritePlugin.caveats(&config).into_iter().map(|doubt| doubt.message).collect();
+        assert!(doubts.len() == 3 && doubts[1].starts_with("`X-Real-IP` has no effect"), "{doubts:?}");
+        let request = sent(block, "/?ip=6.6.6.6").unwrap();
+        assert!(["x-forwarded-for", "x-real-ip"].iter().all(|name| !request.headers().contains_key(*name)));
+        assert_eq!(request.headers().get_all("x-a").iter().count(), 2);
+        assert!(ProxyRewritePlugin.caveats(&ProxyRewriteConfig::default()).is_empty());
+    }
+
+    #[test]
     fn faults_name_their_field() {
         for (block, field, says) in [
             (json!({"uri": "new"}), "uri", "begins with `/`"),
@@ -491,7 +521,6 @@ mod tests {
             (json!({"headers": {}}), "headers", "at least one of"),
             (json!({"headers": {"add": {"host": "a.test"}}}), "headers", "one `Host`"),
             (json!({"headers": {"set": {"Host": ["a.test", "b.test"]}}}), "headers", "one `Host`"),
-            (json!({"headers": {"x-real-ip": "1"}}), "headers", "`real-ip` says"),
             (json!({"headers": {"set": {"content-length": "1"}}}), "headers.set.content-length", "connection"),
             (json!({"scheme": "https"}), "scheme", "unknown field `scheme`"),
         ] {
