@@ -8,7 +8,7 @@
 //!    passes.
 //!
 //! Stage: rewrite, so after authentication: a redirect on a route with `key-auth` needs a key. The answer has
-//! `Location` and no body; 400 `{"error_msg":"400 Bad Request"}` if `http_to_https` finds no host in the request.
+//! `Location` and no body; 400 `{"error_msg":"400 Bad Request"}` if `http_to_https` finds no valid host in the request.
 //!
 //! Attributes (`tollgate.plugin_attr.redirect`): `https_port`, 1–65535: the port in the URIs of `http_to_https`, left
 //! out when it is 443. Default: none.
@@ -36,6 +36,7 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::edit::{Substitution, field_value, push_path, push_target};
+use crate::host::is_host;
 use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
 use crate::request::{RequestVars, Template, is_secure};
 use crate::router::{Value, VarName, Variables};
@@ -179,7 +180,11 @@ impl Redirect {
 
 /// `https://$host$request_uri`, as text of a URI.
 fn https(vars: &RequestVars<'_>, port: Option<u16>) -> Result<Vec<u8>, Error> {
-    let Some(Value::Text(host)) = vars.get(&VarName::Host) else { return Err(Error::BadRequest("host")) };
+    // Outside of a gateway nobody has looked at it.
+    let host = match vars.get(&VarName::Host) {
+        Some(Value::Text(host)) if is_host(&host) => host,
+        _ => return Err(Error::BadRequest("host")),
+    };
     let mut location = [b"https://", &*host].concat();
     if let Some(port) = port {
         location.extend_from_slice(format!(":{port}").as_bytes());
@@ -273,6 +278,8 @@ mod tests {
         assert_eq!(answer(json!({"http_to_https": false}), None, request("GET", "/")), None);
         let hostless = Request::builder().uri("/").body(()).unwrap();
         assert_eq!(answer(block(), None, hostless).unwrap().0, 400);
+        let no_host = Request::builder().uri("/").header("host", "a.test/@evil.test").body(()).unwrap();
+        assert_eq!(answer(block(), None, no_host).unwrap().0, 400);
     }
 
     #[test]
