@@ -5,6 +5,8 @@ use crate::plugins::chance::Dice;
 
 /// Schemas that may stand inside one another.
 const DEPTH: usize = 32;
+/// Arrays that may stand inside one another: each of them multiplies what is made up by up to three.
+const ARRAYS: usize = 6;
 
 /// A compiled schema.
 #[derive(Clone, Debug)]
@@ -25,10 +27,10 @@ impl Schema {
     /// # Errors
     /// Where, and what is wrong.
     pub(super) fn compile(json: &Value, at: &str) -> Result<Self, (String, String)> {
-        Self::compile_at(json, at, 0)
+        Self::compile_at(json, at, 0, 0)
     }
 
-    fn compile_at(json: &Value, at: &str, depth: usize) -> Result<Self, (String, String)> {
+    fn compile_at(json: &Value, at: &str, depth: usize, arrays: usize) -> Result<Self, (String, String)> {
         let fault = |at: String, reason: &str| Err((at, reason.to_owned()));
         let Value::Object(words) = json else { return fault(at.to_owned(), "a schema is an object") };
         if depth >= DEPTH {
@@ -45,7 +47,7 @@ impl Schema {
                 Some(Value::Object(properties)) => {
                     let property = |(name, json): (&String, &Value)| {
                         let at = format!("{at}.properties.{name}");
-                        Ok((name.clone(), Self::compile_at(json, &at, depth + 1)?))
+                        Ok((name.clone(), Self::compile_at(json, &at, depth + 1, arrays)?))
                     };
                     properties.iter().map(property).collect::<Result<_, _>>().map(Self::Object)
                 }
@@ -53,8 +55,9 @@ impl Schema {
             },
             Some("array") => match words.get("items") {
                 None => Ok(Self::Example(Value::Array(Vec::new()))),
+                Some(_) if arrays >= ARRAYS => fault(at.to_owned(), "arrays may stand 6 deep inside one another"),
                 Some(items) => {
-                    let items = Self::compile_at(items, &format!("{at}.items"), depth + 1)?;
+                    let items = Self::compile_at(items, &format!("{at}.items"), depth + 1, arrays + 1)?;
                     Ok(Self::Array(Box::new(items)))
                 }
             },
@@ -134,7 +137,8 @@ mod tests {
 
     #[test]
     fn faults_tell_their_place() {
-        let deep = (0..40).fold(json!({"type": "null"}), |inner, _| json!({ "items": inner }));
+        let objects = |depth| (0..depth).fold(json!({"type": "null"}), |inner, _| json!({"properties": {"a": inner}}));
+        let arrays = |depth| (0..depth).fold(json!({"type": "null"}), |inner, _| json!({ "items": inner }));
         for (schema, at) in [
             (json!([]), "s"),
             (json!({}), "s.type"),
@@ -143,6 +147,7 @@ mod tests {
         ] {
             assert_eq!(Schema::compile(&schema, "s").unwrap_err().0, at, "{schema}");
         }
-        assert!(Schema::compile(&deep, "s").is_err());
+        assert!(Schema::compile(&objects(31), "s").is_ok() && Schema::compile(&objects(32), "s").is_err());
+        assert!(Schema::compile(&arrays(6), "s").is_ok() && Schema::compile(&arrays(7), "s").is_err());
     }
 }
