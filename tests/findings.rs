@@ -55,7 +55,7 @@ routes:
             "line 8: route `arr_1`, field upstream_id: refers to `5`, which is not there; add it to `upstreams`",
             "line 10: route `arr_1`, field plugins.no-such-plugin: unknown plugin `no-such-plugin`; remove it, register it in \
              code, or set `tollgate.unknown_plugin: ignore`; docs/plugins.md lists those that there are",
-            "line 16: route `b`, field vars: vars[0]: unknown operator \"=?\": use one of == ~= > >= < <= ~~ ~* in has ipmatch; \
+            "line 16: route `b`, field vars: vars[0]: invalid operator '=?': use one of == ~= > >= < <= ~~ ~* in has ipmatch; \
              write an array of [variable, operator, value]",
             "line 17: route `c`: has neither uri nor uris; write `uri` for one path, or `uris` for several",
             "line 20: route `d`, field filter_func: no predicate `nobody` is registered; register it in code with \

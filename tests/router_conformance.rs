@@ -214,7 +214,7 @@ fn expressions_with_faults_are_refused() {
     let error = Expr::compile(&json!([["a", "==", "1"], ["!or", ["b", "<>", 1], ["c"]]])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "vars[1][1]: unknown operator \"<>\": use one of == ~= > >= < <= ~~ ~* in has ipmatch; \
+        "vars[1][1]: invalid operator '<>': use one of == ~= > >= < <= ~~ ~* in has ipmatch; \
          vars[1][2]: a comparison is [variable, operator, value] or [variable, \"!\", operator, value]"
     );
 }

@@ -68,7 +68,7 @@ pub enum ExprFault {
     #[error("a variable is a non-empty string")]
     BadVariable,
     /// An operator that does not exist.
-    #[error("unknown operator {0:?}: use one of == ~= > >= < <= ~~ ~* in has ipmatch")]
+    #[error("invalid operator '{0}': use one of == ~= > >= < <= ~~ ~* in has ipmatch")]
     UnknownOperator(String),
     /// A value that is an object or no finite number.
     #[error("a value is a string, a finite number, a boolean, an array of these or null")]
