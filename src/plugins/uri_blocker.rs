@@ -7,9 +7,9 @@
 //! Answer: `rejected_code`, 403 unless set, with `{"error_msg":"<rejected_msg>"}`, or without a body. Reads the target,
 //! writes nothing.
 //!
-//! The path is judged in the form that every layer and the upstream get, so `/./internal` does not evade `^/internal`. The
-//! query is not decoded: `%73elect` evades `select`. A list of what is forbidden is never complete; where the paths that are
-//! allowed can be told, write them as routes.
+//! The path is judged in the form that every layer and the upstream get, so `/./internal` does not evade `^/internal`; in a
+//! tower stack without a gateway, which normalises nothing, it does. The query is not decoded: `%73elect` evades `select`.
+//! A list of what is forbidden is never complete; where the paths that are allowed can be told, write them as routes.
 //!
 //! ```
 //! use tollgate::plugins::uri_blocker::{UriBlocker, UriBlockerConfig, UriBlockerLayer};
