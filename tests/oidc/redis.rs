@@ -49,6 +49,23 @@ async fn a_session_that_is_taken_back_is_over_at_once() {
 }
 
 #[tokio::test]
+async fn a_session_without_end_has_none_in_redis_and_is_not_brought_back() {
+    let (rig, redis) = (Rig::start().await, Redis::start(&[]));
+    rig.protect(kept(&rig, &redis, json!({})));
+    let mut browser = Browser::new();
+    browser.log_in(&rig.at("/"), "alice").await;
+    let key = redis.keys("tg:*").pop().unwrap();
+    // one without end has none in Redis either
+    let endless = json!({"session": {"idling_timeout": 0, "rolling_timeout": 0, "absolute_timeout": 0}});
+    rig.protect(kept(&rig, &redis, merged(endless, json!({"access_token_expires_leeway": 100_000}))));
+    assert_eq!(browser.get(&rig.at("/")).await.status, 200);
+    assert_eq!(redis.cli(&["ttl", &key]), "-1");
+    redis.cli(&["flushall"]);
+    assert_eq!(browser.get(&rig.at("/")).await.status, 302);
+    assert_eq!(redis.keys("tg:*"), [""; 0]);
+}
+
+#[tokio::test]
 async fn gateways_renew_a_session_once_between_them() {
     let (rig, redis) = (Rig::start().await, Redis::start(&[]));
     let second = rig.beside();

@@ -64,6 +64,20 @@ async fn an_expired_token_is_renewed_once_for_all_requests_that_come_together() 
 }
 
 #[tokio::test]
+async fn a_renewed_session_is_the_browsers_even_when_the_request_is_refused() {
+    let rig = Rig::start().await;
+    rig.protect(rig.login(json!({})));
+    let mut browser = Browser::new();
+    browser.log_in(&rig.at("/"), "alice").await;
+    let before = browser.cookies(&rig.url);
+    rig.protect(rig.login(json!({"access_token_expires_leeway": EXPIRED, "required_scopes": ["more"]})));
+    assert_eq!(browser.get(&rig.at("/")).await.status, 403);
+    assert_ne!(browser.cookies(&rig.url), before);
+    rig.protect(rig.login(json!({})));
+    assert_eq!(browser.get(&rig.at("/")).await.status, 200);
+}
+
+#[tokio::test]
 async fn an_expired_token_that_cannot_be_renewed_ends_the_session() {
     let rig = Rig::start().await;
     rig.protect(rig.login(json!({})));

@@ -4,7 +4,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 
 use super::{ForwardAuth, ForwardAuthConfig, ForwardAuthLayer};
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, ConfigError, Plugin, Stage};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, Stage};
 use crate::plugins::callout::Callouts;
 
 /// Builds [`ForwardAuth`] from configuration. Blocks that ask in the same way share connections, also across reloads.
@@ -26,6 +26,18 @@ impl Plugin for ForwardAuthPlugin {
             |name: &HeaderName| config.request_headers.iter().any(|asked| asked.eq_ignore_ascii_case(name.as_str()));
         let names = config.upstream_headers.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
         names.filter(|name| *name != AUTHORIZATION && *name != COOKIE && !asked(name)).collect()
+    }
+
+    fn caveats(&self, config: &ForwardAuthConfig) -> Vec<Caveat> {
+        let away = config.allow_degradation.then(|| {
+            let message = "is on: while the service is away, everybody passes";
+            Caveat::new("allow_degradation", message, "leave it out, unless an outage is worse than a stranger")
+        });
+        let unverified = (!config.ssl_verify).then(|| {
+            let message = "is off: whoever is on the way can answer for the service";
+            Caveat::new("ssl_verify", message, "leave it out, and give the system the root certificate")
+        });
+        away.into_iter().chain(unverified).collect()
     }
 
     fn build(&self, config: ForwardAuthConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {

@@ -52,6 +52,16 @@ fn a_faulty_block_names_its_field() {
     }
 }
 
+#[test]
+fn what_a_block_leaves_open_is_warned_of() {
+    let fields = |block: serde_json::Value| {
+        let caveats = crate::plugin::Plugin::caveats(&ForwardAuthPlugin::default(), &config(block));
+        caveats.into_iter().map(|caveat| caveat.field).collect::<Vec<_>>()
+    };
+    assert_eq!(fields(json!({})), [""; 0]);
+    assert_eq!(fields(json!({"allow_degradation": true, "ssl_verify": false})), ["allow_degradation", "ssl_verify"]);
+}
+
 /// A service that records questions and gives one answer to all.
 struct Service {
     uri: String,

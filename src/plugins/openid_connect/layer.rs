@@ -120,7 +120,26 @@ impl OpenidConnect {
                 }
             };
         };
-        let ask = login.ask_again.is_some_and(|after| unix_now().saturating_sub(session.asked) >= after);
+        match self.admit(sessions, session, head, place).await {
+            Ok(()) => Ok(set),
+            Err(mut response) => {
+                // a renewed session is the browser's whatever becomes of this request
+                add_cookies(response.headers_mut(), set);
+                Err(response)
+            }
+        }
+    }
+
+    /// Lets the user of a session pass, if the block allows.
+    async fn admit(
+        &self,
+        sessions: &Sessions,
+        session: Session,
+        head: &mut Parts,
+        place: &Place,
+    ) -> Result<(), Response> {
+        let ask_again = self.settings.login.ask_again;
+        let ask = ask_again.is_some_and(|after| unix_now().saturating_sub(session.asked) >= after);
         if ask && head.method == Method::GET {
             return Err(self.begin(sessions, &head.headers, place, true).await);
         }
@@ -133,7 +152,7 @@ impl OpenidConnect {
         cookies::strip(&mut head.headers, &sessions.settings.cookie.name);
         self.settings.upstream.tell_session(&mut head.headers, &session, &claims);
         head.extensions.insert(ExternalUser::new(session.user.unwrap_or(claims)));
-        Ok(set)
+        Ok(())
     }
 
     /// The session of a request with an access token that is good, renewed and noted as used where due.
@@ -153,7 +172,7 @@ impl OpenidConnect {
             open = renewed;
         }
         if open.session.touch(now, sessions.settings.limits) || expired {
-            sessions.write(&open, headers, set).await?;
+            sessions.keep(&open, headers, set).await?;
         }
         Ok(Some(open.session))
     }

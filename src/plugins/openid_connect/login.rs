@@ -205,7 +205,7 @@ impl OpenidConnect {
             user,
         };
         self.put_tokens(&mut session, tokens);
-        Ok(sessions.begin(session, headers, set).await?)
+        Ok(sessions.begin(&session, headers, set).await?)
     }
 
     /// Begins a log-in anew at the page that the user wanted, a few times; then something is wrong that time does not mend.

@@ -69,6 +69,7 @@ mod answer;
 mod attempt;
 mod bearer;
 mod cached;
+mod caveats;
 mod claims;
 mod client_auth;
 mod clock;

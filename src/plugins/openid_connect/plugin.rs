@@ -1,7 +1,9 @@
 //! The registry's entry.
-use super::{OpenidConnect, OpenidConnectConfig, OpenidConnectLayer};
+use http::HeaderName;
+
+use super::{OpenidConnect, OpenidConnectConfig, OpenidConnectLayer, caveats, upstream};
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, ConfigError, Plugin, Stage};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, Stage};
 use crate::plugins::callout::Callouts;
 
 /// The plugin's name.
@@ -18,6 +20,15 @@ impl Plugin for OpenidConnectPlugin {
     const STAGE: Stage = Stage::Authenticate;
     const PRIORITY: i32 = 2599;
     type Config = OpenidConnectConfig;
+
+    fn identity_fields(&self, _: &OpenidConnectConfig) -> Vec<HeaderName> {
+        // not `X-Access-Token`, which clients may bring as well
+        upstream::IDENTITY.to_vec()
+    }
+
+    fn caveats(&self, config: &OpenidConnectConfig) -> Vec<Caveat> {
+        caveats::of(config)
+    }
 
     fn build(&self, config: OpenidConnectConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(OpenidConnectLayer::of(OpenidConnect::with_callouts(&config, cx.scope(), &self.callouts)?).into())

@@ -31,6 +31,13 @@ pub(super) struct RedisStore {
 /// How long a gateway that fell over while renewing keeps the others from it.
 const CLAIM_MS: u64 = 10_000;
 
+/// Sets a key to the second argument if it holds the first, for as many seconds as the third says; 0: without end.
+const EXCHANGE: &str = "
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  if ARGV[3] == '0' then redis.call('SET', KEYS[1], ARGV[2])
+  else redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end
+end";
+
 impl RedisStore {
     pub(super) fn new(config: &RedisSessions) -> Result<Self, ConfigError> {
         let wrong = |field: &str, reason: &str| ConfigError::invalid(NAME, format!("session.redis.{field}"), reason);
@@ -80,10 +87,27 @@ impl RedisStore {
 
     /// Keeps a session for `seconds`, or without end.
     pub(super) async fn set(&self, id: &str, sealed: &str, seconds: Option<u64>) -> Result<(), RedisError> {
-        match seconds {
-            Some(seconds) => self.run(Cmd::set_ex(self.key(id), sealed, seconds.max(1))).await,
-            None => self.run(Cmd::set(self.key(id), sealed)).await,
-        }
+        self.run(set(&self.key(id), sealed, seconds)).await
+    }
+
+    /// As [`RedisStore::set`], if there is a session of that name.
+    pub(super) async fn replace(&self, id: &str, sealed: &str, seconds: Option<u64>) -> Result<(), RedisError> {
+        let mut command = set(&self.key(id), sealed, seconds);
+        command.arg("XX");
+        self.run(command).await
+    }
+
+    /// As [`RedisStore::set`], if what is there is `found`.
+    pub(super) async fn exchange(
+        &self,
+        id: &str,
+        found: &str,
+        sealed: &str,
+        seconds: Option<u64>,
+    ) -> Result<(), RedisError> {
+        let mut command = redis::cmd("EVAL");
+        command.arg(EXCHANGE).arg(1).arg(self.key(id)).arg(found).arg(sealed).arg(seconds.unwrap_or(0));
+        self.run(command).await
     }
 
     pub(super) async fn remove(&self, id: &str) -> Result<(), RedisError> {
@@ -122,6 +146,16 @@ impl RedisStore {
         let told = tokio::time::timeout(self.connect.saturating_add(self.answer), call).await;
         Ok(told.map_err(|_| RedisError::Timeout)??)
     }
+}
+
+/// `SET` with its time.
+fn set(key: &str, sealed: &str, seconds: Option<u64>) -> Cmd {
+    let mut command = redis::cmd("SET");
+    command.arg(key).arg(sealed);
+    if let Some(seconds) = seconds {
+        command.arg("EX").arg(seconds.max(1));
+    }
+    command
 }
 
 impl std::fmt::Debug for RedisStore {

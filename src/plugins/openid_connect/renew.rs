@@ -3,7 +3,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::HeaderMap;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -87,10 +86,10 @@ impl OpenidConnect {
             return self.renewed_elsewhere(sessions, &open).await;
         }
         let renewed = match self.with_new_tokens(open.session.clone()).await {
+            // cookies are set with the answers of those who wait
             Ok(session) => {
                 open.session = session;
-                // cookies are set with the answers of those who wait
-                sessions.write(&open, &HeaderMap::new(), &mut Vec::new()).await.map_err(LoginError::from)
+                sessions.replace(&mut open).await.map_err(LoginError::from)
             }
             Err(error) => Err(error),
         };

@@ -26,9 +26,19 @@ pub(super) struct Sessions {
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) session: Session,
-    /// Its name in Redis; `None` when the cookie has it whole.
-    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "there is no Redis in this build"))]
-    id: Option<String>,
+    /// Where it is in Redis; `None` when the cookie has it whole.
+    #[cfg(feature = "redis")]
+    kept: Option<Kept>,
+}
+
+/// A session in Redis.
+#[cfg(feature = "redis")]
+#[derive(Clone, Debug)]
+struct Kept {
+    /// Its name.
+    id: String,
+    /// What was found there.
+    sealed: String,
 }
 
 /// Sessions cannot be read or written.
@@ -83,10 +93,10 @@ impl Sessions {
     #[cfg(feature = "redis")]
     async fn open(&self, sealed: &str) -> Result<Option<Open>, SessionError> {
         let Some(redis) = &self.redis else { return Ok(self.open_whole(sealed)) };
-        let Some(id) = self.seal.open::<String>(NAMED, sealed) else { return Ok(None) };
-        let sealed = redis.get(&id).await?;
-        let session = sealed.and_then(|sealed| self.seal.open(&purpose(&id), &sealed));
-        Ok(session.map(|session| Open { session, id: Some(id) }))
+        match self.seal.open::<String>(NAMED, sealed) {
+            Some(id) => self.open_kept(redis, id).await,
+            None => Ok(None),
+        }
     }
 
     #[cfg(not(feature = "redis"))]
@@ -95,39 +105,68 @@ impl Sessions {
     }
 
     fn open_whole(&self, sealed: &str) -> Option<Open> {
-        Some(Open { session: self.seal.open(SESSION, sealed)?, id: None })
+        let session = self.seal.open(SESSION, sealed)?;
+        Some(Open {
+            session,
+            #[cfg(feature = "redis")]
+            kept: None,
+        })
     }
 
-    /// Begins a session: gives it to the browser, or a name of it.
+    #[cfg(feature = "redis")]
+    async fn open_kept(&self, redis: &RedisStore, id: String) -> Result<Option<Open>, SessionError> {
+        let Some(sealed) = redis.get(&id).await? else { return Ok(None) };
+        let session = self.seal.open(&purpose(&id), &sealed);
+        Ok(session.map(|session| Open { session, kept: Some(Kept { id, sealed }) }))
+    }
+
+    /// Begins a session: gives it to the browser, or its name.
     pub(super) async fn begin(
         &self,
-        session: Session,
+        session: &Session,
         headers: &HeaderMap,
         set: &mut Vec<String>,
     ) -> Result<(), SessionError> {
         #[cfg(feature = "redis")]
-        if self.redis.is_some() {
+        if let Some(redis) = &self.redis {
             let id = random_text::<32>()?;
-            cookies::split(&self.settings.cookie, headers, &self.seal.seal(NAMED, &id)?, set)?;
-            return self.write(&Open { session, id: Some(id) }, headers, set).await;
+            let sealed = self.seal.seal(&purpose(&id), session)?;
+            redis.set(&id, &sealed, session.time_left(unix_now(), self.settings.limits)).await?;
+            return Ok(cookies::split(&self.settings.cookie, headers, &self.seal.seal(NAMED, &id)?, set)?);
         }
-        self.write(&Open { session, id: None }, headers, set).await
+        let sealed = self.seal.seal(SESSION, session)?;
+        Ok(cookies::split(&self.settings.cookie, headers, &sealed, set)?)
     }
 
-    /// Writes a session that has changed.
-    pub(super) async fn write(
+    /// Keeps a session that was used or renewed. In Redis that is done only where it is as it was found: what another request
+    /// has made of it since, or that it has ended, stays.
+    pub(super) async fn keep(
         &self,
         open: &Open,
         headers: &HeaderMap,
         set: &mut Vec<String>,
     ) -> Result<(), SessionError> {
         #[cfg(feature = "redis")]
-        if let (Some(redis), Some(id)) = (&self.redis, &open.id) {
+        if let (Some(redis), Some(Kept { id, sealed: found })) = (&self.redis, &open.kept) {
             let sealed = self.seal.seal(&purpose(id), &open.session)?;
-            return Ok(redis.set(id, &sealed, open.session.time_left(unix_now(), self.settings.limits)).await?);
+            let left = open.session.time_left(unix_now(), self.settings.limits);
+            return Ok(redis.exchange(id, found, &sealed, left).await?);
         }
         let sealed = self.seal.seal(SESSION, &open.session)?;
         Ok(cookies::split(&self.settings.cookie, headers, &sealed, set)?)
+    }
+
+    /// Puts a renewed session in the place of the one before, if that has not been ended meanwhile; in cookies that is done
+    /// with the answer, by [`Sessions::keep`].
+    pub(super) async fn replace(&self, open: &mut Open) -> Result<(), SessionError> {
+        #[cfg(feature = "redis")]
+        if let (Some(redis), Some(Kept { id, sealed: found })) = (&self.redis, &mut open.kept) {
+            let sealed = self.seal.seal(&purpose(id), &open.session)?;
+            redis.replace(id, &sealed, open.session.time_left(unix_now(), self.settings.limits)).await?;
+            *found = sealed;
+        }
+        let _ = open;
+        Ok(())
     }
 
     /// Ends a session, for the browser by the cookies in `set`.
@@ -139,8 +178,8 @@ impl Sessions {
     ) -> Result<(), SessionError> {
         cookies::end_all(&self.settings.cookie, headers, set);
         #[cfg(feature = "redis")]
-        if let (Some(redis), Some(id)) = (&self.redis, open.and_then(|open| open.id.as_ref())) {
-            redis.remove(id).await?;
+        if let (Some(redis), Some(kept)) = (&self.redis, open.and_then(|open| open.kept.as_ref())) {
+            redis.remove(&kept.id).await?;
         }
         let _ = open;
         Ok(())
@@ -149,8 +188,8 @@ impl Sessions {
     /// Claims the renewal of a session for this gateway, among all that share the Redis; without one it is this one's anyway.
     pub(super) async fn claim(&self, open: &Open) -> Result<bool, SessionError> {
         #[cfg(feature = "redis")]
-        if let (Some(redis), Some(id)) = (&self.redis, &open.id) {
-            return Ok(redis.claim(id).await?);
+        if let (Some(redis), Some(kept)) = (&self.redis, &open.kept) {
+            return Ok(redis.claim(&kept.id).await?);
         }
         let _ = open;
         Ok(true)
@@ -159,8 +198,8 @@ impl Sessions {
     /// Lets others renew it from now on.
     pub(super) async fn release(&self, open: &Open) {
         #[cfg(feature = "redis")]
-        if let (Some(redis), Some(id)) = (&self.redis, &open.id)
-            && let Err(error) = redis.release(id).await
+        if let (Some(redis), Some(kept)) = (&self.redis, &open.kept)
+            && let Err(error) = redis.release(&kept.id).await
         {
             super::log::warn("a claim was not given back", &error);
         }
@@ -170,11 +209,9 @@ impl Sessions {
     /// The session as another gateway has left it, if its access token is another one by now.
     pub(super) async fn renewed_elsewhere(&self, old: &Open) -> Result<Option<Open>, SessionError> {
         #[cfg(feature = "redis")]
-        if let (Some(redis), Some(id)) = (&self.redis, &old.id) {
-            let sealed = redis.get(id).await?;
-            let session = sealed.and_then(|sealed| self.seal.open::<Session>(&purpose(id), &sealed));
-            let newer = session.filter(|session| session.access_token != old.session.access_token);
-            return Ok(newer.map(|session| Open { session, id: Some(id.clone()) }));
+        if let (Some(redis), Some(kept)) = (&self.redis, &old.kept) {
+            let open = self.open_kept(redis, kept.id.clone()).await?;
+            return Ok(open.filter(|open| open.session.access_token != old.session.access_token));
         }
         let _ = old;
         Ok(None)

@@ -112,6 +112,32 @@ fn blocks_that_work() {
 }
 
 #[test]
+fn what_a_block_leaves_open_is_warned_of() {
+    let fields = |block: Value| {
+        let config: OpenidConnectConfig = serde_json::from_value(block).unwrap();
+        let caveats = crate::plugin::Plugin::caveats(&OpenidConnectPlugin::default(), &config);
+        caveats.into_iter().map(|caveat| caveat.field).collect::<Vec<_>>()
+    };
+    let strict = json!({"required": true, "match_with_client_id": true});
+    assert_eq!(fields(json!({"discovery": "https://op.test/d", "session": {}})), [""; 0]);
+    let bearer = json!({"discovery": "https://op.test/d", "use_jwks": true, "claim_validator": {"audience": strict}});
+    assert_eq!(fields(bearer), [""; 0]);
+    let lax = json!({"discovery": "http://op.test/d", "ssl_verify": false, "use_nonce": false, "use_pkce": false,
+        "introspection_endpoint": "http://op.test/i", "session": {"cookie_secure": false, "cookie_http_only": false}});
+    let expected = [
+        "discovery",
+        "ssl_verify",
+        "use_nonce",
+        "use_pkce",
+        "claim_validator.audience",
+        "introspection_interval",
+        "session.cookie_secure",
+        "session.cookie_http_only",
+    ];
+    assert_eq!(fields(lax), expected);
+}
+
+#[test]
 fn unknown_fields_are_refused_at_every_depth() {
     for block in [
         json!({"cllient_id": "c"}),

@@ -14,9 +14,12 @@ const RAW_ID_TOKEN: HeaderName = HeaderName::from_static("x-raw-id-token");
 const USERINFO: HeaderName = HeaderName::from_static("x-userinfo");
 const REFRESH_TOKEN: HeaderName = HeaderName::from_static("x-refresh-token");
 
+/// By which upstreams are told who calls; no client's copies of them pass anywhere.
+pub(super) const IDENTITY: [HeaderName; 4] = [ID_TOKEN, RAW_ID_TOKEN, USERINFO, REFRESH_TOKEN];
+
 /// Takes off what only this plugin may set, and hands back the access token that the client sent.
 pub(super) fn strip(headers: &mut HeaderMap) -> Option<HeaderValue> {
-    for name in [ID_TOKEN, RAW_ID_TOKEN, USERINFO, REFRESH_TOKEN] {
+    for name in IDENTITY {
         headers.remove(name);
     }
     headers.remove(ACCESS_TOKEN)
