@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_hash_is_the_hash_of_the_text() {
-        let names = crate::plugins::limit::store::Store::<crate::plugins::limit::Bucket>::new(1).namespace(b"n");
+        let names = crate::plugins::limit::store::Store::<crate::plugins::limit::Bucket>::default().namespace(b"n");
         let key = KeySpec::parse("limit-req", "key", "$remote_addr $arg_user", KeyType::VarCombination).unwrap();
         let mut writer = names.writer();
         key.write(&request(), &mut writer);

@@ -29,27 +29,21 @@ const SWEEP: usize = 2;
 /// How often at most an operation looks for the state closest to its end, when those that it finds have moved on.
 const EVICT_TRIES: usize = 8;
 
-/// Counters by key, at most a fixed number of them: when there are more, the one closest to its end goes (of its shard).
+/// Counters by key, at most a bounded number of them: when there are more, the one closest to its end goes (of its shard).
 pub(crate) struct Store<T> {
     secret: Secret,
     shards: Box<[Mutex<Shard<T>>]>,
-    bound: usize,
     evicted: AtomicU64,
 }
 
 impl<T: Expires> Default for Store<T> {
     fn default() -> Self {
-        Self::new(DEFAULT_BOUND)
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
+        Self { secret: Secret::random(), shards, evicted: AtomicU64::new(0) }
     }
 }
 
 impl<T: Expires> Store<T> {
-    /// An empty store of at most `bound` keys.
-    pub(crate) fn new(bound: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
-        Self { secret: Secret::random(), shards, bound, evicted: AtomicU64::new(0) }
-    }
-
     /// The counters of one owner.
     pub(crate) fn namespace(&self, name: &[u8]) -> Namespace {
         self.secret.namespace(name)
@@ -66,13 +60,10 @@ impl<T: Expires> Store<T> {
     }
 
     /// Changes the state of a key under its lock; a key without a living state gets a new one. `change` must be short.
-    pub(crate) fn update<R>(&self, key: Key, now: u64, change: impl FnOnce(&mut T) -> R) -> R {
-        self.update_within(self.bound, key, now, change)
-    }
-
-    /// As [`Store::update`], with a bound of the caller's: so it is the one of the block that counts, and one that was built
-    /// to be judged only changes nothing. A lower one takes effect shard by shard, as they grow.
-    pub(crate) fn update_within<R>(&self, bound: usize, key: Key, now: u64, change: impl FnOnce(&mut T) -> R) -> R {
+    ///
+    /// `bound` is the caller's: so it is that of the block that counts, and one that was built to be judged only changes
+    /// nothing. A lower one takes effect shard by shard, as they grow.
+    pub(crate) fn update<R>(&self, bound: usize, key: Key, now: u64, change: impl FnOnce(&mut T) -> R) -> R {
         #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
         let at = key.0 as usize % SHARDS;
         let bound = (bound / SHARDS).clamp(1, MAX_SLOTS);
@@ -296,33 +287,33 @@ mod tests {
 
     #[test]
     fn memory_stays_within_the_bound() {
-        let store = Store::<Used>::new(1280);
+        let store = Store::<Used>::default();
         let names = store.namespace(b"n");
         for number in 0..20_000_u64 {
-            store.update(names.key(&number.to_ne_bytes()), 0, |state| state.again(100));
+            store.update(1280, names.key(&number.to_ne_bytes()), 0, |state| state.again(100));
         }
         assert_eq!(store.len(), 1280);
         assert_eq!(store.evicted(), 20_000 - 1280);
         for number in 0..20_000_u64 {
-            store.update_within(2560, names.key(&number.to_ne_bytes()), 0, |state| state.again(100));
+            store.update(2560, names.key(&number.to_ne_bytes()), 0, |state| state.again(100));
         }
         assert_eq!(store.len(), 2560);
     }
 
     #[test]
     fn threads_that_share_a_key_lose_no_count() {
-        let store = Arc::new(Store::<Used>::new(DEFAULT_BOUND));
+        let store = Arc::new(Store::<Used>::default());
         let key = store.namespace(b"n").key(b"k");
         let threads = (0..8).map(|_| {
             let store = Arc::clone(&store);
             std::thread::spawn(move || {
                 for _ in 0..1000 {
-                    store.update(key, 0, |state| state.again(100));
+                    store.update(DEFAULT_BOUND, key, 0, |state| state.again(100));
                 }
             })
         });
         threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(store.update(key, 0, |state| state.times), 8000);
+        assert_eq!(store.update(DEFAULT_BOUND, key, 0, |state| state.times), 8000);
     }
 
     proptest! {

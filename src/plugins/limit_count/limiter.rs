@@ -112,11 +112,10 @@ impl LimitCount {
         let now = self.counters.clock.now();
         let mut tellings = Tellings::new();
         for charge in charges {
-            let verdict =
-                self.counters.windows.update_within(self.bound, charge.name.key, now, |window| match self.sliding {
-                    false => window.fixed(now, charge.width, charge.limit),
-                    true => window.sliding(now, charge.width, charge.limit),
-                });
+            let verdict = self.counters.windows.update(self.bound, charge.name.key, now, |window| match self.sliding {
+                false => window.fixed(now, charge.width, charge.limit),
+                true => window.sliding(now, charge.width, charge.limit),
+            });
             tellings.push(Told { rule: charge.rule, limit: charge.limit, verdict });
             if !verdict.admitted {
                 break;

@@ -58,7 +58,7 @@ impl LimitReq {
     /// Pours a request into a bucket of this process.
     fn pour_here(&self, name: &Name) -> Admission {
         let now = self.buckets.clock.now();
-        self.buckets.store.update_within(self.bound, name.key, now, |bucket| bucket.pour(now, self.leak))
+        self.buckets.store.update(self.bound, name.key, now, |bucket| bucket.pour(now, self.leak))
     }
 
     /// Answers, or sends the request on at once or after a while.

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::Link;
 use crate::plugins::limit::clock::{Clock, millis};
 use crate::plugins::limit::hash::Key;
-use crate::plugins::limit::store::{Expires, Store};
+use crate::plugins::limit::store::{DEFAULT_BOUND, Expires, Store};
 use crate::plugins::limit::window::Verdict;
 
 /// Keys that wait for the next interval. When there are more, what they have counted waits for room.
@@ -141,7 +141,7 @@ impl Sent<'_> {
     /// Takes Redis's answer in.
     fn arrived<R>(mut self, now: u64, answer: impl FnOnce(&mut Quota) -> R) -> R {
         let requests = std::mem::take(&mut self.requests);
-        self.state.quotas.update(self.key, now, |quota| {
+        self.state.quotas.update(DEFAULT_BOUND, self.key, now, |quota| {
             quota.sent = quota.sent.saturating_sub(requests);
             answer(quota)
         })
@@ -152,7 +152,9 @@ impl Drop for Sent<'_> {
     fn drop(&mut self) {
         if self.requests > 0 {
             let now = self.state.clock.now();
-            self.state.quotas.update(self.key, now, |quota| quota.sent = quota.sent.saturating_sub(self.requests));
+            self.state
+                .quotas
+                .update(DEFAULT_BOUND, self.key, now, |quota| quota.sent = quota.sent.saturating_sub(self.requests));
         }
     }
 }
@@ -171,7 +173,7 @@ impl Delayed {
     /// Decides on what is known here; `None` when Redis has to be asked, by [`Delayed::ask`].
     pub(crate) fn decide(self: &Arc<Self>, ask: Ask) -> Option<Verdict> {
         let now = self.0.clock.now();
-        let (verdict, queue) = self.0.quotas.update(ask.key, now, |quota| {
+        let (verdict, queue) = self.0.quotas.update(DEFAULT_BOUND, ask.key, now, |quota| {
             if !quota.is_known(now) {
                 return (None, false);
             }
@@ -181,7 +183,7 @@ impl Delayed {
             (Some(verdict), queue)
         });
         if queue && !self.queue(ask.key) {
-            self.0.quotas.update(ask.key, now, |quota| quota.queued = false);
+            self.0.quotas.update(DEFAULT_BOUND, ask.key, now, |quota| quota.queued = false);
         }
         verdict
     }
@@ -190,7 +192,7 @@ impl Delayed {
     pub(crate) async fn ask(self: &Arc<Self>, ask: Ask, name: &[u8]) -> Verdict {
         let now = self.0.clock.now();
         let answered = now.saturating_add(millis(self.0.link.timeout())).saturating_add(1000);
-        self.0.quotas.update(ask.key, now, |quota| {
+        self.0.quotas.update(DEFAULT_BOUND, ask.key, now, |quota| {
             quota.sent += 1;
             quota.until = quota.until.max(answered);
         });
@@ -259,7 +261,7 @@ impl State {
 
     async fn tell_one(self: Arc<Self>, key: Key) {
         let now = self.clock.now();
-        let (name, width, delta) = self.quotas.update(key, now, |quota| {
+        let (name, width, delta) = self.quotas.update(DEFAULT_BOUND, key, now, |quota| {
             quota.queued = false;
             let delta = std::mem::take(&mut quota.delta);
             quota.sent += delta;
