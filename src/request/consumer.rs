@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
+use super::SharedFacts;
 use crate::model::{ConsumerSpec, Labels};
 
 const USERNAME: HeaderName = HeaderName::from_static("x-consumer-username");
@@ -114,11 +115,14 @@ impl Consumer {
     /// Makes it the caller of a request: the extension and the identity fields. A later call replaces an earlier one's.
     pub fn attach<B>(&self, request: &mut http::Request<B>) {
         let person = &self.0.consumer;
+        // A gateway has taken clients' copies off: only another layer can have put one there.
+        let clean = SharedFacts::of(request).is_some() && Self::of(request).is_none();
         let headers = request.headers_mut();
         let mut set = |name: HeaderName, value: Option<&HeaderValue>| match value {
             Some(value) => {
                 headers.insert(name, value.clone());
             }
+            None if clean => {}
             None => {
                 headers.remove(name);
             }
