@@ -156,14 +156,13 @@ impl Reading {
     fn begin(headers: &HeaderMap, limit: usize) -> Option<Self> {
         let mut codings = headers.get_all(CONTENT_ENCODING).iter();
         let coding = codings.next().map_or(&b"identity"[..], |coding| coding.as_bytes().trim_ascii());
-        if codings.next().is_none() {
-            if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") {
-                return Some(Self::Plain { text: Vec::new(), limit });
-            }
-            #[cfg(feature = "decode")]
-            if let Some(decoder) = Decoder::of(coding, limit) {
-                return Some(Self::Coded(decoder));
-            }
+        let only = codings.next().is_none();
+        if only && (coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")) {
+            return Some(Self::Plain { text: Vec::new(), limit });
+        }
+        #[cfg(feature = "decode")]
+        if only && let Some(decoder) = Decoder::of(coding, limit) {
+            return Some(Self::Coded(decoder));
         }
         #[cfg(feature = "tracing")]
         tracing::error!(coding = %String::from_utf8_lossy(coding), "response-rewrite: a content coding is not known");
