@@ -73,7 +73,8 @@ tests() {
 light_features() {
   local feature
   cargo check --no-default-features
-  for feature in client server http2 hyper-server axum config-file yaml schema tracing callout redis decode jwt hmac password-hash; do
+  for feature in client server http2 hyper-server axum config-file yaml schema tracing callout tls oidc redis jwt hmac password-hash \
+    prometheus csrf decode; do
     echo "feature $feature alone"
     cargo check --no-default-features --features "$feature"
   done
