@@ -10,7 +10,7 @@ use tower::{Layer, Service};
 
 use crate::body::BoxError;
 use crate::error::{Request, Response};
-use crate::{Body, Next, NextFuture, PluginLayer};
+use crate::{Body, BoxFuture, Next, NextFuture, PluginLayer};
 
 /// A plugin as asynchronous code around the rest of the chain: it may wait, do I/O, read bodies and change the answer.
 ///
@@ -41,10 +41,24 @@ pub trait Around: Send + Sync + 'static {
     fn handle(self: Arc<Self>, request: Request, next: Next) -> impl Future<Output = Response> + Send;
 }
 
-/// Puts [`Around`] code around a service. A clone shares it.
+/// What a chain calls of a plugin that waits or changes answers: [`Around`] code with its future in a box. A plugin that
+/// often decides at once implements this in place of `Around`, and hands out the future of the rest of the chain as it is:
+/// then its hop costs no allocation.
+pub trait Hop: Send + Sync + 'static {
+    /// Answers a request, most often by `next.run(request)`.
+    fn run(self: &Arc<Self>, request: Request, next: &Next) -> BoxFuture;
+}
+
+impl<A: Around> Hop for A {
+    fn run(self: &Arc<Self>, request: Request, next: &Next) -> BoxFuture {
+        Box::pin(Arc::clone(self).handle(request, next.clone()))
+    }
+}
+
+/// Puts [`Around`] code, or any [`Hop`], around a service. A clone shares it.
 pub struct AroundLayer<A>(Arc<A>);
 
-impl<A: Around> AroundLayer<A> {
+impl<A: Hop> AroundLayer<A> {
     /// The layer of the code.
     pub fn of(around: A) -> Self {
         Self(Arc::new(around))
@@ -68,21 +82,21 @@ impl<A> fmt::Debug for AroundLayer<A> {
     }
 }
 
-impl<A: Around> From<AroundLayer<A>> for PluginLayer {
+impl<A: Hop> From<AroundLayer<A>> for PluginLayer {
     fn from(layer: AroundLayer<A>) -> Self {
         Self::from_fn(move |next| around(&layer.0, next))
     }
 }
 
 /// The hop of a chain.
-fn around<A: Around>(around: &Arc<A>, next: Next) -> Next {
+fn around<A: Hop>(around: &Arc<A>, next: Next) -> Next {
     let around = Arc::clone(around);
-    Next::from_call(move |request| Box::pin(Arc::clone(&around).handle(request, next.clone())))
+    Next::from_call(move |request| around.run(request, &next))
 }
 
 impl<S, A, B> Layer<S> for AroundLayer<A>
 where
-    A: Around,
+    A: Hop,
     S: Service<Request, Response = http::Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,

@@ -15,7 +15,7 @@ mod meta;
 mod registry;
 mod stage;
 
-pub use around::{Around, AroundLayer, Surrounded};
+pub use around::{Around, AroundLayer, Hop, Surrounded};
 pub use authenticate::{Authenticate, Authenticating, ConsumerLookup};
 pub use choice::UpstreamChoice;
 pub(crate) use context::Workshop;

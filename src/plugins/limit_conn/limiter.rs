@@ -8,14 +8,14 @@ use super::rule::{Entries, Rule};
 #[cfg(feature = "redis")]
 use crate::Response;
 use crate::error::Request;
-use crate::plugin::ConfigError;
-use crate::plugins::limit::{Answer, Degradation, Limiter, LimiterLayer, Naming, by_workflow};
+use crate::plugin::{AroundLayer, ConfigError, Hop};
+use crate::plugins::limit::{Answer, Degradation, Naming, by_workflow};
 #[cfg(feature = "redis")]
 use crate::plugins::limit::{BackendError, Releases};
 use crate::{BoxFuture, Next};
 
 /// Applies [`LimitConn`].
-pub type LimitConnLayer = LimiterLayer<LimitConn>;
+pub type LimitConnLayer = AroundLayer<LimitConn>;
 
 /// A block of `limit-conn`, compiled.
 pub struct LimitConn {
@@ -117,7 +117,7 @@ impl LimitConn {
     }
 }
 
-impl Limiter for LimitConn {
+impl Hop for LimitConn {
     fn run(self: &Arc<Self>, request: Request, next: &Next) -> BoxFuture {
         if !self.action && by_workflow(&request, NAME) {
             return next.run(request);

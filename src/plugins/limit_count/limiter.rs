@@ -10,14 +10,14 @@ use super::rule::{Charges, Rule, Told};
 #[cfg(feature = "redis")]
 use crate::error::reject_error_msg;
 use crate::error::{Request, Response};
-use crate::plugin::ConfigError;
-use crate::plugins::limit::{Answer, Degradation, Limiter, LimiterLayer, Naming, by_workflow};
+use crate::plugin::{AroundLayer, ConfigError, Hop};
+use crate::plugins::limit::{Answer, Degradation, Naming, by_workflow};
 #[cfg(feature = "redis")]
 use crate::plugins::limit::{Ask, BackendError, Delayed, Link, Verdict};
 use crate::{BoxFuture, Exchange, Next, RateLimit};
 
 /// Applies [`LimitCount`].
-pub type LimitCountLayer = LimiterLayer<LimitCount>;
+pub type LimitCountLayer = AroundLayer<LimitCount>;
 
 /// A block of `limit-count`, compiled.
 pub struct LimitCount {
@@ -259,7 +259,7 @@ fn admits(tellings: &Tellings) -> bool {
     tellings.last().is_none_or(|told| told.verdict.admitted)
 }
 
-impl Limiter for LimitCount {
+impl Hop for LimitCount {
     fn run(self: &Arc<Self>, request: Request, next: &Next) -> BoxFuture {
         if !self.action && by_workflow(&request, super::plugin::NAME) {
             return next.run(request);

@@ -6,14 +6,14 @@ use super::plugin::Buckets;
 #[cfg(feature = "redis")]
 use crate::Response;
 use crate::error::Request;
-use crate::plugin::ConfigError;
+use crate::plugin::{AroundLayer, ConfigError, Hop};
 #[cfg(feature = "redis")]
 use crate::plugins::limit::Link;
-use crate::plugins::limit::{Admission, Answer, CounterKey, Degradation, Leak, Limiter, LimiterLayer, Name, Naming};
+use crate::plugins::limit::{Admission, Answer, CounterKey, Degradation, Leak, Name, Naming};
 use crate::{BoxFuture, Next};
 
 /// Applies [`LimitReq`].
-pub type LimitReqLayer = LimiterLayer<LimitReq>;
+pub type LimitReqLayer = AroundLayer<LimitReq>;
 
 /// A block of `limit-req`, compiled.
 pub struct LimitReq {
@@ -92,7 +92,7 @@ impl LimitReq {
     }
 }
 
-impl Limiter for LimitReq {
+impl Hop for LimitReq {
     fn run(self: &Arc<Self>, request: Request, next: &Next) -> BoxFuture {
         // the key of a block is never left out
         let Some(name) = self.key.name(&self.naming, &request) else { return next.run(request) };

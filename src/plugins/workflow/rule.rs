@@ -5,8 +5,8 @@ use http::StatusCode;
 
 use super::config::WorkflowConfig;
 use crate::error::{Request, reject_error_msg};
-use crate::plugin::{ConfigError, Plugin as _};
-use crate::plugins::limit::{Limiter, LimiterLayer, set_by_workflow};
+use crate::plugin::{AroundLayer, ConfigError, Hop, Plugin as _};
+use crate::plugins::limit::set_by_workflow;
 use crate::plugins::limit_conn::{LimitConn, LimitConnPlugin};
 use crate::plugins::limit_count::{LimitCount, LimitCountPlugin};
 use crate::request::RequestVars;
@@ -14,7 +14,7 @@ use crate::router::Expr;
 use crate::{BoxFuture, Next};
 
 /// Applies [`Workflow`].
-pub type WorkflowLayer = LimiterLayer<Workflow>;
+pub type WorkflowLayer = AroundLayer<Workflow>;
 
 /// A block of `workflow`, compiled.
 pub struct Workflow(pub(super) Vec<Rule>);
@@ -52,7 +52,7 @@ impl Workflow {
     }
 }
 
-impl Limiter for Workflow {
+impl Hop for Workflow {
     fn run(self: &Arc<Self>, mut request: Request, next: &Next) -> BoxFuture {
         match self.action(&request) {
             None => next.run(request),
