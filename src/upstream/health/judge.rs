@@ -1,0 +1,281 @@
+//! What attempts say of endpoints, and what time does to those that are out.
+use std::sync::{Mutex, MutexGuard};
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::config::HealthConfig;
+use super::machine::Report;
+use super::record::{Health, Side};
+use super::statuses::Statuses;
+
+/// How one attempt at an endpoint ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It answered. Statuses of our own making never come here.
+    Status(StatusCode),
+    /// What it answered is not HTTP.
+    Malformed,
+    /// No connection, or one that broke before the answer.
+    Broken,
+    /// It took too long.
+    Timeout,
+}
+
+impl Outcome {
+    /// What it says under these lists; the first one goes before the second (upstream.md §7.2).
+    pub(super) fn report(self, healthy: &Statuses, unhealthy: &Statuses) -> Option<Report> {
+        match self {
+            Self::Status(status) if healthy.contains(status) => Some(Report::Success),
+            Self::Status(status) if unhealthy.contains(status) => Some(Report::HttpFailure),
+            Self::Status(_) => None,
+            Self::Malformed => Some(Report::HttpFailure),
+            Self::Broken => Some(Report::TcpFailure),
+            Self::Timeout => Some(Report::Timeout),
+        }
+    }
+
+    /// Whether outlier detection counts it as a failure.
+    fn is_failure(self) -> bool {
+        !matches!(self, Self::Status(status) if !status.is_server_error())
+    }
+}
+
+/// Judges the endpoints of one upstream by its traffic, and lets back in who was taken out for a time.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    config: HealthConfig,
+    /// Held from the count of those that are out until another one is. Nobody waits for it: whoever finds it taken
+    /// leaves the matter to the next failure.
+    leaving: Mutex<()>,
+    /// When outliers are looked for next.
+    compare_at: Mutex<Option<Instant>>,
+}
+
+impl Judge {
+    pub(crate) fn new(config: HealthConfig) -> Self {
+        Self { config, leaving: Mutex::new(()), compare_at: Mutex::new(None) }
+    }
+
+    pub(crate) fn config(&self) -> &HealthConfig {
+        &self.config
+    }
+
+    /// Whether outcomes of attempts matter.
+    pub(crate) fn hears_traffic(&self) -> bool {
+        self.config.passive.is_some() || self.config.outlier.is_some()
+    }
+
+    /// Whether [`Judge::settle`] has anything to do, ever.
+    pub(crate) fn keeps_time(&self) -> bool {
+        self.hears_traffic()
+    }
+
+    /// Takes the outcome of one attempt; says whether it changed if requests may go to the endpoint. `crowd` gives all
+    /// endpoints of the upstream.
+    pub(crate) fn observe<'h, C>(&self, health: &Health, outcome: Outcome, crowd: impl Fn() -> C) -> bool
+    where
+        C: Iterator<Item = &'h Health>,
+    {
+        let mut changed = false;
+        if let Some(passive) = &self.config.passive {
+            let report = match outcome {
+                Outcome::Status(_) if !passive.judges_statuses => Some(Report::Success),
+                _ => outcome.report(&passive.healthy_statuses, &passive.unhealthy_statuses),
+            };
+            if let Some(report) = report {
+                changed |= health.report(report, &passive.thresholds, Side::Traffic, || self.may_leave(crowd()));
+            }
+        }
+        if let Some(outlier) = &self.config.outlier {
+            let streak = health.count(outcome.is_failure());
+            let enough = outlier.consecutive_failures;
+            if enough > 0
+                && streak >= enough
+                && !health.status().is_outlier
+                && let Some(_leaving) = self.may_leave(crowd())
+            {
+                changed |= health.eject("too many failures in a row");
+            }
+        }
+        changed
+    }
+
+    /// Whether traffic may take out another one of `crowd`.
+    fn may_leave<'h>(&self, crowd: impl Iterator<Item = &'h Health>) -> Option<MutexGuard<'_, ()>> {
+        let leaving = match self.leaving.try_lock() {
+            Ok(leaving) => leaving,
+            Err(std::sync::TryLockError::Poisoned(leaving)) => leaving.into_inner(),
+            Err(std::sync::TryLockError::WouldBlock) => return None,
+        };
+        let (out, all) = crowd.fold((0, 0), |(out, all), health| (out + usize::from(health.is_ejected()), all + 1));
+        self.config.ejection.allows(out, all).then_some(leaving)
+    }
+
+    /// Starts the clock of those who are newly out, lets in whose time is over, and compares endpoints when it is time
+    /// to. Says whether any became usable or unusable, and when to call again if nothing happens before.
+    pub(crate) fn settle(&self, crowd: &[&Health], now: Instant) -> (bool, Option<Instant>) {
+        let mut changed = self.compare(crowd, now);
+        let mut next = *self.compare_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for health in crowd {
+            let status = health.status();
+            // Where there are probes, they bring back whom reports took out.
+            let waits = status.is_outlier || (self.config.active.is_none() && !status.state.is_usable());
+            let ejection = &mut health.kept().ejection;
+            if !waits {
+                ejection.end(now);
+                continue;
+            }
+            let until = ejection.until(now, &self.config.ejection);
+            if until > now {
+                next = Some(next.map_or(until, |next| next.min(until)));
+                continue;
+            }
+            ejection.end(now);
+            changed |= match self.config.active {
+                None => health.readmit(),
+                Some(_) => health.readmit_outlier(),
+            };
+        }
+        (changed, next)
+    }
+
+    /// Takes out those that did worse than the others in the interval that is over.
+    fn compare(&self, crowd: &[&Health], now: Instant) -> bool {
+        let Some(outlier) = &self.config.outlier else { return false };
+        let mut compare_at = self.compare_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let due = compare_at.is_none_or(|at| at <= now);
+        if !due {
+            return false;
+        }
+        let is_first = compare_at.replace(now + outlier.interval).is_none();
+        let windows: Vec<_> = crowd.iter().map(|health| health.take_window()).collect();
+        if is_first {
+            return false;
+        }
+        let worst = outlier.find(&windows);
+        let mut changed = false;
+        for health in worst.into_iter().filter_map(|index| crowd.get(index)) {
+            if !health.status().is_outlier
+                && let Some(_leaving) = self.may_leave(crowd.iter().copied())
+            {
+                changed |= health.eject("it does worse than the others");
+            }
+        }
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::config::{ActiveConfig, PassiveConfig};
+    use super::super::machine::HealthState;
+    use super::super::outlier::OutlierConfig;
+    use super::super::record::tests::health;
+    use super::*;
+
+    const OK: Outcome = Outcome::Status(StatusCode::OK);
+    const ERROR: Outcome = Outcome::Status(StatusCode::INTERNAL_SERVER_ERROR);
+
+    fn crowd(size: usize) -> Vec<Health> {
+        (0..size).map(|index| health(&format!("{index}"))).collect()
+    }
+
+    /// Has `crowd[index]` do the same `times` times.
+    fn tell(judge: &Judge, crowd: &[Health], index: usize, outcome: Outcome, times: usize) -> bool {
+        (0..times).fold(false, |changed, _| judge.observe(&crowd[index], outcome, || crowd.iter()) || changed)
+    }
+
+    fn settle(judge: &Judge, crowd: &[Health], now: Instant) -> (bool, Option<Instant>) {
+        judge.settle(&crowd.iter().collect::<Vec<_>>(), now)
+    }
+
+    #[test]
+    fn the_healthy_list_goes_first() {
+        let (healthy, unhealthy) = (Statuses::from_iter([200, 500]), Statuses::from_iter([500, 503]));
+        let says = |code| Outcome::Status(StatusCode::from_u16(code).unwrap()).report(&healthy, &unhealthy);
+        assert_eq!(
+            [200, 500, 503, 404].map(says),
+            [Some(Report::Success), Some(Report::Success), Some(Report::HttpFailure), None]
+        );
+        assert_eq!(Outcome::Malformed.report(&healthy, &unhealthy), Some(Report::HttpFailure));
+    }
+
+    #[test]
+    fn whom_traffic_alone_took_out_returns_by_time() {
+        let judge = Judge::new(HealthConfig::new().with_passive(PassiveConfig::default()));
+        let (crowd, now) = (crowd(3), Instant::now());
+        assert!(!tell(&judge, &crowd, 0, Outcome::Broken, 1));
+        assert!(tell(&judge, &crowd, 0, Outcome::Broken, 1));
+        let thirty = Duration::from_secs(30);
+        assert_eq!(settle(&judge, &crowd, now), (false, Some(now + thirty)));
+        assert_eq!(settle(&judge, &crowd, now + thirty / 2), (false, Some(now + thirty)));
+        assert_eq!(settle(&judge, &crowd, now + thirty), (true, None));
+        assert_eq!(crowd[0].status().state, HealthState::MostlyHealthy);
+        // It is on probation: one failure, and it is out for twice as long.
+        assert!(tell(&judge, &crowd, 0, Outcome::Broken, 1));
+        let then = now + thirty;
+        assert_eq!(settle(&judge, &crowd, then), (false, Some(then + 2 * thirty)));
+        assert_eq!(settle(&judge, &crowd, then + 2 * thirty), (true, None));
+        assert!(!tell(&judge, &crowd, 0, OK, 1));
+        assert!(!tell(&judge, &crowd, 0, Outcome::Broken, 1));
+    }
+
+    #[test]
+    fn traffic_leaves_half_of_them_in() {
+        let judge = Judge::new(HealthConfig::new().with_passive(PassiveConfig::default()));
+        let crowd = crowd(4);
+        for index in 0..4 {
+            tell(&judge, &crowd, index, ERROR, 50);
+        }
+        assert_eq!(crowd.iter().filter(|health| health.is_usable()).count(), 2);
+        // When one of them is well again, another may go.
+        tell(&judge, &crowd, 0, OK, 5);
+        tell(&judge, &crowd, 3, ERROR, 1);
+        assert_eq!([0, 1, 2, 3].map(|index| crowd[index].is_usable()), [true, false, true, false]);
+    }
+
+    #[test]
+    fn with_probes_time_brings_nobody_back() {
+        let config = HealthConfig::new().with_passive(PassiveConfig::default()).with_active(ActiveConfig::default());
+        let (judge, crowd, now) = (Judge::new(config), crowd(2), Instant::now());
+        assert!(tell(&judge, &crowd, 0, Outcome::Timeout, 7));
+        assert_eq!(settle(&judge, &crowd, now + Duration::from_secs(900)), (false, None));
+        assert!(!crowd[0].is_usable());
+    }
+
+    #[test]
+    fn an_outlier_is_out_for_a_time() {
+        let outlier = OutlierConfig { min_requests: 10, ..OutlierConfig::default() };
+        let (judge, crowd, now) = (Judge::new(HealthConfig::new().with_outlier(outlier)), crowd(6), Instant::now());
+        let (ten, thirty) = (Duration::from_secs(10), Duration::from_secs(30));
+        assert_eq!(settle(&judge, &crowd, now), (false, Some(now + ten)));
+        // Never five in a row, but a third of all.
+        for _ in 0..20 {
+            tell(&judge, &crowd, 5, ERROR, 1);
+            (0..6).for_each(|index| drop(tell(&judge, &crowd, index, OK, 2)));
+        }
+        assert_eq!(settle(&judge, &crowd, now + ten), (true, Some(now + 2 * ten)));
+        assert!(crowd[5].status().is_outlier && !crowd[5].is_usable());
+        assert_eq!(settle(&judge, &crowd, now + ten + thirty).0, true);
+        assert!(tell(&judge, &crowd, 5, ERROR, 5));
+        assert!(!tell(&judge, &crowd, 5, ERROR, 5));
+        let (_, next) = settle(&judge, &crowd, now + ten + thirty);
+        assert_eq!(next, Some(now + 2 * ten + thirty));
+    }
+
+    #[test]
+    fn a_missing_status_is_no_news() {
+        let judge = Judge::new(HealthConfig::new().with_passive(PassiveConfig::default()));
+        let crowd = crowd(2);
+        tell(&judge, &crowd, 0, Outcome::Status(StatusCode::NOT_FOUND), 99);
+        assert_eq!(crowd[0].status(), Default::default());
+        let tcp = PassiveConfig { judges_statuses: false, ..PassiveConfig::default() };
+        let judge = Judge::new(HealthConfig::new().with_passive(tcp));
+        tell(&judge, &crowd, 0, Outcome::Broken, 1);
+        tell(&judge, &crowd, 0, ERROR, 5);
+        assert_eq!(crowd[0].status().state, HealthState::Healthy);
+    }
+}
