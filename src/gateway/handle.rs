@@ -40,7 +40,7 @@ pub(crate) struct Inner {
     /// The layers around everything; unset when there are none.
     pub(super) outer: OnceLock<Next>,
     /// Keeps pools and balancers between two snapshots.
-    _upstreams: Upstreams,
+    upstreams: Upstreams,
 }
 
 impl fmt::Debug for Gateway {
@@ -66,8 +66,9 @@ impl Gateway {
             via_token,
             via,
             outer: OnceLock::new(),
-            _upstreams: upstreams,
+            upstreams,
         });
+        inner.upstreams.keep_up();
         if !layers.is_empty() {
             let _ = inner.outer.set(wire(layers.iter(), inner.behind_layers()));
         }
@@ -103,6 +104,7 @@ impl Gateway {
         let applied_at = new.is_some().then(SystemTime::now);
         if let Some(live) = new {
             self.0.live.store(live);
+            self.0.upstreams.keep_up();
         }
         let revision = self.0.live.load().revision;
         let findings = Arc::new(findings);
@@ -132,6 +134,7 @@ impl Gateway {
             let still: HashSet<_> = warnings.iter().map(Finding::key).collect();
             let revision = live.revision;
             self.0.live.store(live);
+            self.0.upstreams.keep_up();
             self.update_status(|status| {
                 // What was found before and still holds has its place in the text.
                 let stays = |finding: &&Finding| finding.is_error() || still.contains(&finding.key());

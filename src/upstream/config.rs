@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
 
+use super::balance::HashKey;
 use super::error::UpstreamBuildError;
 
 /// The stable identity of an upstream: the kind and id of the resource that holds it, such as `upstream/7` or `route/3`.
@@ -265,6 +266,8 @@ pub struct UpstreamConfig {
     /// The balancer's name: `roundrobin`, or one registered with
     /// [`UpstreamsBuilder::balancer`](super::UpstreamsBuilder::balancer).
     pub balancer: String,
+    /// What is hashed of a request, for a balancer that hashes.
+    pub hash: Option<HashKey>,
     /// The `Host` that is sent.
     pub pass_host: PassHost,
     /// Time-outs of an attempt; a route may replace them
@@ -288,6 +291,7 @@ impl UpstreamConfig {
             scheme: Scheme::default(),
             nodes,
             balancer: String::from("roundrobin"),
+            hash: None,
             pass_host: PassHost::default(),
             timeouts: Timeouts::default(),
             keepalive: Keepalive::default(),

@@ -1,46 +1,124 @@
 //! An upstream, and the way of one request through it: admission, choice of an endpoint, attempts.
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use http::header::{HOST, HeaderMap};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, Uri, Version};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::admission::{Admission, Permit, Refused};
 #[cfg(feature = "client")]
 use super::attempt::Plan;
 use super::attempt::{Answer, Failure, Outgoing, Reply};
-use super::balance::{Groups, Member, Walk};
+use super::balance::{BalancerFactory, Busy, Policy, Walk};
 use super::budget::Budget;
 use super::config::{PassHost, UpstreamConfig};
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::forward::ForwardContext;
-use super::held::Held;
+use super::held::{Held, HeldStream, Stay};
+#[cfg(feature = "client")]
+use super::network::Name;
+use super::node::Node;
 use super::retry::{Delivery, RetryPolicy};
 use super::service::ServiceEndpoint;
-use crate::{Attempt, Body, Request, Response, UpgradeWish};
+use super::set::EndpointSet;
+use super::state::States;
+use super::upkeep::Upkeep;
+use crate::{Attempt, Body, Request, Response, UpgradeWish, UpgradedIo};
 
 /// One upstream, compiled. Made by [`Upstreams::compile`](super::Upstreams::compile).
 pub struct Upstream {
     pub(super) config: UpstreamConfig,
-    pub(super) endpoints: Box<[Endpoint]>,
+    pub(super) nodes: Box<[Node]>,
     pub(super) calls_services: bool,
-    /// Name, weight and priority of each endpoint.
-    pub(super) members: Box<[(Member, i32)]>,
-    pub(super) groups: Arc<Groups>,
+    pub(super) factory: Arc<dyn BalancerFactory>,
+    /// Where requests can go now.
+    pub(super) set: ArcSwap<EndpointSet>,
+    /// Held while the next set is made.
+    pub(super) refreshing: Mutex<()>,
+    /// Told of each new set.
+    pub(super) renewed: Notify,
+    pub(super) states: Arc<States>,
+    pub(super) upkeep: Upkeep,
     pub(super) admission: Arc<Admission>,
     pub(super) budget: Arc<Budget>,
     pub(super) retry: RetryPolicy,
+    /// For what the upkeep's tasks hold of it.
+    pub(super) me: Weak<Self>,
 }
 
 impl Upstream {
     /// What it was built from.
     pub fn config(&self) -> &UpstreamConfig {
         &self.config
+    }
+
+    /// What its balancers are told beside the members.
+    pub(super) fn policy(config: &UpstreamConfig) -> Policy {
+        Policy { hash: config.hash.clone() }
+    }
+
+    /// Makes the next set of endpoints out of what is known of names and states. Called by whatever changes what may be
+    /// picked, never for a request.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "services of the process stay where they are"))]
+    pub(crate) fn refresh(&self) {
+        let turn = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.set.load();
+        let policy = Self::policy(&self.config);
+        let next = EndpointSet::new(&self.nodes, &self.states, &*self.factory, &policy, Some(&before));
+        self.set.store(Arc::new(next));
+        drop(turn);
+        self.renewed.notify_waiters();
+    }
+
+    /// Begins what it does beside requests, if that is anything. Without a runtime around the first request does it.
+    pub(crate) fn keep_up(&self) {
+        if self.upkeep.is_due() {
+            self.upkeep.start(|tasks| {
+                #[cfg(feature = "client")]
+                for name in self.nodes.iter().filter_map(Node::name) {
+                    tasks.spawn(follow(Arc::clone(name), Weak::clone(&self.me)));
+                }
+                #[cfg(not(feature = "client"))]
+                let _ = tasks;
+            });
+        }
+    }
+
+    /// The endpoints for a request. Waits only while there is none and a name is being looked up.
+    async fn endpoints_now(&self, limit: Duration) -> Arc<EndpointSet> {
+        self.keep_up();
+        let looked_up = async {
+            loop {
+                let mut renewed = pin!(self.renewed.notified());
+                renewed.as_mut().enable();
+                let set = self.set.load_full();
+                if !set.awaits_names {
+                    return set;
+                }
+                renewed.await;
+            }
+        };
+        tokio::time::timeout(limit, looked_up).await.unwrap_or_else(|_| self.set.load_full())
+    }
+
+    /// Why there is no endpoint.
+    fn no_endpoint(&self) -> Error {
+        #[cfg(feature = "client")]
+        for name in self.nodes.iter().filter_map(Node::name) {
+            if let Some(source) = name.failure() {
+                return Error::Resolve { endpoint: Arc::clone(name.host()), source };
+            }
+        }
+        Error::NoEndpoint { upstream: self.config.key.clone() }
     }
 
     /// Whether one of the endpoints is a service of this process.
@@ -68,11 +146,19 @@ impl Upstream {
     ) -> Result<Response, Error> {
         let permit = self.admission.enter().await.map_err(|refused| self.overloaded(refused))?;
         self.budget.request();
-        let mut attempts = Attempts::new(self);
+        let mut set = self.set.load_full();
+        if self.upkeep.is_due() || set.awaits_names {
+            let limit = forward.timeouts.unwrap_or(&self.config.timeouts).connect;
+            set = Box::pin(self.endpoints_now(limit)).await;
+        }
+        let mut attempts = Attempts::new(self, set.len());
         loop {
-            let Some(endpoint) = self.next(&mut attempts.walk, &request.parts, forward) else {
+            let next = set.groups.next(&mut attempts.walk, &request.parts, forward.client);
+            let Some(slot) = next.and_then(|index| set.slots.get(index)) else {
                 return attempts.exhausted(permit);
             };
+            let endpoint = &slot.endpoint;
+            let busy = set.groups.counts_load().then(|| slot.member.load.enter());
             self.set_host(endpoint, forward.host, &mut request.parts);
             let began = forward.exchange.is_some().then(Instant::now);
             // In a block of its own: what is in scope during the pause would be part of every future.
@@ -90,18 +176,20 @@ impl Upstream {
                     exchange.add_attempt(describe(endpoint, &ended, began.elapsed()));
                 }
                 match ended {
-                    Ok(reply) if !self.retry.is_failure(reply.head.status()) => return Ok(respond(reply, permit)),
+                    Ok(reply) if !self.retry.is_failure(reply.head.status()) => {
+                        return Ok(respond(reply, permit, busy));
+                    }
                     ended => match attempts.again(&ended, request) {
                         Again::After(pause) => {
                             attempts.last = Some(Box::new(ended.map_err(|failure| failure.error)));
                             pause
                         }
                         Again::No => {
-                            return ended.map(|reply| respond(reply, permit)).map_err(|failure| failure.error);
+                            return ended.map(|reply| respond(reply, permit, busy)).map_err(|failure| failure.error);
                         }
                         Again::Late => {
                             let late = |failure: Failure| Error::RetryDeadline { last: Box::new(failure.error) };
-                            return ended.map(|reply| respond(reply, permit)).map_err(late);
+                            return ended.map(|reply| respond(reply, permit, busy)).map_err(late);
                         }
                     },
                 }
@@ -112,10 +200,6 @@ impl Upstream {
 
     fn overloaded(&self, refused: Refused) -> Error {
         Error::Overloaded { upstream: self.config.key.clone(), waited: refused == Refused::Waited }
-    }
-
-    fn next(&self, walk: &mut Walk, parts: &Parts, forward: &ForwardContext<'_>) -> Option<&Endpoint> {
-        self.groups.next(walk, parts, forward.client).and_then(|index| self.endpoints.get(index))
     }
 
     /// Sets `Host` as `told`, else as `pass_host` says (upstream.md §5).
@@ -204,7 +288,7 @@ impl Upstream {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("key", &self.config.key).field("endpoints", &self.endpoints).finish()
+        f.debug_struct("Upstream").field("key", &self.config.key).field("nodes", &self.nodes).finish_non_exhaustive()
     }
 }
 
@@ -212,6 +296,8 @@ impl fmt::Debug for Upstream {
 struct Attempts<'a> {
     upstream: &'a Upstream,
     walk: Walk,
+    /// How many there may be.
+    most: u32,
     made: u32,
     /// Set when there is a limit on when another one may begin.
     until: Option<Instant>,
@@ -229,9 +315,10 @@ enum Again {
 }
 
 impl<'a> Attempts<'a> {
-    fn new(upstream: &'a Upstream) -> Self {
+    fn new(upstream: &'a Upstream, endpoints: usize) -> Self {
         let until = upstream.retry.timeout().map(|limit| Instant::now() + limit);
-        Self { upstream, walk: Walk::default(), made: 0, until, last: None }
+        let most = upstream.retry.attempts(endpoints);
+        Self { upstream, walk: Walk::default(), most, made: 0, until, last: None }
     }
 
     /// Whether another attempt is made after one that failed or whose status counts as a failure.
@@ -243,7 +330,7 @@ impl<'a> Attempts<'a> {
             Err(failure) => (failure.error.is_retryable(), failure.delivery),
         };
         let may = retryable
-            && self.made < policy.attempts()
+            && self.made < self.most
             && request.payload.is_there()
             && policy.may_resend(&request.parts.method, delivery);
         if !may {
@@ -260,17 +347,15 @@ impl<'a> Attempts<'a> {
     /// There is no endpoint (left).
     fn exhausted(self, permit: Permit<'_>) -> Result<Response, Error> {
         match self.last.map(|last| *last) {
-            None => Err(Error::NoEndpoint { upstream: self.upstream.config.key.clone() }),
-            Some(Ok(reply)) => Ok(respond(reply, permit)),
-            // Names that do not resolve are left out; when none is left there is no endpoint (upstream.md §2).
-            Some(Err(error @ Error::Resolve { .. })) => Err(error),
+            None => Err(self.upstream.no_endpoint()),
+            Some(Ok(reply)) => Ok(respond(reply, permit, None)),
             Some(Err(last)) => Err(Error::Exhausted { last: Box::new(last) }),
         }
     }
 }
 
 /// The response for the client. What is still to be read of it holds its place in the upstream; a tunnel does not.
-fn respond(reply: Reply, permit: Permit<'_>) -> Response {
+fn respond(reply: Reply, permit: Permit<'_>, busy: Option<Busy>) -> Response {
     let Reply { head, body, .. } = reply;
     let (mut parts, ()) = head.into_parts();
     // What the endpoint speaks is between it and us; a host's server would take it for what to speak to the client.
@@ -279,22 +364,48 @@ fn respond(reply: Reply, permit: Permit<'_>) -> Response {
         Answer::Ready(body) => body,
         #[cfg(feature = "client")]
         Answer::Stream(mut body) => {
-            body.hold(permit.into_owned());
+            body.hold(Stay::of(permit, busy));
             Body::boxed(body)
         }
         #[cfg(feature = "http2")]
         Answer::Multiplexed(mut body) => {
-            body.hold(permit.into_owned());
+            body.hold(Stay::of(permit, busy));
             Body::boxed(body)
         }
         Answer::Foreign(body) if body.as_bytes().is_some() => body,
-        Answer::Foreign(body) => Body::stream(Held::new(body, permit.into_owned())),
+        Answer::Foreign(body) => Body::stream(Held::new(body, Stay::of(permit, busy))),
         Answer::Tunnel(io) => {
-            parts.extensions.insert(io);
+            parts.extensions.insert(match busy {
+                Some(busy) => held(&io, busy),
+                None => io,
+            });
             Body::empty()
         }
     };
     Response::from_parts(parts, body)
+}
+
+/// A tunnel that keeps its endpoint busy.
+fn held(io: &UpgradedIo, busy: Busy) -> UpgradedIo {
+    let Some((stream, early)) = io.take() else { return io.clone() };
+    let tunnel = UpgradedIo::new(HeldStream::new(stream, busy), early);
+    match io.idle_timeout() {
+        Some(limit) => tunnel.with_idle_timeout(limit),
+        None => tunnel,
+    }
+}
+
+/// Has an upstream know of each change of a name.
+#[cfg(feature = "client")]
+async fn follow(name: Arc<Name>, upstream: Weak<Upstream>) {
+    let mut changes = name.follow();
+    loop {
+        match upstream.upgrade() {
+            Some(upstream) => upstream.refresh(),
+            None => return,
+        }
+        changes.next().await;
+    }
 }
 
 fn authority(uri: &Uri) -> Option<HeaderValue> {

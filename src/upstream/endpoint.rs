@@ -1,4 +1,5 @@
 //! The members of an upstream.
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -32,6 +33,15 @@ impl Endpoint {
         match self {
             #[cfg(feature = "client")]
             Self::Remote(remote) => Some(&remote.host),
+            Self::Service(_) => None,
+        }
+    }
+
+    /// Where it is on the network.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            #[cfg(feature = "client")]
+            Self::Remote(remote) => Some(remote.address()),
             Self::Service(_) => None,
         }
     }

@@ -11,6 +11,8 @@
 //! | `balance/` | which endpoint |
 //! | `health/` | which endpoints are well |
 //! | `admission.rs`, `budget.rs`, `retry.rs`, `payload.rs` | how many at once, how often again |
+//! | `node.rs`, `set.rs`, `state.rs` | where nodes lead to now, who may be picked, what is known of each |
+//! | `network.rs`, `upkeep.rs` | names and places that upstreams share; what is done beside requests |
 //! | `service.rs`, `endpoint.rs`, `attempt.rs` | endpoints and one attempt |
 //! | `status.rs`, `tower.rs` | what is known of endpoints; the upstream as a tower service |
 //! | `client/`, `http2/` | connections, pool, exchange |
@@ -31,12 +33,18 @@ mod forward;
 mod held;
 #[cfg(feature = "http2")]
 mod http2;
+#[cfg(feature = "client")]
+mod network;
+mod node;
 mod payload;
 mod registry;
 mod retry;
 mod service;
+mod set;
+mod state;
 mod status;
 mod tower;
+mod upkeep;
 
 pub(crate) use attempt::Outgoing;
 #[cfg(feature = "client")]

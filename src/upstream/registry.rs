@@ -1,23 +1,35 @@
 //! All upstreams of one gateway, and what they share over reloads.
 use std::collections::HashMap;
 use std::fmt;
+#[cfg(feature = "client")]
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
 use super::admission::Admission;
-use super::balance::{BalancerFactory, Groups, Member, RoundRobin};
+use super::balance::{BalancerFactory, RoundRobin};
 use super::budget::Budget;
 #[cfg(feature = "client")]
-use super::client::{Remote, RemoteKey, Resolve, SystemResolver};
+use super::client::{RemoteKey, Resolve, SystemResolver};
 #[cfg(feature = "client")]
 use super::config::Scheme;
-use super::config::{Target, UpstreamConfig, UpstreamKey};
+use super::config::{NodeConfig, Target, UpstreamConfig, UpstreamKey};
 use super::dispatch::Upstream;
 use super::endpoint::Endpoint;
 use super::error::UpstreamBuildError;
+#[cfg(feature = "client")]
+use super::network::Network;
+#[cfg(feature = "client")]
+use super::node::NamedSource;
+use super::node::{Node, Source};
 use super::retry::RetryPolicy;
 use super::service::Endpoints;
+use super::set::EndpointSet;
+use super::upkeep::Upkeep;
 #[cfg(feature = "client")]
-use crate::net::{Reap, Sweep};
+use crate::net::Sweep;
 
 /// Builds upstreams and keeps what must outlive a reload: connections by address, and by [`UpstreamKey`] the balancers'
 /// positions, retry budgets and counts of requests. Owned by one gateway; nothing in it is global.
@@ -29,6 +41,8 @@ pub struct Upstreams(Arc<Shared>);
 struct Shared {
     balancers: HashMap<String, Arc<dyn BalancerFactory>>,
     upstreams: Mutex<Table>,
+    /// Compiled, with an upkeep that has not been started.
+    fresh: Mutex<Vec<Weak<Upstream>>>,
     #[cfg(feature = "client")]
     network: Arc<Network>,
 }
@@ -88,80 +102,110 @@ impl Upstreams {
             upstream: config.key.clone(),
             name: config.balancer.clone(),
         })?;
-        let members = config
-            .nodes
-            .iter()
-            .map(|node| self.endpoint(&config, &node.target, endpoints).map(|endpoint| (endpoint, node)))
-            .collect::<Result<Vec<_>, _>>()?;
-        let (members, endpoints): (Vec<_>, Vec<_>) = members
-            .into_iter()
-            .map(|(endpoint, node)| {
-                let member = Member::new(Arc::clone(endpoint.name()), node.weight);
-                ((member, node.priority), endpoint)
-            })
-            .unzip();
+        let nodes = config.nodes.iter().map(|node| self.node(&config, node, endpoints));
+        let nodes = nodes.collect::<Result<Box<[Node]>, _>>()?;
         let mut upstreams = lock(&self.0.upstreams);
         let versions = upstreams.versions(&config.key);
         let alive: Vec<_> = versions.iter().rev().filter_map(Weak::upgrade).collect();
-        if let Some(same) = alive.iter().find(|version| version.config == config && leads_to(version, &endpoints)) {
+        if let Some(same) = alive.iter().find(|version| version.config == config && leads_to(version, &nodes)) {
             return Ok(Arc::clone(same));
         }
         let keep = |state: &dyn Fn(&Upstream) -> bool| alive.iter().find(|version| state(version));
-        let groups = keep(&|old| *old.members == *members && old.config.balancer == config.balancer)
-            .map_or_else(|| Arc::new(Groups::new(&members, &**factory)), |old| Arc::clone(&old.groups));
         let admission = keep(&|old| *old.admission.config() == config.admission)
             .map_or_else(|| Admission::new(config.admission), |old| Arc::clone(&old.admission));
         let (ratio, least) = (config.retry.budget_ratio, config.retry.budget_min_per_second);
         let budget =
             keep(&|old| old.config.retry.budget_ratio == ratio && old.config.retry.budget_min_per_second == least)
                 .map_or_else(|| Arc::new(Budget::new(ratio, least)), |old| Arc::clone(&old.budget));
-        let upstream = Arc::new(Upstream {
-            retry: RetryPolicy::new(config.retry.clone(), endpoints.len()),
-            calls_services: endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Service(_))),
-            endpoints: endpoints.into(),
-            members: members.into(),
-            groups,
+        let states = alive.first().map(|old| Arc::clone(&old.states)).unwrap_or_default();
+        let set = {
+            let before = keep(&|old| old.config.balancer == config.balancer && old.config.hash == config.hash);
+            let before = before.map(|old| old.set.load_full());
+            EndpointSet::new(&nodes, &states, &**factory, &Upstream::policy(&config), before.as_deref())
+        };
+        let is_service = |node: &Node| matches!(node.source, Source::Fixed(Endpoint::Service(_)));
+        let upstream = Arc::new_cyclic(|me| Upstream {
+            retry: RetryPolicy::new(config.retry.clone()),
+            calls_services: nodes.iter().any(is_service),
+            upkeep: Upkeep::new(nodes.iter().any(|node| !matches!(node.source, Source::Fixed(_)))),
+            nodes,
+            factory: Arc::clone(factory),
+            set: ArcSwap::from_pointee(set),
+            refreshing: Mutex::new(()),
+            renewed: Notify::new(),
+            states,
             admission,
             budget,
             config,
+            me: Weak::clone(me),
         });
         versions.push(Arc::downgrade(&upstream));
+        if upstream.upkeep.is_due() {
+            lock(&self.0.fresh).push(Arc::downgrade(&upstream));
+        }
         Ok(upstream)
     }
 
-    fn endpoint(
+    /// Has the upstreams that were compiled since the last call begin what they do beside requests: following the names of
+    /// their nodes. Must be called inside a tokio runtime; otherwise, or if it is never called, each begins with its
+    /// first request.
+    pub fn keep_up(&self) {
+        for upstream in std::mem::take(&mut *lock(&self.0.fresh)).iter().filter_map(Weak::upgrade) {
+            upstream.keep_up();
+        }
+    }
+
+    fn node(
+        &self,
+        config: &UpstreamConfig,
+        node: &NodeConfig,
+        services: &Endpoints,
+    ) -> Result<Node, UpstreamBuildError> {
+        let source = self.source(config, &node.target, services)?;
+        Ok(Node { source, weight: node.weight, priority: node.priority })
+    }
+
+    fn source(
         &self,
         config: &UpstreamConfig,
         target: &Target,
         services: &Endpoints,
-    ) -> Result<Endpoint, UpstreamBuildError> {
+    ) -> Result<Source, UpstreamBuildError> {
         match target {
             Target::Service(name) => services
                 .get(name)
-                .map(|service| Endpoint::Service(Arc::clone(service)))
+                .map(|service| Source::Fixed(Endpoint::Service(Arc::clone(service))))
                 .ok_or_else(|| UpstreamBuildError::UnknownService { upstream: config.key.clone(), name: name.clone() }),
             Target::Host { host, port } => self.host(config, host, *port),
         }
     }
 
     #[cfg(feature = "client")]
-    fn host(&self, config: &UpstreamConfig, host: &str, port: Option<u16>) -> Result<Endpoint, UpstreamBuildError> {
+    fn host(&self, config: &UpstreamConfig, host: &str, port: Option<u16>) -> Result<Source, UpstreamBuildError> {
         let upstream = || config.key.clone();
         if let Some(needs) = missing(config.scheme) {
             return Err(UpstreamBuildError::SchemeUnsupported { upstream: upstream(), scheme: config.scheme, needs });
         }
+        let bare = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let literal: Option<IpAddr> = bare.parse().ok();
         let key = RemoteKey {
             scheme: config.scheme,
-            host: host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase(),
+            host: bare.into(),
+            address: literal.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             port: port.unwrap_or(config.scheme.default_port()),
         };
-        let remote = self.0.network.remote(key);
+        let network = &self.0.network;
+        // Made even for a name: that way a host that can be none is found now.
+        let remote = network.remote(&key);
         let remote = remote.ok_or_else(|| UpstreamBuildError::BadHost { upstream: upstream(), host: host.into() })?;
-        Ok(Endpoint::Remote(remote))
+        Ok(match literal {
+            Some(_) => Source::Fixed(Endpoint::Remote(remote)),
+            None => Source::Named(NamedSource { name: network.name(&key.host), network: Arc::clone(network), key }),
+        })
     }
 
     #[cfg(not(feature = "client"))]
-    fn host(&self, config: &UpstreamConfig, _: &str, _: Option<u16>) -> Result<Endpoint, UpstreamBuildError> {
+    fn host(&self, config: &UpstreamConfig, _: &str, _: Option<u16>) -> Result<Source, UpstreamBuildError> {
         let (upstream, scheme) = (config.key.clone(), config.scheme);
         Err(UpstreamBuildError::SchemeUnsupported { upstream, scheme, needs: "the feature `client`" })
     }
@@ -192,49 +236,9 @@ fn missing(scheme: Scheme) -> Option<&'static str> {
     }
 }
 
-/// Whether an upstream has exactly these endpoints.
-fn leads_to(upstream: &Upstream, endpoints: &[Endpoint]) -> bool {
-    upstream.endpoints.len() == endpoints.len()
-        && upstream.endpoints.iter().zip(endpoints).all(|(old, new)| old.is_same(new))
-}
-
-/// What all upstreams of a gateway share of the network.
-#[cfg(feature = "client")]
-struct Network {
-    sweep: Sweep,
-    resolver: Arc<dyn Resolve>,
-    remotes: Mutex<HashMap<RemoteKey, Weak<Remote>>>,
-}
-
-#[cfg(feature = "client")]
-impl Network {
-    /// The remote of that key, a new one if nobody uses one; `None` when it cannot be a host.
-    fn remote(&self, key: RemoteKey) -> Option<Arc<Remote>> {
-        let mut remotes = lock(&self.remotes);
-        if let Some(remote) = remotes.get(&key).and_then(Weak::upgrade) {
-            return Some(remote);
-        }
-        let remote = Arc::new(Remote::new(key.clone(), &self.sweep, &self.resolver)?);
-        remotes.insert(key, Arc::downgrade(&remote));
-        Some(remote)
-    }
-}
-
-#[cfg(feature = "client")]
-impl Reap for Network {
-    fn reap(&self) {
-        let mut alive = Vec::new();
-        lock(&self.remotes).retain(|_, remote| match remote.upgrade() {
-            Some(remote) => {
-                alive.push(remote);
-                true
-            }
-            None => false,
-        });
-        for remote in alive {
-            remote.reap();
-        }
-    }
+/// Whether an upstream has exactly these nodes.
+fn leads_to(upstream: &Upstream, nodes: &[Node]) -> bool {
+    upstream.nodes.len() == nodes.len() && upstream.nodes.iter().zip(nodes).all(|(old, new)| old.is_same(new))
 }
 
 /// Makes [`Upstreams`].
@@ -289,14 +293,12 @@ impl UpstreamsBuilder {
         #[cfg(feature = "client")]
         let network = {
             let Self { sweep, resolver, .. } = self;
-            let network = Arc::new(Network { sweep, resolver, remotes: Mutex::default() });
-            let reaper: Weak<Network> = Arc::downgrade(&network);
-            network.sweep.reap(reaper);
-            network
+            Network::new(sweep, resolver)
         };
         Upstreams(Arc::new(Shared {
             balancers: self.balancers,
             upstreams: Mutex::default(),
+            fresh: Mutex::default(),
             #[cfg(feature = "client")]
             network,
         }))

@@ -19,19 +19,16 @@ pub(crate) enum Delivery {
 #[derive(Clone, Debug)]
 pub(crate) struct RetryPolicy {
     config: RetryConfig,
-    attempts: u32,
 }
 
 impl RetryPolicy {
-    /// The rules for an upstream of `nodes` nodes.
-    pub(crate) fn new(config: RetryConfig, nodes: usize) -> Self {
-        let retries = config.retries.unwrap_or(u32::from(nodes > 1));
-        Self { attempts: retries.saturating_add(1), config }
+    pub(crate) fn new(config: RetryConfig) -> Self {
+        Self { config }
     }
 
-    /// Attempts per request, the first included.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
+    /// Attempts per request with so many endpoints, the first included.
+    pub(crate) fn attempts(&self, endpoints: usize) -> u32 {
+        self.config.retries.unwrap_or(u32::from(endpoints > 1)).saturating_add(1)
     }
 
     /// The time for one attempt, when it is bounded.
@@ -89,7 +86,7 @@ mod tests {
 
     #[test]
     fn sec_ret_01_only_listed_methods_are_sent_twice() {
-        let policy = RetryPolicy::new(RetryConfig { methods: vec![Method::PATCH], ..RetryConfig::default() }, 2);
+        let policy = RetryPolicy::new(RetryConfig { methods: vec![Method::PATCH], ..RetryConfig::default() });
         for (method, twice) in [("GET", true), ("PUT", true), ("PATCH", true), ("POST", false), ("LOCK", false)] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             assert_eq!(policy.may_resend(&method, Delivery::Possible), twice, "{method}");
@@ -100,14 +97,14 @@ mod tests {
     #[test]
     fn sec_ret_04_one_retry_when_there_is_another_node() {
         let attempts =
-            |retries, nodes| RetryPolicy::new(RetryConfig { retries, ..RetryConfig::default() }, nodes).attempts();
+            |retries, nodes| RetryPolicy::new(RetryConfig { retries, ..RetryConfig::default() }).attempts(nodes);
         assert_eq!((attempts(None, 1), attempts(None, 2), attempts(None, 9)), (1, 2, 2));
         assert_eq!((attempts(Some(0), 9), attempts(Some(3), 1)), (1, 4));
     }
 
     #[test]
     fn sec_ret_04_back_off_is_random_and_bounded() {
-        let policy = RetryPolicy::new(RetryConfig::default(), 2);
+        let policy = RetryPolicy::new(RetryConfig::default());
         for retry in 1..40 {
             let bound = Duration::from_millis(25 << (retry - 1).min(6)).min(Duration::from_secs(1));
             assert!(policy.backoff(retry) <= bound);

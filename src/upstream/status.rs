@@ -1,15 +1,19 @@
 //! What is known of an upstream's endpoints.
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Upstream;
 use super::endpoint::Endpoint;
+use super::set::Slot;
 
 /// The state of one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndpointStatus {
-    /// `host:port`, or `service name`.
+    /// `host:port` as configured, or `service name`. Each address of a name is an endpoint of that name.
     pub name: Arc<str>,
+    /// Its address on the network.
+    pub address: Option<SocketAddr>,
     /// Its share within its priority.
     pub weight: u32,
     /// Its priority.
@@ -22,22 +26,25 @@ pub struct EndpointStatus {
 }
 
 impl Upstream {
-    /// The state of each endpoint, in the order of the configuration.
-    pub fn endpoints(&self) -> impl Iterator<Item = EndpointStatus> {
-        self.endpoints.iter().zip(&self.members).map(|(endpoint, (member, priority))| {
-            let (idle_connections, quarantined) = match endpoint {
+    /// The state of each endpoint there is now, in the order of the configuration.
+    pub fn endpoints(&self) -> impl Iterator<Item = EndpointStatus> + use<> {
+        let set = self.set.load();
+        let status = |slot: &Slot| {
+            let (idle_connections, quarantined) = match &slot.endpoint {
                 #[cfg(feature = "client")]
                 Endpoint::Remote(remote) => (remote.idle_len(), remote.is_quarantined()),
                 Endpoint::Service(_) => (0, false),
             };
             EndpointStatus {
-                name: Arc::clone(&member.name),
-                weight: member.weight,
-                priority: *priority,
+                name: Arc::clone(&slot.member.name),
+                address: slot.endpoint.address(),
+                weight: slot.member.weight,
+                priority: slot.rank.priority(),
                 idle_connections,
                 quarantined,
             }
-        })
+        };
+        set.slots.iter().map(status).collect::<Vec<_>>().into_iter()
     }
 
     /// Requests in flight.

@@ -304,11 +304,11 @@ impl tollgate::upstream::balance::Balancer for Named {
 
 #[tokio::test]
 async fn a_balancer_of_the_hosts_own_decides() {
-    use tollgate::upstream::balance::{Balancer, Member};
+    use tollgate::upstream::balance::{Balancer, Member, Policy};
     let (one, two) = (Origin::naming().await, Origin::naming().await);
     let mut config = config(&[one.address, two.address]);
     config.balancer = "named".into();
-    let factory = |members: &[Member]| -> std::sync::Arc<dyn Balancer> {
+    let factory = |members: &[Member], _: &Policy| -> std::sync::Arc<dyn Balancer> {
         std::sync::Arc::new(Named(members.iter().map(|member| member.name.clone()).collect()))
     };
     let upstreams = tollgate::upstream::Upstreams::builder().balancer("named", factory).build();

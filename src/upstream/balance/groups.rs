@@ -7,19 +7,51 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use super::{Balancer, BalancerFactory, Member, Pick};
+use super::{Balancer, BalancerFactory, Member, Pick, Policy};
+use crate::upstream::state::EndpointState;
 
-/// The endpoints of an upstream by priority, each group with its balancer.
+/// Which group an endpoint is in: by its priority, higher first; then by what its address is second to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    priority: Reverse<i32>,
+    /// Addresses of a name that are only used when the others were tried: 0 is the first choice.
+    choice: u32,
+}
+
+impl Rank {
+    pub(crate) fn new(priority: i32, choice: u32) -> Self {
+        Self { priority: Reverse(priority), choice }
+    }
+
+    /// The node's priority.
+    pub(crate) fn priority(self) -> i32 {
+        self.priority.0
+    }
+}
+
+/// An endpoint that may be picked.
+pub(crate) trait Candidate {
+    fn member(&self) -> &Member;
+    fn rank(&self) -> Rank;
+    fn state(&self) -> &Arc<EndpointState>;
+}
+
+/// The endpoints of an upstream by rank, each group with its balancer.
 pub(crate) struct Groups {
-    /// Highest priority first.
+    /// First choice first.
     groups: Box<[Group]>,
     /// Set when there is one endpoint in all: balancing and the memory of what was tried are skipped (upstream.md §2).
     single: bool,
+    counts_load: bool,
 }
 
 struct Group {
-    /// Indices of the upstream's endpoints.
-    members: Box<[usize]>,
+    rank: Rank,
+    /// Indices of the set's endpoints.
+    indices: Box<[usize]>,
+    members: Box<[Member]>,
+    /// With a balancer that has unusable members to leave out.
+    states: Box<[Arc<EndpointState>]>,
     balancer: Arc<dyn Balancer>,
 }
 
@@ -33,21 +65,48 @@ pub(crate) struct Walk {
 }
 
 impl Groups {
-    /// Groups `members`, given with their priorities in the order of the endpoints.
-    pub(crate) fn new(members: &[(Member, i32)], factory: &dyn BalancerFactory) -> Self {
-        let mut by_priority: BTreeMap<Reverse<i32>, Vec<usize>> = BTreeMap::new();
-        for (index, (_, priority)) in members.iter().enumerate() {
-            by_priority.entry(Reverse(*priority)).or_default().push(index);
+    /// Groups candidates, given in the order of the set. With `heed_health` those that are not usable are left out. A
+    /// group of `before` whose members are the same passes its balancer on.
+    pub(crate) fn new<C: Candidate>(
+        candidates: &[C],
+        factory: &dyn BalancerFactory,
+        policy: &Policy,
+        heed_health: bool,
+        before: Option<&Self>,
+    ) -> Self {
+        let filters = heed_health && factory.keeps_unusable();
+        let mut by_rank: BTreeMap<Rank, Vec<usize>> = BTreeMap::new();
+        for (index, candidate) in candidates.iter().enumerate() {
+            if !heed_health || filters || candidate.state().is_usable() {
+                by_rank.entry(candidate.rank()).or_default().push(index);
+            }
         }
-        let groups = by_priority
-            .into_values()
-            .map(|indices| {
-                let of_group: Vec<Member> =
-                    indices.iter().filter_map(|index| members.get(*index)).map(|(member, _)| member.clone()).collect();
-                Group { members: indices.into(), balancer: factory.build(&of_group) }
+        let groups: Box<[Group]> = by_rank
+            .into_iter()
+            .map(|(rank, indices)| {
+                let of_group = || indices.iter().filter_map(|index| candidates.get(*index));
+                let members: Box<[Member]> = of_group().map(|candidate| candidate.member().clone()).collect();
+                let states = of_group().filter(|_| filters).map(|candidate| Arc::clone(candidate.state())).collect();
+                let balancer = before
+                    .and_then(|before| before.balancer_of(rank, &members))
+                    .unwrap_or_else(|| factory.build(&members, policy));
+                Group { rank, indices: indices.into(), members, states, balancer }
             })
             .collect();
-        Self { groups, single: members.len() == 1 }
+        let counts_load = groups.iter().any(|group| group.balancer.counts_load());
+        Self { groups, single: candidates.len() == 1, counts_load }
+    }
+
+    fn balancer_of(&self, rank: Rank, members: &[Member]) -> Option<Arc<dyn Balancer>> {
+        let group = self.groups.iter().find(|group| group.rank == rank)?;
+        let same = group.members.len() == members.len()
+            && group.members.iter().zip(members).all(|(old, new)| old.is_same(new));
+        same.then(|| Arc::clone(&group.balancer))
+    }
+
+    /// Whether a balancer wants to know what endpoints are busy with.
+    pub(crate) fn counts_load(&self) -> bool {
+        self.counts_load
     }
 
     /// The next endpoint for a request; `None` when all were tried, or there is none.
@@ -58,10 +117,10 @@ impl Groups {
         walk.tried.extend(walk.last.take());
         loop {
             let group = self.groups.get(walk.group)?;
-            let picked = group.balancer.pick(&Pick::new(request, client, &walk.tried));
+            let picked = group.balancer.pick(&Pick::new(request, client, &walk.tried).among(&group.states));
             if let Some(member) = picked {
                 walk.last = Some(member);
-                return group.members.get(member).copied();
+                return group.indices.get(member).copied();
             }
             walk.group += 1;
             walk.tried.clear();
@@ -71,7 +130,7 @@ impl Groups {
 
 impl fmt::Debug for Groups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.groups.iter().map(|group| &group.members)).finish()
+        f.debug_list().entries(self.groups.iter().map(|group| &group.indices)).finish()
     }
 }
 
@@ -80,9 +139,28 @@ mod tests {
     use super::super::RoundRobin;
     use super::*;
 
-    fn groups(priorities: &[i32]) -> Groups {
-        let members: Vec<_> = priorities.iter().map(|priority| (Member::new("m", 1), *priority)).collect();
-        Groups::new(&members, &RoundRobin::build)
+    struct Node(Member, Rank, Arc<EndpointState>);
+
+    impl Candidate for Node {
+        fn member(&self) -> &Member {
+            &self.0
+        }
+        fn rank(&self) -> Rank {
+            self.1
+        }
+        fn state(&self) -> &Arc<EndpointState> {
+            &self.2
+        }
+    }
+
+    fn nodes(ranks: &[(i32, u32)]) -> Vec<Node> {
+        let node =
+            |(priority, choice): &(i32, u32)| Node(Member::new("m", 1), Rank::new(*priority, *choice), Arc::default());
+        ranks.iter().map(node).collect()
+    }
+
+    fn groups(nodes: &[Node], before: Option<&Groups>) -> Groups {
+        Groups::new(nodes, &RoundRobin::build, &Policy::default(), true, before)
     }
 
     fn walk(groups: &Groups, picks: usize) -> Vec<Option<usize>> {
@@ -92,16 +170,27 @@ mod tests {
 
     #[test]
     fn a_lower_group_serves_when_the_higher_was_tried() {
-        let order = walk(&groups(&[0, 5, 5, -1]), 5);
+        let order = walk(&groups(&nodes(&[(0, 1), (0, 0), (5, 0), (5, 0), (-1, 0)]), None), 6);
         let mut first = vec![order[0], order[1]];
         first.sort();
-        assert_eq!(first, [Some(1), Some(2)]);
-        assert_eq!(order[2..], [Some(0), Some(3), None]);
+        assert_eq!(first, [Some(2), Some(3)]);
+        assert_eq!(order[2..], [Some(1), Some(0), Some(4), None]);
     }
 
     #[test]
     fn one_endpoint_is_tried_again() {
-        assert_eq!(walk(&groups(&[3]), 3), [Some(0); 3]);
-        assert_eq!(walk(&groups(&[]), 1), [None]);
+        assert_eq!(walk(&groups(&nodes(&[(3, 0)]), None), 3), [Some(0); 3]);
+        assert_eq!(walk(&groups(&nodes(&[]), None), 1), [None]);
+    }
+
+    #[test]
+    fn a_group_that_stays_the_same_keeps_its_balancer() {
+        let nodes = nodes(&[(0, 0), (0, 0), (1, 0), (1, 0)]);
+        let before = groups(&nodes, None);
+        nodes[3].2.set_usable(false);
+        let after = groups(&nodes, Some(&before));
+        let same = |at: usize| Arc::ptr_eq(&before.groups[at].balancer, &after.groups[at].balancer);
+        assert!(!same(0) && same(1));
+        assert_eq!(walk(&after, 2)[0], Some(2));
     }
 }

@@ -3,7 +3,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{Balancer, Member, Pick};
+use super::{Balancer, Member, Pick, Policy};
 
 /// The longest cycle. Weights that need a longer one are scaled down to it: shares are then off by less than one turn of
 /// so many.
@@ -34,7 +34,7 @@ impl RoundRobin {
     }
 
     /// The factory of `roundrobin`.
-    pub(crate) fn build(members: &[Member]) -> Arc<dyn Balancer> {
+    pub(crate) fn build(members: &[Member], _: &Policy) -> Arc<dyn Balancer> {
         let weights: Vec<_> = members.iter().map(|member| member.weight).collect();
         Arc::new(Self::new(&weights))
     }

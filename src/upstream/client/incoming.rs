@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::super::admission::OwnedPermit;
+use super::super::held::Stay;
 use super::remote::Lease;
 use super::upload::Upload;
 use crate::BodyError;
@@ -30,7 +30,7 @@ pub(crate) struct Incoming {
     read_timeout: Duration,
     /// The endpoint's deadline runs; the bytes of the request that it had taken then.
     armed: Option<u64>,
-    permit: Option<OwnedPermit>,
+    stay: Option<Stay>,
 }
 
 impl Incoming {
@@ -44,24 +44,24 @@ impl Incoming {
         read_timeout: Duration,
     ) -> Self {
         lease.io.disarm();
-        Self { lease: Some(lease), decoder, carry, upload, keep_alive, read_timeout, armed: None, permit: None }
+        Self { lease: Some(lease), decoder, carry, upload, keep_alive, read_timeout, armed: None, stay: None }
     }
 
     /// Holds a place in the upstream until the body is over.
-    pub(crate) fn hold(&mut self, permit: OwnedPermit) {
-        self.permit = Some(permit);
+    pub(crate) fn hold(&mut self, stay: Stay) {
+        self.stay = Some(stay);
     }
 
     /// The body is complete.
     fn finish(&mut self) {
-        self.permit = None;
+        self.stay = None;
         let Some(lease) = self.lease.take() else { return };
         close_or_keep(lease, self.keep_alive && self.upload.is_none(), &self.carry);
     }
 
     /// The body ends before its end.
     fn cut(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.permit = None;
+        self.stay = None;
         self.lease = None;
         Poll::Ready(Some(Err(error)))
     }

@@ -3,7 +3,6 @@
 //! An HTTP/1 connection has no task. The request's own task sends and receives on it ([`Exchange`]), then the response's
 //! body does ([`Incoming`]), and at the end of the body the connection goes back to its [`Remote`]. Dropping either
 //! closes the connection.
-mod dial;
 mod exchange;
 mod incoming;
 mod names;
@@ -14,6 +13,7 @@ mod send;
 mod upload;
 
 pub(crate) use incoming::Incoming;
+pub(crate) use names::Name;
 pub(crate) use remote::{Remote, RemoteKey};
 pub use resolve::{Resolve, Resolved, SystemResolver};
 pub(crate) use send::send;

@@ -1,11 +1,10 @@
-//! The addresses of one host, kept fresh in the background.
+//! The addresses of one name, kept fresh in the background.
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -16,77 +15,16 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait after a failed look-up.
 const MAX_RETRY: Duration = Duration::from_secs(30);
 
-/// Where a host is.
-pub(super) enum Names {
-    /// It was given by its address.
-    Literal([IpAddr; 1]),
-    /// It is a name.
-    Name(Lookup),
-}
-
-impl Names {
-    pub(super) fn new(host: &str, resolver: &Arc<dyn Resolve>) -> Self {
-        match host.parse() {
-            Ok(address) => Self::Literal([address]),
-            Err(_) => Self::Name(Lookup {
-                host: host.into(),
-                resolver: Arc::clone(resolver),
-                current: Arc::default(),
-                task: Mutex::new(None),
-            }),
-        }
-    }
-
-    /// The addresses now; waits only if there never were any.
-    pub(super) async fn addresses(&self) -> io::Result<Arc<[IpAddr]>> {
-        match self {
-            Self::Literal(address) => Ok(address.as_slice().into()),
-            Self::Name(lookup) => lookup.addresses().await,
-        }
-    }
-
-    /// Whether a connection to `address` still leads to the host.
-    pub(super) fn is_current(&self, address: IpAddr) -> bool {
-        match self {
-            Self::Literal(_) => true,
-            Self::Name(lookup) => lookup.is_current(address),
-        }
-    }
-}
-
-impl fmt::Debug for Names {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Literal([address]) => write!(f, "{address}"),
-            Self::Name(lookup) => f.write_str(&lookup.host),
-        }
-    }
-}
-
-/// A name with the task that keeps its addresses fresh. The task begins with the first connection and ends with this.
-pub(super) struct Lookup {
+/// A name. Its task begins when somebody follows it, and ends with this.
+pub(crate) struct Name {
     host: Arc<str>,
     resolver: Arc<dyn Resolve>,
-    /// The last good answer, for requests that only want to know whether a connection is still right.
-    current: Arc<Current>,
-    task: Mutex<Option<Running>>,
-}
-
-type Current = ArcSwapOption<Arc<[IpAddr]>>;
-
-struct Running {
-    known: watch::Receiver<Known>,
-    task: AbortHandle,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    known: Arc<watch::Sender<Known>>,
+    task: Mutex<Option<AbortHandle>>,
 }
 
 /// What is known of a name.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum Known {
     /// No look-up has ended yet.
     Nothing,
@@ -96,47 +34,87 @@ enum Known {
     Failed(io::ErrorKind, Arc<str>),
 }
 
-impl Lookup {
-    async fn addresses(&self) -> io::Result<Arc<[IpAddr]>> {
-        let mut known = self.watch();
-        let waited = known.wait_for(|known| !matches!(known, Known::Nothing)).await;
-        match waited.as_deref() {
-            Ok(Known::Addresses(addresses)) => Ok(Arc::clone(addresses)),
-            Ok(Known::Failed(kind, text)) => Err(io::Error::new(*kind, text.to_string())),
-            Ok(Known::Nothing) | Err(_) => Err(io::Error::other("the look-up was stopped")),
+/// Tells of changes of a [`Name`].
+#[derive(Debug)]
+pub(crate) struct Changes(watch::Receiver<Known>);
+
+impl Changes {
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+impl Name {
+    pub(crate) fn new(host: &str, resolver: &Arc<dyn Resolve>) -> Self {
+        let (known, _) = watch::channel(Known::Nothing);
+        Self { host: host.into(), resolver: Arc::clone(resolver), known: Arc::new(known), task: Mutex::new(None) }
+    }
+
+    /// The addresses of the last good answer, best first.
+    pub(crate) fn addresses(&self) -> Option<Arc<[IpAddr]>> {
+        match &*self.known.borrow() {
+            Known::Addresses(addresses) => Some(Arc::clone(addresses)),
+            Known::Nothing | Known::Failed(..) => None,
         }
     }
 
-    /// The answers to come; starts the task if it does not run, or if its runtime has ended under it.
-    fn watch(&self) -> watch::Receiver<Known> {
-        let mut running = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(running) = &*running
-            && running.known.has_changed().is_ok()
-        {
-            return running.known.clone();
-        }
-        let last = running.take().map_or(Known::Nothing, |old| old.known.borrow().clone());
-        let (sender, known) = watch::channel(last);
-        let refresh = refresh(Arc::clone(&self.host), Arc::clone(&self.resolver), Arc::clone(&self.current), sender);
-        let task = tokio::spawn(refresh).abort_handle();
-        *running = Some(Running { known: known.clone(), task });
-        known
+    /// Whether no look-up has ended yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(*self.known.borrow(), Known::Nothing)
     }
 
-    fn is_current(&self, address: IpAddr) -> bool {
-        self.current.load().as_ref().is_none_or(|addresses| addresses.contains(&address))
+    /// Why there are no addresses.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        match &*self.known.borrow() {
+            Known::Failed(kind, text) => Some(io::Error::new(*kind, text.to_string())),
+            Known::Nothing | Known::Addresses(_) => None,
+        }
+    }
+
+    /// The name itself.
+    pub(crate) fn host(&self) -> &Arc<str> {
+        &self.host
+    }
+
+    /// The changes from now on. Must be called inside a tokio runtime: the task is started if it does not run, or if its
+    /// runtime has ended under it.
+    pub(crate) fn follow(&self) -> Changes {
+        let changes = Changes(self.known.subscribe());
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_none_or(AbortHandle::is_finished) {
+            let refresh = refresh(Arc::clone(&self.host), Arc::clone(&self.resolver), Arc::clone(&self.known));
+            *task = Some(tokio::spawn(refresh).abort_handle());
+        }
+        changes
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)
     }
 }
 
 /// Looks the name up again whenever the answer has run out, for ever.
-async fn refresh(host: Arc<str>, resolver: Arc<dyn Resolve>, current: Arc<Current>, known: watch::Sender<Known>) {
+async fn refresh(host: Arc<str>, resolver: Arc<dyn Resolve>, known: Arc<watch::Sender<Known>>) {
     let mut retry = FIRST_RETRY;
     loop {
         let pause = match resolver.resolve(&host).await {
             Ok(answer) if !answer.addresses.is_empty() => {
                 retry = FIRST_RETRY;
                 let addresses: Arc<[IpAddr]> = answer.addresses.into();
-                current.store(Some(Arc::new(Arc::clone(&addresses))));
                 known.send_if_modified(|known| {
                     let same = matches!(known, Known::Addresses(before) if *before == addresses);
                     *known = Known::Addresses(addresses);
@@ -180,9 +158,11 @@ mod tests {
         }
     }
 
-    fn names(script: Vec<io::Result<Vec<IpAddr>>>) -> Names {
+    fn name(script: Vec<io::Result<Vec<IpAddr>>>) -> (Name, Changes) {
         let resolver: Arc<dyn Resolve> = Arc::new(Scripted(Mutex::new(script.into())));
-        Names::new("a.test", &resolver)
+        let name = Name::new("a.test", &resolver);
+        let changes = name.follow();
+        (name, changes)
     }
 
     fn ip(last: u8) -> IpAddr {
@@ -191,20 +171,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_good_answer_stays_when_look_ups_fail() {
-        let names = names(vec![Ok(vec![ip(1)]), Err(io::ErrorKind::TimedOut.into()), Ok(vec![]), Ok(vec![ip(2)])]);
-        assert_eq!(*names.addresses().await.unwrap(), [ip(1)]);
+        let script = vec![Ok(vec![ip(1)]), Err(io::ErrorKind::TimedOut.into()), Ok(vec![]), Ok(vec![ip(2)])];
+        let (name, mut changes) = name(script);
+        assert!(name.is_pending());
+        changes.next().await;
+        assert_eq!(*name.addresses().unwrap(), [ip(1)]);
         tokio::time::sleep(Duration::from_millis(7500)).await;
-        assert_eq!(*names.addresses().await.unwrap(), [ip(1)]);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(*names.addresses().await.unwrap(), [ip(2)]);
-        assert!(names.is_current(ip(2)) && !names.is_current(ip(1)));
+        assert_eq!(*name.addresses().unwrap(), [ip(1)]);
+        changes.next().await;
+        assert_eq!(*name.addresses().unwrap(), [ip(2)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_name_that_fails_first_recovers() {
-        let names = names(vec![Err(io::ErrorKind::NotFound.into()), Ok(vec![ip(1)])]);
-        assert_eq!(names.addresses().await.unwrap_err().kind(), io::ErrorKind::NotFound);
-        tokio::time::sleep(Duration::from_millis(1100)).await;
-        assert_eq!(*names.addresses().await.unwrap(), [ip(1)]);
+        let (name, mut changes) = name(vec![Err(io::ErrorKind::NotFound.into()), Ok(vec![ip(1)])]);
+        changes.next().await;
+        assert_eq!(name.failure().unwrap().kind(), io::ErrorKind::NotFound);
+        changes.next().await;
+        assert_eq!((name.failure().is_none(), &*name.addresses().unwrap()), (true, [ip(1)].as_slice()));
     }
 }

@@ -37,14 +37,14 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// A connection on which nothing has happened since it was put here, and for which `keep` says yes.
-    pub(super) fn take(&self, cx: &mut Context<'_>, clock: &Clock, keep: impl Fn(&Io) -> bool) -> Option<Idle> {
+    /// A connection on which nothing has happened since it was put here.
+    pub(super) fn take(&self, cx: &mut Context<'_>, clock: &Clock) -> Option<Idle> {
         if self.idle.load(Relaxed) == 0 {
             return None;
         }
         for shard in self.shards() {
             while let Some(idle) = self.pop(shard) {
-                if self.is_quiet(&idle, cx, clock) && keep(&idle.io) {
+                if self.is_quiet(&idle, cx, clock) {
                     return Some(idle);
                 }
             }
@@ -83,14 +83,14 @@ impl Pool {
         self.idle.load(Relaxed)
     }
 
-    /// Drops connections that have ended, and those for which `keep` says no.
-    pub(super) fn reap(&self, clock: &Clock, keep: impl Fn(&Io) -> bool) {
+    /// Drops connections that have ended.
+    pub(super) fn reap(&self, clock: &Clock) {
         // Whoever takes a connection later registers a waker of its own.
         let mut cx = Context::from_waker(Waker::noop());
         for shard in &self.shards {
             let Some(mut list) = try_lock(shard) else { continue };
             let before = list.len();
-            list.retain(|idle| self.is_quiet(idle, &mut cx, clock) && keep(&idle.io));
+            list.retain(|idle| self.is_quiet(idle, &mut cx, clock));
             self.idle.fetch_sub(before - list.len(), Relaxed);
         }
     }

@@ -1,35 +1,39 @@
 //! One place on the network, with its connections.
 use std::future::poll_fn;
-use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokio::net::TcpStream;
 
 use super::super::config::{Keepalive, Scheme};
 use super::super::error::Error;
 #[cfg(feature = "http2")]
 use super::super::http2::Connections;
-use super::dial::dial;
-use super::names::Names;
 use super::pool::{Idle, Pool};
-use super::resolve::Resolve;
 use crate::net::{Io, Sweep, Transport};
 
 /// What makes two nodes the same place: they share connections (upstream.md §6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RemoteKey {
     pub(crate) scheme: Scheme,
-    /// In lower case, IPv6 without brackets.
-    pub(crate) host: String,
+    /// The node's, in lower case, IPv6 without brackets.
+    pub(crate) host: Arc<str>,
+    /// The address itself, or one of those that the host has.
+    pub(crate) address: IpAddr,
     pub(crate) port: u16,
 }
 
-/// A place on the network: its addresses and its idle connections. Lives as long as an upstream leads to it, over
-/// reloads.
+impl RemoteKey {
+    /// The same at another address.
+    pub(crate) fn at(&self, address: IpAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+}
+
+/// One socket address: its idle connections. Lives as long as an upstream leads to it, over reloads.
 #[derive(Debug)]
 pub(crate) struct Remote {
     /// `host:port`.
@@ -38,9 +42,6 @@ pub(crate) struct Remote {
     pub(crate) host: HeaderValue,
     key: RemoteKey,
     sweep: Sweep,
-    names: Names,
-    /// Which address is next.
-    turn: AtomicUsize,
     pool: Pool,
     /// With scheme `grpc`.
     #[cfg(feature = "http2")]
@@ -49,8 +50,8 @@ pub(crate) struct Remote {
 
 impl Remote {
     /// `None` when the host cannot stand in a `Host` field.
-    pub(crate) fn new(key: RemoteKey, sweep: &Sweep, resolver: &Arc<dyn Resolve>) -> Option<Self> {
-        let host = if key.host.contains(':') { format!("[{}]", key.host) } else { key.host.clone() };
+    pub(crate) fn new(key: RemoteKey, sweep: &Sweep) -> Option<Self> {
+        let host = if key.host.contains(':') { format!("[{}]", key.host) } else { key.host.to_string() };
         let name: Arc<str> = format!("{host}:{}", key.port).into();
         if !crate::http1::is_host(name.as_bytes()) {
             return None;
@@ -59,10 +60,8 @@ impl Remote {
         Some(Self {
             host: HeaderValue::from_str(if standard { &host } else { &name }).ok()?,
             name,
-            names: Names::new(&key.host, resolver),
             key,
             sweep: sweep.clone(),
-            turn: AtomicUsize::new(0),
             pool: Pool::default(),
             #[cfg(feature = "http2")]
             streams: Connections::new(),
@@ -71,8 +70,7 @@ impl Remote {
 
     /// A connection that waits in the pool, if there is one.
     pub(super) async fn idle(self: &Arc<Self>, keepalive: Keepalive) -> Option<Lease> {
-        let current = |io: &Io| io.peer().is_none_or(|peer| self.names.is_current(peer.ip()));
-        let idle = poll_fn(|cx| Poll::Ready(self.pool.take(cx, self.sweep.clock(), current))).await?;
+        let idle = poll_fn(|cx| Poll::Ready(self.pool.take(cx, self.sweep.clock()))).await?;
         Some(Lease { remote: Arc::clone(self), io: idle.io, served: idle.served, keepalive })
     }
 
@@ -82,29 +80,21 @@ impl Remote {
         Ok(Lease { remote: Arc::clone(self), io, served: 0, keepalive })
     }
 
-    /// Opens a socket, within `limit`, over all addresses.
+    /// Opens a socket, within `limit`.
     pub(crate) async fn open(&self, limit: Duration) -> Result<Arc<Io>, Error> {
         let endpoint = || Arc::clone(&self.name);
-        let opened = async {
-            let addresses = self.names.addresses().await;
-            let addresses = addresses.map_err(|source| Error::Resolve { endpoint: endpoint(), source })?;
-            let first = self.turn.fetch_add(1, Relaxed) % addresses.len().max(1);
-            let in_turn: Vec<_> = addresses
-                .iter()
-                .cycle()
-                .skip(first)
-                .take(addresses.len())
-                .map(|address| SocketAddr::new(*address, self.key.port))
-                .collect();
-            let stream = dial(in_turn).await;
-            stream.map_err(|source| match source.kind() {
-                io::ErrorKind::TimedOut => Error::ConnectTimeout { endpoint: endpoint() },
-                _ => Error::Connect { endpoint: endpoint(), source },
-            })
-        };
-        let stream = tokio::time::timeout(limit, opened).await;
-        let stream = stream.map_err(|_| Error::ConnectTimeout { endpoint: endpoint() })??;
+        let stream = tokio::time::timeout(limit, TcpStream::connect(self.address())).await;
+        let stream = stream.map_err(|_| Error::ConnectTimeout { endpoint: endpoint() })?;
+        let stream = stream.map_err(|source| match source.kind() {
+            std::io::ErrorKind::TimedOut => Error::ConnectTimeout { endpoint: endpoint() },
+            _ => Error::Connect { endpoint: endpoint(), source },
+        })?;
         Ok(Io::new(Transport::Tcp(stream), &self.sweep))
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.key.address, self.key.port)
     }
 
     /// The HTTP/2 connections, if that is spoken here.
@@ -130,9 +120,9 @@ impl Remote {
     /// Drops connections that have ended. Called by the sweep.
     pub(crate) fn reap(&self) {
         let clock = self.sweep.clock();
-        self.pool.reap(clock, |io| io.peer().is_none_or(|peer| self.names.is_current(peer.ip())));
+        self.pool.reap(clock);
         #[cfg(feature = "http2")]
-        self.streams.reap(clock, |peer| self.names.is_current(peer.ip()));
+        self.streams.reap(clock);
     }
 }
 
@@ -171,14 +161,12 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::SystemResolver;
 
     #[test]
     fn names_and_hosts_of_nodes() {
         let remote = |scheme, host: &str, port| {
-            let resolver: Arc<dyn Resolve> = Arc::new(SystemResolver::default());
-            let key = RemoteKey { scheme, host: host.into(), port };
-            let remote = Remote::new(key, &Sweep::new(), &resolver)?;
+            let key = RemoteKey { scheme, host: host.into(), address: IpAddr::from([127, 0, 0, 1]), port };
+            let remote = Remote::new(key, &Sweep::new())?;
             Some((remote.name.to_string(), remote.host.to_str().unwrap().to_owned()))
         };
         // The port that the scheme has anyway is not said in `Host` (upstream.md §5).

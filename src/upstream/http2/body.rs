@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::super::admission::OwnedPermit;
+use super::super::held::Stay;
 use super::connections::Stream;
 use crate::{Body, BodyError};
 
@@ -81,7 +81,7 @@ pub(crate) struct Streamed {
     /// Gone at the end.
     stream: Option<Stream>,
     /// A place in the upstream, gone at the end.
-    permit: Option<OwnedPermit>,
+    stay: Option<Stay>,
     limit: Duration,
     /// Made at the first gap, used again for the others.
     clock: Option<Pin<Box<Sleep>>>,
@@ -90,12 +90,12 @@ pub(crate) struct Streamed {
 
 impl Streamed {
     pub(super) fn new(inner: Body, stream: Stream, limit: Duration) -> Self {
-        Self { inner, stream: Some(stream), permit: None, limit, clock: None, waiting: false }
+        Self { inner, stream: Some(stream), stay: None, limit, clock: None, waiting: false }
     }
 
     /// Holds a place in the upstream until the body is over.
-    pub(crate) fn hold(&mut self, permit: OwnedPermit) {
-        self.permit = Some(permit);
+    pub(crate) fn hold(&mut self, stay: Stay) {
+        self.stay = Some(stay);
     }
 
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -126,7 +126,7 @@ impl HttpBody for Streamed {
         let frame = frame.map(|frame| frame.map(without_strays));
         if !matches!(frame, Some(Ok(_))) {
             me.stream = None;
-            me.permit = None;
+            me.stay = None;
         }
         Poll::Ready(frame)
     }

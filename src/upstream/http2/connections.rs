@@ -132,14 +132,13 @@ impl Connections {
         free.map(Connection::take)
     }
 
-    /// Drops connections that are over, that nobody has used for too long, or for which `keep` says no. Streams in use
-    /// keep theirs.
-    pub(crate) fn reap(&self, clock: &Clock, keep: impl Fn(SocketAddr) -> bool) {
+    /// Drops connections that are over, or that nobody has used for too long. Streams in use keep theirs.
+    pub(crate) fn reap(&self, clock: &Clock) {
         let now = clock.ticks();
         self.list().retain(|connection| {
             let quiet = now.saturating_sub(connection.quiet_since.load(Relaxed));
             let used = connection.streams.load(Relaxed) > 0;
-            connection.is_open() && (used || quiet <= connection.idle) && connection.address.is_none_or(&keep)
+            connection.is_open() && (used || quiet <= connection.idle)
         });
     }
 

@@ -1,0 +1,74 @@
+//! What all upstreams of a gateway share of the network: names, and places with their connections.
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+pub(crate) use super::client::Name;
+use super::client::{Remote, RemoteKey, Resolve};
+use crate::net::{Reap, Sweep};
+
+/// Names and remotes in use. It holds none of them.
+pub(crate) struct Network {
+    sweep: Sweep,
+    resolver: Arc<dyn Resolve>,
+    names: Mutex<HashMap<Arc<str>, Weak<Name>>>,
+    remotes: Mutex<HashMap<RemoteKey, Weak<Remote>>>,
+}
+
+impl Network {
+    pub(crate) fn new(sweep: Sweep, resolver: Arc<dyn Resolve>) -> Arc<Self> {
+        let network = Arc::new(Self { sweep, resolver, names: Mutex::default(), remotes: Mutex::default() });
+        let reaper: Weak<Self> = Arc::downgrade(&network);
+        network.sweep.reap(reaper);
+        network
+    }
+
+    /// The remote of that key, a new one if nobody uses one; `None` when it cannot be a host.
+    pub(crate) fn remote(&self, key: &RemoteKey) -> Option<Arc<Remote>> {
+        let mut remotes = lock(&self.remotes);
+        if let Some(remote) = remotes.get(key).and_then(Weak::upgrade) {
+            return Some(remote);
+        }
+        let remote = Arc::new(Remote::new(key.clone(), &self.sweep)?);
+        remotes.insert(key.clone(), Arc::downgrade(&remote));
+        Some(remote)
+    }
+
+    /// The name `host`, in lower case; looked up once however many nodes have it.
+    pub(crate) fn name(&self, host: &str) -> Arc<Name> {
+        let mut names = lock(&self.names);
+        if let Some(name) = names.get(host).and_then(Weak::upgrade) {
+            return name;
+        }
+        let name = Arc::new(Name::new(host, &self.resolver));
+        names.insert(host.into(), Arc::downgrade(&name));
+        name
+    }
+}
+
+impl Reap for Network {
+    fn reap(&self) {
+        lock(&self.names).retain(|_, name| name.strong_count() > 0);
+        let mut alive = Vec::new();
+        lock(&self.remotes).retain(|_, remote| match remote.upgrade() {
+            Some(remote) => {
+                alive.push(remote);
+                true
+            }
+            None => false,
+        });
+        for remote in alive {
+            remote.reap();
+        }
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

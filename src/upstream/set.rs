@@ -1,0 +1,110 @@
+//! One generation of an upstream's endpoints.
+use std::sync::Arc;
+
+use super::balance::{BalancerFactory, Candidate, Groups, Member, Policy, Rank};
+use super::endpoint::Endpoint;
+use super::node::{Node, Place};
+use super::state::{EndpointState, StateKey, States};
+
+/// The endpoints that an upstream has now, and who picks among them. It never changes: whatever changes what may be picked
+/// makes another one, and a request uses the one that it began with for all of its attempts.
+#[derive(Debug)]
+pub(crate) struct EndpointSet {
+    pub(crate) slots: Box<[Slot]>,
+    pub(crate) groups: Groups,
+    /// There is none yet, but the look-up of a name may bring some.
+    pub(crate) awaits_names: bool,
+}
+
+/// One endpoint of a set.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) member: Member,
+    pub(crate) rank: Rank,
+    pub(crate) state: Arc<EndpointState>,
+}
+
+impl Candidate for Slot {
+    fn member(&self) -> &Member {
+        &self.member
+    }
+
+    fn rank(&self) -> Rank {
+        self.rank
+    }
+
+    fn state(&self) -> &Arc<EndpointState> {
+        &self.state
+    }
+}
+
+impl EndpointSet {
+    /// The endpoints that `nodes` lead to now.
+    pub(crate) fn new(
+        nodes: &[Node],
+        states: &States,
+        factory: &dyn BalancerFactory,
+        policy: &Policy,
+        before: Option<&Self>,
+    ) -> Self {
+        let places: Vec<(&Node, Place, u32)> = shares(nodes);
+        let keys = places.iter().map(|(node, place, _)| StateKey {
+            name: Arc::clone(place.endpoint.name()),
+            address: place.address,
+            priority: node.priority,
+        });
+        let states = states.of(keys.collect());
+        let slots: Box<[Slot]> = places
+            .into_iter()
+            .zip(states)
+            .map(|((node, place, weight), state)| Slot {
+                member: Member {
+                    name: Arc::clone(place.endpoint.name()),
+                    address: place.address,
+                    weight,
+                    load: Arc::clone(state.load()),
+                },
+                rank: Rank::new(node.priority, place.choice),
+                endpoint: place.endpoint,
+                state,
+            })
+            .collect();
+        // A filter that leaves nobody is none (upstream.md §7.4).
+        let heed_health = slots.iter().any(|slot| slot.state.is_usable());
+        let groups = Groups::new(&slots, factory, policy, heed_health, before.map(|before| &before.groups));
+        let awaits_names = slots.is_empty() && nodes.iter().any(Node::is_pending);
+        Self { slots, groups, awaits_names }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+}
+
+/// Every place with its weight. The addresses of a name share its weight (upstream.md §2), so all weights are scaled to a
+/// common multiple of the numbers of addresses.
+fn shares(nodes: &[Node]) -> Vec<(&Node, Place, u32)> {
+    /// Beyond it shares are rounded: exactness is not worth a balancer's cycle of that many turns.
+    const MOST: u64 = 5040;
+    let places: Vec<_> = nodes.iter().map(|node| (node, node.places())).collect();
+    let parts = |places: &[Place]| places.iter().filter(|place| place.choice == 0).count().max(1) as u64;
+    let lcm = |a: u64, b: u64| a / gcd(a, b) * b;
+    let scale = places.iter().map(|(_, places)| parts(places)).fold(1, |all, own| lcm(all, own).min(MOST));
+    let heaviest = nodes.iter().map(|node| u64::from(node.weight)).max().unwrap_or(0);
+    let shrink = (heaviest * scale).div_ceil(u64::from(u32::MAX)).max(1);
+    places
+        .into_iter()
+        .flat_map(|(node, places)| {
+            let share = u64::from(node.weight) * scale / parts(&places) / shrink;
+            // Who has a weight keeps one.
+            let share = share.max(u64::from(node.weight > 0));
+            let weight = u32::try_from(share).unwrap_or(u32::MAX);
+            places.into_iter().map(move |place| (node, place, weight))
+        })
+        .collect()
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
