@@ -84,6 +84,7 @@ mod body;
 mod connect;
 mod error;
 mod exchange;
+mod grpc;
 mod hop;
 mod host;
 mod interim;

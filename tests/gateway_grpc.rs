@@ -109,3 +109,55 @@ async fn a_client_of_http_1_gets_the_trailers_when_it_takes_them() {
         assert_eq!(client.until(end).await.split("\r\n\r\n").nth(1).unwrap(), format!("2\r\nhi\r\n{end}").trim_end());
     }
 }
+
+/// The status of a call that the gateway answers itself.
+async fn call_status(address: SocketAddr, path: &str, content_type: &str) -> (u16, Option<String>, Option<String>) {
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let call = Request::post(format!("http://grpc.test{path}")).header("content-type", content_type);
+    let answer = client.send_request(call.header("te", "trailers").body(Body::empty()).unwrap());
+    let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap().unwrap();
+    let text = |name| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let told = (answer.status().as_u16(), text("grpc-status"), text("grpc-message"));
+    if told.1.is_some() {
+        assert_eq!(answer.headers()["content-type"], "application/grpc");
+        assert!(hyper::body::Body::is_end_stream(answer.body()), "trailers only");
+    }
+    told
+}
+
+#[tokio::test]
+async fn answers_of_the_gateway_and_of_plugins_reach_grpc_clients_as_statuses() {
+    let refusing = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let upstream = serde_json::json!({"scheme": "grpc", "nodes": {(refusing.to_string()): 1}});
+    let document = serde_json::json!({
+        "routes": [
+            {"id": "open", "uri": "/pkg.Open/*", "upstream": upstream},
+            {"id": "closed", "uri": "/pkg.Closed/*", "upstream": upstream, "plugins": {"key-auth": {}}},
+        ],
+    });
+    let gateway = Gateway::builder().build().unwrap();
+    gateway.apply(read(&document, &ReadOptions::default()).snapshot).unwrap();
+    let server = Server::builder().serve(move |info| gateway.connection(info));
+    let address = server.listen(Listener::new(([127, 0, 0, 1], 0).into()).with_protocols(Protocols::Both)).unwrap();
+    for (path, status, message) in [
+        ("/pkg.Closed/Call", "16", "Missing API key in request"),
+        ("/pkg.None/Call", "12", "404 Route Not Found"),
+        ("/pkg.Open/Call", "14", "502 Bad Gateway"),
+    ] {
+        let told = call_status(address, path, "application/grpc+proto").await;
+        assert_eq!(told, (200, Some(status.into()), Some(message.into())), "{path}");
+    }
+    // Whoever makes no call gets an answer of HTTP, and so does gRPC-Web.
+    for content_type in ["application/json", "application/grpc-web"] {
+        assert_eq!(call_status(address, "/pkg.Closed/Call", content_type).await, (401, None, None));
+    }
+    let mut client = Raw::connect(address).await;
+    client
+        .send(
+            "POST /pkg.Closed/Call HTTP/1.1\r\nHost: h\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n",
+        )
+        .await;
+    assert!(client.until("}").await.starts_with("HTTP/1.1 401"));
+}

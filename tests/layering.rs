@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const KERNEL: &[&str] = &["body", "connect", "error", "exchange", "hop", "host", "interim", "service", "upgrade"];
+const KERNEL: &[&str] =
+    &["body", "connect", "error", "exchange", "grpc", "hop", "host", "interim", "service", "upgrade"];
 
 /// Part, and the parts that it may import beside itself and the kernel.
 const MAY_IMPORT: &[(&str, &[&str])] = &[

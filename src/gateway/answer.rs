@@ -5,21 +5,52 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::error::{Error, IntoResponse, Response, into_problem};
+use crate::grpc::into_call_status;
 use crate::service::BoxFuture;
+
+/// The form in which a client gets the gateway's own answers, those of plugins among them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As they were made.
+    AsMade,
+    /// With a body of RFC 9457.
+    Problem,
+    /// As the status of a gRPC call.
+    CallStatus,
+}
+
+impl Form {
+    /// The form for a client that makes gRPC calls, or does not.
+    pub(super) fn of(is_call: bool, problem: bool) -> Self {
+        match (is_call, problem) {
+            (true, _) => Self::CallStatus,
+            (false, true) => Self::Problem,
+            (false, false) => Self::AsMade,
+        }
+    }
+
+    fn give(self, response: Response) -> Response {
+        match self {
+            Self::AsMade => response,
+            Self::Problem => into_problem(response),
+            Self::CallStatus => into_call_status(response),
+        }
+    }
+}
 
 pin_project_lite::pin_project! {
     /// A panic inside ends the request that caused it with a 500, nothing else (security.md PAN-01); it is not polled
-    /// again. With `problem`, answers of the gateway itself get a body of RFC 9457.
+    /// again. Answers of the gateway itself get their form here.
     pub(super) struct Answer<F> {
         #[pin]
         inner: F,
-        problem: bool,
+        form: Form,
     }
 }
 
 impl<F> Answer<F> {
-    pub(super) fn new(inner: F, problem: bool) -> Self {
-        Self { inner, problem }
+    pub(super) fn new(inner: F, form: Form) -> Self {
+        Self { inner, form }
     }
 }
 
@@ -33,7 +64,7 @@ impl<F: Future<Output = Response>> Future for Answer<F> {
             Ok(Poll::Ready(response)) => response,
             Err(_) => Error::Internal("panic").into_response(),
         };
-        Poll::Ready(if *me.problem { into_problem(response) } else { response })
+        Poll::Ready(me.form.give(response))
     }
 }
 

@@ -13,7 +13,7 @@ use http_body::Body as HttpBody;
 use tower::Service;
 
 use super::Gateway;
-use super::answer::{Answer, ready, start};
+use super::answer::{Answer, Form, ready, start};
 use super::find::Found;
 use super::forward::direct;
 use super::handle::Inner;
@@ -22,7 +22,7 @@ use super::judge::upgrade_wish;
 use crate::body::BoxError;
 use crate::error::{Error, IntoResponse, Request, Response};
 use crate::service::BoxFuture;
-use crate::{Body, ConnectInfo, Next};
+use crate::{Body, ConnectInfo, Next, grpc};
 
 /// The gateway for the requests of one connection: what [`Gateway::connection`] gives.
 #[derive(Clone)]
@@ -126,7 +126,8 @@ impl Inner {
                 if let Some(info) = info {
                     request.extensions_mut().insert(info);
                 }
-                Box::pin(Answer::new(outer.run(request), false))
+                let form = Form::of(grpc::is_call(&request), false);
+                Box::pin(Answer::new(outer.run(request), form))
             }
         })
     }
@@ -152,8 +153,9 @@ impl Inner {
             Origin::Host => request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>().zip(upgrade_wish(&request)),
         };
         let live = self.live.load();
+        let form = Form::of(grpc::is_call(&request), live.rules.problem);
         let found = self.find_route(&live, &mut request, info, origin);
-        let (problem, deadline) = (live.rules.problem, live.rules.request_timeout);
+        let deadline = live.rules.request_timeout;
         drop(live);
         let hosted = match origin {
             // The connection's own deadline covers it, and its own tunnel.
@@ -166,10 +168,10 @@ impl Inner {
         };
         match found {
             Ok(Found::Direct(route, arrival)) => {
-                finish(direct(route, request, info, arrival, Arc::clone(&self.via)), problem, hosted)
+                finish(direct(route, request, info, arrival, Arc::clone(&self.via)), form, hosted)
             }
-            Ok(Found::Chain(chain)) => finish(chain.run(request), problem, hosted),
-            Err(error) => finish(std::future::ready(error.into_response()), problem, hosted),
+            Ok(Found::Chain(chain)) => finish(chain.run(request), form, hosted),
+            Err(error) => finish(std::future::ready(error.into_response()), form, hosted),
         }
     }
 }
@@ -197,12 +199,12 @@ impl Hosted {
     }
 }
 
-fn finish(answer: impl Future<Output = Response> + Send + 'static, problem: bool, hosted: Option<Hosted>) -> BoxFuture {
+fn finish(answer: impl Future<Output = Response> + Send + 'static, form: Form, hosted: Option<Hosted>) -> BoxFuture {
     match hosted {
         // The connection catches panics, too, and keeps its own form of answers to them.
-        None if !problem => Box::pin(answer),
-        None => Box::pin(Answer::new(answer, problem)),
-        Some(hosted) => Box::pin(Answer::new(hosted.run(answer), problem)),
+        None if form == Form::AsMade => Box::pin(answer),
+        None => Box::pin(Answer::new(answer, form)),
+        Some(hosted) => Box::pin(Answer::new(hosted.run(answer), form)),
     }
 }
 
@@ -222,7 +224,7 @@ where
 }
 
 fn timed_out() -> Error {
-    Error::Upstream { status: StatusCode::GATEWAY_TIMEOUT, reason: "request_timeout", retry_after: None }
+    Error::Upstream { status: StatusCode::GATEWAY_TIMEOUT, reason: "request_deadline", retry_after: None }
 }
 
 /// The facts of a connection that a host's server left in the extensions.

@@ -23,7 +23,7 @@ use crate::error::{Error, IntoResponse, Request, Response};
 use crate::http1::is_host;
 use crate::net::IoStream;
 use crate::server::registry::Client;
-use crate::{Body, BodyError, into_problem};
+use crate::{Body, BodyError, grpc, into_problem};
 
 /// Bytes of one stream's window, and of what is buffered for it (H2-08, H2-11).
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -131,14 +131,15 @@ where
         let stream = Stream::open(&self.streams);
         let service = Arc::clone(&self.service);
         Box::pin(async move {
+            let is_call = grpc::is_call(&request);
             let response = match canonical(request.map(Body::from)) {
-                Err(error) => stream.0.own(error),
+                Err(error) => stream.0.own(error, is_call),
                 Ok(request) => {
                     let limit = stream.0.client.limits().request_timeout;
                     match tokio::time::timeout(limit, answer(service, request)).await {
                         Ok(Some(response)) => response,
-                        Ok(None) => stream.0.own(Error::Internal("panic")),
-                        Err(_) => stream.0.own(request_too_long()),
+                        Ok(None) => stream.0.own(Error::Internal("panic"), is_call),
+                        Err(_) => stream.0.own(request_too_long(), is_call),
                     }
                 }
             };
@@ -149,9 +150,13 @@ where
 
 impl Streams {
     /// An answer of the gateway itself.
-    fn own(&self, error: Error) -> Response {
+    fn own(&self, error: Error, is_call: bool) -> Response {
         let response = error.into_response();
-        if self.client.options().problem_details { into_problem(response) } else { response }
+        match self.client.options().problem_details {
+            _ if is_call => grpc::into_call_status(response),
+            true => into_problem(response),
+            false => response,
+        }
     }
 }
 
