@@ -82,7 +82,8 @@ impl Route {
     /// Replaces the upstream's time-outs.
     #[must_use]
     pub fn timeout(mut self, connect: impl Into<Seconds>, send: impl Into<Seconds>, read: impl Into<Seconds>) -> Self {
-        self.spec.timeout = Some(Timeouts { connect: connect.into(), send: send.into(), read: read.into() });
+        self.spec.timeout =
+            Some(Timeouts { connect: connect.into(), send: send.into(), read: read.into(), total: None });
         self
     }
 

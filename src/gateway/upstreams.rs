@@ -5,10 +5,12 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::settings::Rules;
-use crate::model::{Finding, Id, Kind, NodeSpec, PassHost, Scheme, Timeouts, UpstreamSpec};
+use crate::model::{
+    Finding, Id, Kind, NodeSpec, PassHost, RetryCondition, RetryOn, Scheme, Seconds, Timeouts, UpstreamSpec,
+};
 use crate::upstream::{
-    self, AdmissionConfig, Endpoints, Keepalive, NodeConfig, RetryConfig, Target, Upstream, UpstreamBuildError,
-    UpstreamConfig, UpstreamKey, Upstreams,
+    self, AdaptiveConfig, AdmissionConfig, Endpoints, Keepalive, NodeConfig, RetriedFailures, RetryConfig, Target,
+    Upstream, UpstreamBuildError, UpstreamConfig, UpstreamKey, Upstreams,
 };
 
 /// The resource that an upstream stands in.
@@ -104,20 +106,28 @@ fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules) -> Result<Upstre
         budget_min_per_second: spec.retry_budget.min_per_second,
         backoff_base: Duration::from_millis(spec.retry_backoff.base_ms),
         backoff_max: Duration::from_millis(spec.retry_backoff.max_ms),
-        statuses: spec.retry_on.iter().filter_map(|code| StatusCode::from_u16(*code).ok()).collect(),
         methods: spec
             .retry_methods
             .iter()
             .flatten()
             .filter_map(|method| Method::from_bytes(method.as_str().as_bytes()).ok())
             .collect(),
-        per_try: None,
+        per_try: spec.per_try_timeout_ms.map(Duration::from_millis),
         replay_bytes: rules.replay_bytes,
+        hedge_after: spec.hedge.map(|hedge| Duration::from_millis(hedge.after_ms)),
+        ..RetryConfig::default()
     };
+    retry_on(&spec.retry_on, &mut config.retry);
+    config.max_grpc_timeout = spec.max_grpc_timeout_ms.map(Duration::from_millis);
     config.admission = AdmissionConfig {
         max_requests: usize::try_from(spec.max_requests).unwrap_or(usize::MAX),
         max_pending: usize::try_from(spec.max_pending).unwrap_or(usize::MAX),
         queue_timeout: Duration::from_millis(spec.queue_timeout_ms),
+        adaptive: spec.adaptive_concurrency.map(|adaptive| AdaptiveConfig {
+            min: adaptive.min as usize,
+            initial: adaptive.initial as usize,
+            tolerance: adaptive.tolerance,
+        }),
     };
     config.answers = rules.answers;
     Ok(config)
@@ -134,7 +144,44 @@ fn node_config(node: &NodeSpec, owner: Owner<'_>) -> Result<NodeConfig, Finding>
     Ok(NodeConfig { target, weight: node.weight, priority })
 }
 
+/// Brings the conditions of `retry_on` to statuses, gRPC's statuses, and kinds of failure.
+fn retry_on(conditions: &[RetryOn], retry: &mut RetryConfig) {
+    let named = |condition| conditions.contains(&RetryOn::When(condition));
+    let kinds = [RetryCondition::ConnectFailure, RetryCondition::Reset, RetryCondition::Timeout].map(named);
+    if let [connect, reset, timeout] = kinds
+        && (connect || reset || timeout)
+    {
+        retry.failures = RetriedFailures { connect, reset, timeout };
+    }
+    for condition in conditions {
+        let (statuses, grpc) = match condition {
+            RetryOn::Status(status) => (*status..=*status, None),
+            RetryOn::When(RetryCondition::ServerError) => (500..=599, None),
+            RetryOn::When(RetryCondition::GatewayError) => (502..=504, None),
+            RetryOn::When(condition) => (1..=0, grpc_status(*condition)),
+        };
+        retry.statuses.extend(statuses.filter_map(|status| StatusCode::from_u16(status).ok()));
+        retry.grpc_statuses.extend(grpc);
+    }
+}
+
+fn grpc_status(condition: RetryCondition) -> Option<u8> {
+    match condition {
+        RetryCondition::Cancelled => Some(1),
+        RetryCondition::DeadlineExceeded => Some(4),
+        RetryCondition::ResourceExhausted => Some(8),
+        RetryCondition::Internal => Some(13),
+        RetryCondition::Unavailable => Some(14),
+        _ => None,
+    }
+}
+
 /// Time-outs as durations.
 pub(crate) fn timeouts(spec: &Timeouts) -> upstream::Timeouts {
-    upstream::Timeouts { connect: spec.connect.duration(), send: spec.send.duration(), read: spec.read.duration() }
+    upstream::Timeouts {
+        connect: spec.connect.duration(),
+        send: spec.send.duration(),
+        read: spec.read.duration(),
+        total: spec.total.map(Seconds::duration),
+    }
 }

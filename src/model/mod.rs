@@ -18,6 +18,7 @@ mod places;
 mod plugin;
 mod proto;
 mod read;
+mod resilience;
 mod route;
 mod scalar;
 #[cfg(feature = "schema")]
@@ -50,6 +51,7 @@ pub use proto::ProtoSpec;
 #[cfg(feature = "config-file")]
 pub(crate) use read::by_id;
 pub use read::{Read, ReadOptions, read};
+pub use resilience::{AdaptiveConcurrency, Hedge, RetryCondition, RetryOn};
 pub use route::RouteSpec;
 pub use scalar::{Host, IpOrCidr, Labels, Method, NotAnAddress, Seconds, Sensitive, Status};
 #[cfg(feature = "schema")]

@@ -13,8 +13,12 @@ use super::check::walk::Walk;
 use super::health::CHECKS;
 use super::node::{self, NODES};
 use super::plugin::FREE;
+use super::resilience::{ADAPTIVE, HEDGE, RETRY_ON, SOME_MILLISECONDS};
 use super::timeouts::TIMEOUT;
-use super::{HealthChecks, Host, Id, Kind, Labels, Method, NodeSpec, Resource, Seconds, Sensitive, Timeouts};
+use super::{
+    AdaptiveConcurrency, HealthChecks, Hedge, Host, Id, Kind, Labels, Method, NodeSpec, Resource, RetryOn, Seconds,
+    Sensitive, Timeouts,
+};
 
 /// An upstream: endpoints, how one is picked, and how it is spoken to (upstream.md §1).
 ///
@@ -77,9 +81,10 @@ pub struct UpstreamSpec {
     /// TLS towards the endpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<UpstreamTls>,
-    /// **Extension.** Statuses (200–599) of the upstream that are retried like a failed connection. Default none.
+    /// **Extension.** Answers of the upstream that are retried like a failed connection, and which failures are. Default:
+    /// no answer, every failure.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub retry_on: Vec<u16>,
+    pub retry_on: Vec<RetryOn>,
     /// **Extension.** Methods that may be sent again once they were begun to be sent, beside GET, HEAD, OPTIONS, PUT,
     /// DELETE and TRACE (security.md RET-01). Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +93,18 @@ pub struct UpstreamSpec {
     pub retry_budget: RetryBudget,
     /// **Extension.** The pause before a retry (security.md RET-04).
     pub retry_backoff: RetryBackoff,
+    /// **Extension.** How long one attempt has until its response head, in milliseconds, at least 1. Default: as long as
+    /// `timeout` gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_try_timeout_ms: Option<u64>,
+    /// **Extension.** A second attempt elsewhere while the first has not answered; for requests that may be sent twice,
+    /// out of the retry budget. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<Hedge>,
+    /// **Extension.** The longest `grpc-timeout` of a gRPC call that is honoured, in milliseconds, at least 1; a call that
+    /// brings none gets it. Default: any is, and a call without one has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_grpc_timeout_ms: Option<u64>,
     /// **Extension.** Percentage of usable endpoints below which all are used again, 0–100; 0 for never (security.md
     /// HC-01). Default 1.
     pub panic_threshold: u8,
@@ -98,6 +115,13 @@ pub struct UpstreamSpec {
     pub max_pending: u32,
     /// **Extension.** How long they wait, in milliseconds, before they are answered 503. Default 1000.
     pub queue_timeout_ms: u64,
+    /// **Extension.** A limit below `max_requests` that follows latency. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adaptive_concurrency: Option<AdaptiveConcurrency>,
+    /// **Extension.** Connections to all endpoints together, at least 1; a request that would need one more waits for one
+    /// within `timeout.connect`. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
     /// When it was made, in Unix seconds; set by a store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create_time: Option<u64>,
@@ -133,10 +157,15 @@ impl Default for UpstreamSpec {
             retry_methods: None,
             retry_budget: RetryBudget::default(),
             retry_backoff: RetryBackoff::default(),
+            per_try_timeout_ms: None,
+            hedge: None,
+            max_grpc_timeout_ms: None,
             panic_threshold: 1,
             max_requests: 1024,
             max_pending: 1024,
             queue_timeout_ms: 1000,
+            adaptive_concurrency: None,
+            max_connections: None,
             create_time: None,
             update_time: None,
         }
@@ -372,10 +401,7 @@ static TABLE: Struct = Struct::new(&[
             .with_rule(tls_structure),
         ),
     ),
-    Field::extension(
-        "retry_on",
-        Shape::List(&List { of: Shape::Int(200, 599), min: 0, max: usize::MAX, unique: true }),
-    ),
+    Field::extension("retry_on", RETRY_ON),
     Field::extension(
         "retry_methods",
         Shape::List(&List { of: Shape::Word(Method::NAMES), min: 0, max: usize::MAX, unique: true }),
@@ -394,10 +420,15 @@ static TABLE: Struct = Struct::new(&[
             Field::extension("max_ms", MILLISECONDS),
         ])),
     ),
+    Field::extension("per_try_timeout_ms", SOME_MILLISECONDS),
+    Field::extension("hedge", HEDGE),
+    Field::extension("max_grpc_timeout_ms", Shape::Int(1, i64::MAX)),
     Field::extension("panic_threshold", Shape::Int(0, 100)),
     Field::extension("max_requests", Shape::Int(1, U32)),
     Field::extension("max_pending", Shape::Int(0, U32)),
     Field::extension("queue_timeout_ms", MILLISECONDS),
+    Field::extension("adaptive_concurrency", ADAPTIVE),
+    Field::extension("max_connections", Shape::Int(1, U32)),
     CREATED,
     UPDATED,
 ])
@@ -425,6 +456,12 @@ fn structure<'v>(upstream: &'v Map<String, Value>, walk: &mut Walk<'_, 'v>) {
             upstream.get("key").map(|key| key.as_str().unwrap_or_default()),
             walk,
         );
+    }
+    let least = upstream.get("adaptive_concurrency").and_then(|adaptive| adaptive.get("min")).and_then(Value::as_u64);
+    let most = upstream.get("max_requests").and_then(Value::as_u64).unwrap_or(1024);
+    if least.is_some_and(|least| least > most) {
+        let mend = "write a `min` of at most `max_requests`";
+        walk.under("adaptive_concurrency", |walk| walk.error("has a `min` above `max_requests`", mend));
     }
     if let Some(nodes) = upstream.get("nodes") {
         node_set(nodes, text("scheme").unwrap_or("http"), walk);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
 
+use super::adaptive::AdaptiveConfig;
 use super::balance::HashKey;
 use super::error::UpstreamBuildError;
 
@@ -151,11 +152,18 @@ pub struct Timeouts {
     pub send: Duration,
     /// The whole response head, and then each gap in the body. Default 60 s.
     pub read: Duration,
+    /// All of it: waiting for its turn, every attempt, and the response to its end. Tunnels are exempt. Default none.
+    pub total: Option<Duration>,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(5), send: Duration::from_secs(60), read: Duration::from_secs(60) }
+        Self {
+            connect: Duration::from_secs(5),
+            send: Duration::from_secs(60),
+            read: Duration::from_secs(60),
+            total: None,
+        }
     }
 }
 
@@ -194,13 +202,38 @@ pub struct RetryConfig {
     pub backoff_max: Duration,
     /// Statuses of an endpoint that are retried like a failure. Default none.
     pub statuses: Vec<StatusCode>,
+    /// Values of `grpc-status`, in the head of a response without a message, that are retried like a failure. Default
+    /// none.
+    pub grpc_statuses: Vec<u8>,
+    /// Which failures without an answer are retried. Default all.
+    pub failures: RetriedFailures,
     /// Methods that are retried though a second delivery may matter, beside those of RET-01. Default none.
     pub methods: Vec<Method>,
     /// Time for one attempt until its response head. Default none.
     pub per_try: Option<Duration>,
-    /// The largest body, in bytes, that is kept for another attempt; a request with a larger one, or with one that
-    /// streams, is not sent again. Default 65,536; 0 keeps none (RET-03).
+    /// Time for the first attempt until its response head, after which a second one at another endpoint goes alongside,
+    /// if the request may be sent twice; the first answer wins. Default none.
+    pub hedge_after: Option<Duration>,
+    /// How much of a body, in bytes, is kept for another attempt; once more of it was sent the request is not sent again.
+    /// Default 65,536; 0 keeps none (RET-03).
     pub replay_bytes: usize,
+}
+
+/// Kinds of failures without an answer, and whether each is retried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetriedFailures {
+    /// No connection: the name has no address, refused, or not in time.
+    pub connect: bool,
+    /// The connection or stream ended before the response head.
+    pub reset: bool,
+    /// The endpoint did not take the request, or did not answer, in time.
+    pub timeout: bool,
+}
+
+impl Default for RetriedFailures {
+    fn default() -> Self {
+        Self { connect: true, reset: true, timeout: true }
+    }
 }
 
 impl Default for RetryConfig {
@@ -213,15 +246,18 @@ impl Default for RetryConfig {
             backoff_base: Duration::from_millis(25),
             backoff_max: Duration::from_secs(1),
             statuses: Vec::new(),
+            grpc_statuses: Vec::new(),
+            failures: RetriedFailures::default(),
             methods: Vec::new(),
             per_try: None,
+            hedge_after: None,
             replay_bytes: 64 * 1024,
         }
     }
 }
 
 /// How many requests an upstream takes at once (security.md LIM-12).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdmissionConfig {
     /// Requests in flight; at least 1. Default 1,024.
     pub max_requests: usize,
@@ -229,11 +265,13 @@ pub struct AdmissionConfig {
     pub max_pending: usize,
     /// How long one waits. Default 1 s.
     pub queue_timeout: Duration,
+    /// A limit below `max_requests` that follows latency. Default none.
+    pub adaptive: Option<AdaptiveConfig>,
 }
 
 impl Default for AdmissionConfig {
     fn default() -> Self {
-        Self { max_requests: 1024, max_pending: 1024, queue_timeout: Duration::from_secs(1) }
+        Self { max_requests: 1024, max_pending: 1024, queue_timeout: Duration::from_secs(1), adaptive: None }
     }
 }
 
@@ -281,6 +319,8 @@ pub struct UpstreamConfig {
     pub admission: AdmissionConfig,
     /// Heads of responses.
     pub answers: AnswerLimits,
+    /// The longest deadline that a gRPC call may bring; one that brings none gets it. Default none.
+    pub max_grpc_timeout: Option<Duration>,
 }
 
 impl UpstreamConfig {
@@ -298,6 +338,7 @@ impl UpstreamConfig {
             retry: RetryConfig::default(),
             admission: AdmissionConfig::default(),
             answers: AnswerLimits::default(),
+            max_grpc_timeout: None,
         }
     }
 
@@ -313,7 +354,10 @@ impl UpstreamConfig {
             ("keepalive_pool.size", self.keepalive.size == 0),
             ("keepalive_pool.requests", self.keepalive.requests == 0),
             ("max_requests", self.admission.max_requests == 0),
-            ("retry.per_try", self.retry.per_try.is_some_and(|time| time.is_zero())),
+            ("timeout.total", self.timeouts.total.is_some_and(|time| time.is_zero())),
+            ("per_try_timeout_ms", self.retry.per_try.is_some_and(|time| time.is_zero())),
+            ("hedge.after_ms", self.retry.hedge_after.is_some_and(|time| time.is_zero())),
+            ("max_grpc_timeout_ms", self.max_grpc_timeout.is_some_and(|time| time.is_zero())),
         ];
         if let Some((field, _)) = positive.into_iter().find(|(_, zero)| *zero) {
             return Err(UpstreamBuildError::NotPositive { upstream: self.key.clone(), field });

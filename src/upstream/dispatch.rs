@@ -32,7 +32,7 @@ use super::service::ServiceEndpoint;
 use super::set::EndpointSet;
 use super::state::States;
 use super::upkeep::Upkeep;
-use crate::{Attempt, Body, Request, Response, UpgradeWish, UpgradedIo};
+use crate::{Attempt, Body, BodyError, Request, Response, UpgradeWish, UpgradedIo};
 
 /// One upstream, compiled. Made by [`Upstreams::compile`](super::Upstreams::compile).
 pub struct Upstream {
@@ -176,9 +176,7 @@ impl Upstream {
                     exchange.add_attempt(describe(endpoint, &ended, began.elapsed()));
                 }
                 match ended {
-                    Ok(reply) if !self.retry.is_failure(reply.head.status()) => {
-                        return Ok(respond(reply, permit, busy));
-                    }
+                    Ok(reply) if !self.retry.is_failure(&reply.head) => return Ok(respond(reply, permit, busy)),
                     ended => match attempts.again(&ended, request) {
                         Again::After(pause) => {
                             attempts.last = Some(Box::new(ended.map_err(|failure| failure.error)));
@@ -260,9 +258,12 @@ impl Upstream {
         forward: &ForwardContext<'_>,
     ) -> Result<Reply, Failure> {
         let failed = |error| Failure { error, delivery: Delivery::Possible, address: None };
-        let body = outgoing.payload.take(self.retry.replay_bytes()).unwrap_or_default();
+        let record = self.retry.judges_answers() && self.retry.is_repeatable(&outgoing.parts.method);
+        let Some(body) = outgoing.payload.take(self.retry.replay_bytes(), record) else {
+            return Err(failed(Error::RequestBody(BodyError::Incomplete)));
+        };
         // A service is not asked twice, unless its answer can be taken for a failure.
-        let parts = if self.retry.judges_statuses() {
+        let parts = if self.retry.judges_answers() {
             outgoing.parts.clone()
         } else {
             std::mem::replace(&mut outgoing.parts, Request::default().into_parts().0)
@@ -327,7 +328,7 @@ impl<'a> Attempts<'a> {
         let policy = &self.upstream.retry;
         let (retryable, delivery) = match ended {
             Ok(_) => (true, Delivery::Possible),
-            Err(failure) => (failure.error.is_retryable(), failure.delivery),
+            Err(failure) => (policy.is_retried(&failure.error), failure.delivery),
         };
         let may = retryable
             && self.made < self.most
@@ -338,7 +339,7 @@ impl<'a> Attempts<'a> {
         } else if self.until.is_some_and(|until| Instant::now() > until) {
             Again::Late
         } else if self.upstream.budget.try_retry() {
-            Again::After(policy.backoff(self.made))
+            Again::After(policy.pause(self.made, ended.as_ref().ok().map(|reply| &reply.head)))
         } else {
             Again::No
         }

@@ -10,9 +10,11 @@
 //! | `registry.rs`, `dispatch.rs` | reloads; one request's way |
 //! | `balance/` | which endpoint |
 //! | `health/` | which endpoints are well |
-//! | `admission.rs`, `budget.rs`, `retry.rs`, `payload.rs` | how many at once, how often again |
 //! | `node.rs`, `set.rs`, `state.rs` | where nodes lead to now, who may be picked, what is known of each |
 //! | `network.rs`, `upkeep.rs` | names and places that upstreams share; what is done beside requests |
+//! | `admission.rs`, `adaptive.rs` | how many at once |
+//! | `retry.rs`, `budget.rs`, `payload.rs` | what is sent again, and how often |
+//! | `deadline.rs` | how long in all |
 //! | `service.rs`, `endpoint.rs`, `attempt.rs` | endpoints and one attempt |
 //! | `status.rs`, `tower.rs` | what is known of endpoints; the upstream as a tower service |
 //! | `client/`, `http2/` | connections, pool, exchange |
@@ -20,12 +22,14 @@ pub mod balance;
 #[expect(dead_code, reason = "judged by nobody yet")]
 pub mod health;
 
+mod adaptive;
 mod admission;
 mod attempt;
 mod budget;
 #[cfg(feature = "client")]
 mod client;
 mod config;
+mod deadline;
 mod dispatch;
 mod endpoint;
 mod error;
@@ -46,12 +50,13 @@ mod status;
 mod tower;
 mod upkeep;
 
+pub use adaptive::AdaptiveConfig;
 pub(crate) use attempt::Outgoing;
 #[cfg(feature = "client")]
 pub use client::{Resolve, Resolved, SystemResolver};
 pub use config::{
-    AdmissionConfig, AnswerLimits, Keepalive, NodeConfig, PassHost, RetryConfig, Scheme, Target, Timeouts,
-    UpstreamConfig, UpstreamKey,
+    AdmissionConfig, AnswerLimits, Keepalive, NodeConfig, PassHost, RetriedFailures, RetryConfig, Scheme, Target,
+    Timeouts, UpstreamConfig, UpstreamKey,
 };
 pub use dispatch::Upstream;
 pub use error::{Error, Side, UpstreamBuildError};

@@ -212,7 +212,7 @@ async fn sec_up_08_interim_responses_leave_the_final_one_intact() {
 fn impatient(origin: &Origin) -> Client {
     let mut config = config(&[origin.address]);
     let short = Duration::from_millis(300);
-    config.timeouts = Timeouts { connect: short, send: short, read: short };
+    config.timeouts = Timeouts { connect: short, send: short, read: short, total: None };
     Client::new(config)
 }
 

@@ -281,7 +281,7 @@ fn impatient(address: SocketAddr) -> Client {
     let mut config = config(&[address]);
     config.scheme = Scheme::Grpc;
     let short = Duration::from_millis(200);
-    config.timeouts = Timeouts { connect: short, send: short, read: short };
+    config.timeouts = Timeouts { connect: short, send: short, read: short, total: None };
     Client::new(config)
 }
 

@@ -13,9 +13,9 @@ use super::exchange::{Broken, Exchange, Head};
 use super::incoming::{Incoming, close_or_keep};
 use super::remote::{Lease, Remote};
 use super::upload::Upload;
-use crate::UpgradedIo;
 use crate::http1::{Decoder, DecoderLimits, Framing, ParsedResponse};
 use crate::net::IoStream;
+use crate::{BodyError, UpgradedIo};
 
 /// Sends `request` to `remote`, over an idle or a new connection.
 ///
@@ -39,7 +39,9 @@ pub(crate) async fn send(
     loop {
         // In a block of its own: what is in scope while another connection is made would be part of every future.
         {
-            let body = request.payload.take(plan.replay_bytes).unwrap_or_default();
+            let Some(body) = request.payload.take(plan.replay_bytes, plan.repeatable) else {
+                return Err(Failure::before(Error::RequestBody(BodyError::Incomplete)));
+            };
             let parts = &request.parts;
             let path = || parts.uri.path_and_query().map(|target| target.as_str());
             let target = forward.target.or_else(path).unwrap_or("/");

@@ -114,7 +114,7 @@ fn message(request: &mut Outgoing, remote: &Remote, forward: &ForwardContext<'_>
         None => Some(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))),
     };
     let uri = Uri::from_parts(uri).ok()?;
-    let mut message = Request::new(request.payload.take(plan.replay_bytes).unwrap_or_default());
+    let mut message = Request::new(request.payload.take(plan.replay_bytes, plan.repeatable)?);
     *message.method_mut() = request.parts.method.clone();
     *message.uri_mut() = uri;
     *message.version_mut() = http::Version::HTTP_2;
