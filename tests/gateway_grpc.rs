@@ -41,6 +41,16 @@ fn endpoint() -> Next {
             return refused;
         }
         let (frames, answer) = channel();
+        if request.uri().path() == "/told" {
+            let mut told = Response::new(Body::empty());
+            *told.headers_mut() = status("0");
+            let timeout = request.headers().get("grpc-timeout").cloned();
+            told.headers_mut().insert("x-told", timeout.unwrap_or(HeaderValue::from_static("nothing")));
+            return told;
+        }
+        if request.uri().path() == "/silent" {
+            return std::future::pending().await;
+        }
         let mut messages = request.into_body();
         tokio::spawn(async move {
             while let Some(Ok(message)) = messages.frame().await {
@@ -160,4 +170,35 @@ async fn answers_of_the_gateway_and_of_plugins_reach_grpc_clients_as_statuses() 
         )
         .await;
     assert!(client.until("}").await.starts_with("HTTP/1.1 401"));
+}
+
+#[tokio::test]
+async fn the_deadline_of_a_call_is_passed_on_and_kept() {
+    let (_endpoint, address) = start_with(Limits::default(), endpoint(), Protocols::H2c);
+    let (_gateway, address) = gateway_before(address);
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let call = |path, timeout| {
+        let call = Request::post(format!("http://grpc.test{path}")).header("content-type", "application/grpc");
+        call.header("te", "trailers").header("grpc-timeout", timeout)
+    };
+    let talk = async {
+        // What is left of five seconds, in microseconds.
+        let told = client.send_request(call("/told", "5S").body(Body::empty()).unwrap()).await.unwrap();
+        let told: u64 = told.headers()["x-told"].to_str().unwrap().strip_suffix('u').unwrap().parse().unwrap();
+        assert!((1_000_000..5_000_000).contains(&told), "{told}");
+        // No answer: a head that is the status of the call.
+        let silent = client.send_request(call("/silent", "50m").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!((silent.status().as_u16(), silent.headers()["grpc-status"].as_bytes()), (200, &b"4"[..]));
+        // Half an answer: trailers end it.
+        let (messages, body) = channel();
+        let answer = client.send_request(call("/pkg.Echo/Talk", "300m").body(body).unwrap()).await.unwrap();
+        let mut answer = answer.into_body();
+        messages.send(Ok(Frame::data("one".into()))).await.unwrap();
+        assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+        let trailers = answer.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(trailers["grpc-status"], "4");
+    };
+    tokio::time::timeout(PATIENCE, talk).await.unwrap();
 }

@@ -258,6 +258,19 @@ fn rules_of_upstreams() {
             (upstream(json!({"type": "chash", "key": "remote_addr"})), &[]),
             (upstream(json!({"type": "chash", "hash_on": "header", "key": "X-User"})), &[]),
             (upstream(json!({"type": "chash", "hash_on": "consumer"})), &[]),
+            (upstream(json!({"retry_on": [503, "5xx", "gateway-error", "reset", "unavailable"]})), &[]),
+            (
+                upstream(json!({"retry_on": [99, "5xy"]})),
+                &[at("retry_on[0]", "is out of range"), at("retry_on[1]", "is none of the words known here")],
+            ),
+            (upstream(json!({"hedge": {}})), &[at("hedge.after_ms", "is missing")]),
+            (
+                upstream(json!({"adaptive_concurrency": {"min": 9, "tolerance": 0.5}, "max_requests": 8})),
+                &[
+                    at("adaptive_concurrency.tolerance", "is out of range"),
+                    at("adaptive_concurrency", "has a `min` above `max_requests`"),
+                ],
+            ),
             (upstream(json!({"pass_host": "rewrite", "upstream_host": "b.test"})), &[]),
             (upstream(json!({"retries": 0, "retry_timeout": 0.5})), &[]),
             (upstream(json!({"checks": {"passive": {}}})), &[]),

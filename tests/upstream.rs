@@ -9,11 +9,17 @@
 )]
 
 #[cfg(test)]
+#[path = "upstream/deadlines.rs"]
+mod deadlines;
+#[cfg(test)]
 #[path = "upstream/exchange.rs"]
 mod exchange;
 #[cfg(test)]
 #[path = "upstream/faults.rs"]
 mod faults;
+#[cfg(test)]
+#[path = "upstream/hedge.rs"]
+mod hedge;
 #[cfg(all(test, feature = "http2"))]
 #[path = "upstream/http2.rs"]
 mod http2;
@@ -23,6 +29,9 @@ mod limits;
 #[cfg(test)]
 #[path = "upstream/pool.rs"]
 mod pool;
+#[cfg(test)]
+#[path = "upstream/replay.rs"]
+mod replay;
 #[cfg(test)]
 #[path = "upstream/retries.rs"]
 mod retries;

@@ -155,10 +155,10 @@ fn retry_on(conditions: &[RetryOn], retry: &mut RetryConfig) {
     }
     for condition in conditions {
         let (statuses, grpc) = match condition {
-            RetryOn::Status(status) => (*status..=*status, None),
-            RetryOn::When(RetryCondition::ServerError) => (500..=599, None),
-            RetryOn::When(RetryCondition::GatewayError) => (502..=504, None),
-            RetryOn::When(condition) => (1..=0, grpc_status(*condition)),
+            RetryOn::Status(status) => (*status..status.saturating_add(1), None),
+            RetryOn::When(RetryCondition::ServerError) => (500..600, None),
+            RetryOn::When(RetryCondition::GatewayError) => (502..505, None),
+            RetryOn::When(condition) => (0..0, grpc_status(*condition)),
         };
         retry.statuses.extend(statuses.filter_map(|status| StatusCode::from_u16(status).ok()));
         retry.grpc_statuses.extend(grpc);
@@ -183,5 +183,26 @@ pub(crate) fn timeouts(spec: &Timeouts) -> upstream::Timeouts {
         send: spec.send.duration(),
         read: spec.read.duration(),
         total: spec.total.map(Seconds::duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_of_retry_on_become_statuses_and_kinds() {
+        let retry = |wire: serde_json::Value| {
+            let mut retry = RetryConfig::default();
+            retry_on(&serde_json::from_value::<Vec<RetryOn>>(wire).unwrap(), &mut retry);
+            retry
+        };
+        let none = retry(serde_json::json!([]));
+        assert_eq!(none, RetryConfig::default());
+        let named = retry(serde_json::json!([429, "gateway-error", "unavailable", "deadline-exceeded", "reset"]));
+        assert_eq!(named.statuses.iter().map(StatusCode::as_u16).collect::<Vec<_>>(), [429, 502, 503, 504]);
+        assert_eq!(named.grpc_statuses, [14, 4]);
+        assert_eq!(named.failures, RetriedFailures { connect: false, reset: true, timeout: false });
+        assert_eq!(retry(serde_json::json!(["5xx"])).statuses.len(), 100);
     }
 }

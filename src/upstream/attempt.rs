@@ -30,6 +30,11 @@ impl Outgoing {
         let (parts, body) = request.into_parts();
         Self { parts, payload: Payload::new(body) }
     }
+
+    /// The same request once more, if its body is at hand and no longer than `most` bytes.
+    pub(crate) fn copy(&self, most: usize) -> Option<Self> {
+        Some(Self { payload: self.payload.copy(most)?, parts: self.parts.clone() })
+    }
 }
 
 /// How one attempt is made.

@@ -1,6 +1,5 @@
 //! An upstream, and the way of one request through it: admission, choice of an endpoint, attempts.
 use std::fmt;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use super::attempt::{Answer, Failure, Outgoing, Reply};
 use super::balance::{BalancerFactory, Busy, Policy, Walk};
 use super::budget::Budget;
 use super::config::{PassHost, UpstreamConfig};
+use super::deadline::Deadline;
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::forward::ForwardContext;
@@ -29,10 +29,11 @@ use super::network::Name;
 use super::node::Node;
 use super::retry::{Delivery, RetryPolicy};
 use super::service::ServiceEndpoint;
-use super::set::EndpointSet;
+use super::set::{EndpointSet, Slot};
 use super::state::States;
 use super::upkeep::Upkeep;
-use crate::{Attempt, Body, BodyError, Request, Response, UpgradeWish, UpgradedIo};
+use super::watch::Watch;
+use crate::{Body, BodyError, Request, Response, UpgradeWish, UpgradedIo};
 
 /// One upstream, compiled. Made by [`Upstreams::compile`](super::Upstreams::compile).
 pub struct Upstream {
@@ -144,6 +145,31 @@ impl Upstream {
         request: &mut Outgoing,
         forward: &mut ForwardContext<'_>,
     ) -> Result<Response, Error> {
+        let total = forward.timeouts.unwrap_or(&self.config.timeouts).total;
+        match Deadline::of(&request.parts, total, self.config.max_grpc_timeout) {
+            None => self.pass(request, forward, None).await,
+            Some(deadline) => Box::pin(self.pass_by(deadline, request, forward)).await,
+        }
+    }
+
+    /// Passes a request whose time is over at `deadline`, whatever it is at then.
+    async fn pass_by(
+        &self,
+        deadline: Deadline,
+        request: &mut Outgoing,
+        forward: &ForwardContext<'_>,
+    ) -> Result<Response, Error> {
+        let passed = tokio::time::timeout_at(deadline.until, self.pass(request, forward, Some(deadline))).await;
+        let passed = passed.unwrap_or_else(|_| Err(Error::Deadline { upstream: self.config.key.clone() }));
+        passed.map(|response| response.map(|body| deadline.bound(body)))
+    }
+
+    async fn pass(
+        &self,
+        request: &mut Outgoing,
+        forward: &ForwardContext<'_>,
+        deadline: Option<Deadline>,
+    ) -> Result<Response, Error> {
         let permit = self.admission.enter().await.map_err(|refused| self.overloaded(refused))?;
         self.budget.request();
         let mut set = self.set.load_full();
@@ -151,30 +177,18 @@ impl Upstream {
             let limit = forward.timeouts.unwrap_or(&self.config.timeouts).connect;
             set = Box::pin(self.endpoints_now(limit)).await;
         }
-        let mut attempts = Attempts::new(self, set.len());
+        let mut attempts = Attempts::new(self, set.len(), deadline);
         loop {
             let next = set.groups.next(&mut attempts.walk, &request.parts, forward.client);
             let Some(slot) = next.and_then(|index| set.slots.get(index)) else {
                 return attempts.exhausted(permit);
             };
-            let endpoint = &slot.endpoint;
-            let busy = set.groups.counts_load().then(|| slot.member.load.enter());
-            self.set_host(endpoint, forward.host, &mut request.parts);
-            let began = forward.exchange.is_some().then(Instant::now);
             // In a block of its own: what is in scope during the pause would be part of every future.
             let pause = {
-                let ended = match endpoint {
-                    #[cfg(feature = "client")]
-                    Endpoint::Remote(remote) if self.retry.per_try().is_none() => {
-                        let plan = self.plan(forward, &request.parts.method);
-                        super::client::send(remote, request, forward, &plan).await
-                    }
-                    // What is less usual is boxed, so that it does not make every request's future larger.
-                    _ => Box::pin(self.attempt(endpoint, request, forward)).await,
+                let Tried { ended, busy } = match self.may_hedge(request, forward) {
+                    None => self.try_at(&set, slot, request, forward, deadline).await,
+                    Some(twice) => Box::pin(self.hedge(twice, &set, slot, &mut attempts, forward)).await,
                 };
-                if let (Some(exchange), Some(began)) = (forward.exchange, began) {
-                    exchange.add_attempt(describe(endpoint, &ended, began.elapsed()));
-                }
                 match ended {
                     Ok(reply) if !self.retry.is_failure(&reply.head) => return Ok(respond(reply, permit, busy)),
                     ended => match attempts.again(&ended, request) {
@@ -214,6 +228,35 @@ impl Upstream {
         if let Some(host) = host {
             headers.insert(HOST, host);
         }
+    }
+
+    /// One attempt at an endpoint, and all that is noted of it.
+    pub(super) async fn try_at(
+        &self,
+        set: &EndpointSet,
+        slot: &Slot,
+        request: &mut Outgoing,
+        forward: &ForwardContext<'_>,
+        deadline: Option<Deadline>,
+    ) -> Tried {
+        let endpoint = &slot.endpoint;
+        let busy = set.groups.counts_load().then(|| slot.member.load.enter());
+        self.set_host(endpoint, forward.host, &mut request.parts);
+        if let Some(deadline) = deadline {
+            deadline.tell(&mut request.parts.headers);
+        }
+        let watch = Watch::begin(self, endpoint, forward.exchange);
+        let ended = match endpoint {
+            #[cfg(feature = "client")]
+            Endpoint::Remote(remote) if self.retry.per_try().is_none() => {
+                let plan = self.plan(forward, &request.parts.method);
+                super::client::send(remote, request, forward, &plan).await
+            }
+            // What is less usual is boxed, so that it does not make every request's future larger.
+            _ => Box::pin(self.attempt(endpoint, request, forward)).await,
+        };
+        watch.end(&ended);
+        Tried { ended, busy }
     }
 
     async fn attempt(
@@ -293,9 +336,17 @@ impl fmt::Debug for Upstream {
     }
 }
 
+/// An attempt that has ended, and the place at its endpoint that an answer keeps.
+pub(super) struct Tried {
+    pub(super) ended: Result<Reply, Failure>,
+    busy: Option<Busy>,
+}
+
 /// The attempts of one request.
-struct Attempts<'a> {
+pub(super) struct Attempts<'a> {
     upstream: &'a Upstream,
+    /// When the time of the request is over.
+    pub(super) deadline: Option<Deadline>,
     walk: Walk,
     /// How many there may be.
     most: u32,
@@ -316,10 +367,26 @@ enum Again {
 }
 
 impl<'a> Attempts<'a> {
-    fn new(upstream: &'a Upstream, endpoints: usize) -> Self {
+    fn new(upstream: &'a Upstream, endpoints: usize, deadline: Option<Deadline>) -> Self {
         let until = upstream.retry.timeout().map(|limit| Instant::now() + limit);
         let most = upstream.retry.attempts(endpoints);
-        Self { upstream, walk: Walk::default(), most, made: 0, until, last: None }
+        Self { upstream, deadline, walk: Walk::default(), most, made: 0, until, last: None }
+    }
+
+    /// Another endpoint for an attempt beside the one that runs, if there may be one.
+    pub(super) fn beside<'s>(
+        &mut self,
+        set: &'s EndpointSet,
+        request: &Outgoing,
+        forward: &ForwardContext<'_>,
+    ) -> Option<&'s Slot> {
+        // A single endpoint would be picked again.
+        if set.len() < 2 || self.made + 1 >= self.most || !self.upstream.budget.try_retry() {
+            return None;
+        }
+        let next = set.groups.next(&mut self.walk, &request.parts, forward.client)?;
+        self.made += 1;
+        set.slots.get(next)
     }
 
     /// Whether another attempt is made after one that failed or whose status counts as a failure.
@@ -411,12 +478,4 @@ async fn follow(name: Arc<Name>, upstream: Weak<Upstream>) {
 
 fn authority(uri: &Uri) -> Option<HeaderValue> {
     uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
-}
-
-fn describe(endpoint: &Endpoint, ended: &Result<Reply, Failure>, took: Duration) -> Attempt {
-    let (status, reason, address): (_, _, Option<SocketAddr>) = match ended {
-        Ok(reply) => (Some(reply.head.status()), None, reply.address),
-        Err(failure) => (None, Some(failure.error.reason()), failure.address),
-    };
-    Attempt { endpoint: Arc::clone(endpoint.name()), address, status, reason, took }
 }

@@ -98,12 +98,6 @@ pub enum Error {
         #[source]
         source: crate::BoxError,
     },
-    /// As many connections as there may be, and none was free in time (503).
-    #[error("{upstream} has as many connections as it may")]
-    Connections {
-        /// The upstream.
-        upstream: UpstreamKey,
-    },
     /// The request took as long as it may in all, or as the caller of a gRPC method waits (504).
     #[error("{upstream} did not answer within the time of the request")]
     Deadline {
@@ -140,9 +134,7 @@ impl Error {
     pub fn side(&self) -> Side {
         match self {
             Self::RequestBody(_) => Side::Client,
-            Self::NoEndpoint { .. } | Self::Overloaded { .. } | Self::Connections { .. } | Self::Panicked { .. } => {
-                Side::Gateway
-            }
+            Self::NoEndpoint { .. } | Self::Overloaded { .. } | Self::Panicked { .. } => Side::Gateway,
             Self::Exhausted { last } | Self::RetryDeadline { last } => last.side(),
             _ => Side::Upstream,
         }
@@ -165,9 +157,7 @@ impl Error {
     /// The status a client gets.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoEndpoint { .. } | Self::Resolve { .. } | Self::Overloaded { .. } | Self::Connections { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoEndpoint { .. } | Self::Resolve { .. } | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout { .. }
             | Self::SendTimeout { .. }
             | Self::ReadTimeout { .. }
@@ -195,7 +185,6 @@ impl Error {
             Self::Closed { .. } => "closed_before_response",
             Self::Malformed { .. } => "malformed_response",
             Self::Http2 { .. } => "http2_failed",
-            Self::Connections { .. } => "upstream_connections",
             Self::Deadline { .. } => "upstream_deadline",
             Self::RequestBody(_) => "request_body_failed",
             Self::Panicked { .. } => "endpoint_panicked",

@@ -13,9 +13,9 @@
 //! | `node.rs`, `set.rs`, `state.rs` | where nodes lead to now, who may be picked, what is known of each |
 //! | `network.rs`, `upkeep.rs` | names and places that upstreams share; what is done beside requests |
 //! | `admission.rs`, `adaptive.rs` | how many at once |
-//! | `retry.rs`, `budget.rs`, `payload.rs` | what is sent again, and how often |
+//! | `retry.rs`, `budget.rs`, `payload.rs`, `hedge.rs` | what is sent again, or twice, and how often |
 //! | `deadline.rs` | how long in all |
-//! | `service.rs`, `endpoint.rs`, `attempt.rs` | endpoints and one attempt |
+//! | `service.rs`, `endpoint.rs`, `attempt.rs`, `watch.rs` | endpoints, one attempt, and what is noted of it |
 //! | `status.rs`, `tower.rs` | what is known of endpoints; the upstream as a tower service |
 //! | `client/`, `http2/` | connections, pool, exchange |
 pub mod balance;
@@ -34,6 +34,7 @@ mod dispatch;
 mod endpoint;
 mod error;
 mod forward;
+mod hedge;
 mod held;
 #[cfg(feature = "http2")]
 mod http2;
@@ -49,6 +50,7 @@ mod state;
 mod status;
 mod tower;
 mod upkeep;
+mod watch;
 
 pub use adaptive::AdaptiveConfig;
 pub(crate) use attempt::Outgoing;

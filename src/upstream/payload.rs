@@ -57,6 +57,14 @@ impl Payload {
         }
     }
 
+    /// The same body once more, if it is at hand and no longer than `most` bytes.
+    pub(crate) fn copy(&self, most: usize) -> Option<Self> {
+        match self {
+            Self::Bytes(bytes) if bytes.len() <= most => Some(Self::Bytes(bytes.clone())),
+            _ => None,
+        }
+    }
+
     /// Brings back a body from which nothing was taken.
     #[cfg(feature = "client")]
     pub(crate) fn give_back(&mut self, body: Body) {

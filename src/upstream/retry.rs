@@ -138,7 +138,7 @@ mod tests {
         let late = Error::ReadTimeout { endpoint: "a:1".into() };
         let malformed = Error::Malformed { endpoint: "a:1".into(), reason: "x" };
         let judge = |failures| {
-            let policy = RetryPolicy::new(RetryConfig { failures, ..RetryConfig::default() }, 2);
+            let policy = RetryPolicy::new(RetryConfig { failures, ..RetryConfig::default() });
             [&refused, &closed, &late, &malformed].map(|error| policy.is_retried(error))
         };
         assert_eq!(judge(RetriedFailures::default()), [true, true, true, false]);
@@ -150,7 +150,7 @@ mod tests {
     fn answers_fail_by_their_status_or_that_of_the_call() {
         let config =
             RetryConfig { statuses: vec![StatusCode::BAD_GATEWAY], grpc_statuses: vec![14], ..RetryConfig::default() };
-        let policy = RetryPolicy::new(config, 2);
+        let policy = RetryPolicy::new(config);
         for (status, grpc, fails) in [(502, "0", true), (503, "0", false), (200, "14", true), (200, "x", false)] {
             assert_eq!(policy.is_failure(&answer(status, ("grpc-status", grpc))), fails, "{status} {grpc}");
         }
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn sec_ret_04_a_retry_after_is_heard_within_bounds() {
-        let policy = RetryPolicy::new(RetryConfig { backoff_base: Duration::ZERO, ..RetryConfig::default() }, 2);
+        let policy = RetryPolicy::new(RetryConfig { backoff_base: Duration::ZERO, ..RetryConfig::default() });
         let pause = |status, text| policy.pause(1, Some(&answer(status, ("retry-after", text)))).as_millis();
         assert_eq!((pause(503, "1"), pause(429, "3600"), pause(503, "0"), pause(500, "1")), (1000, 1000, 0, 0));
         assert_eq!((pause(503, "-1"), pause(503, "Fri, 31 Dec 1999 23:59:59 GMT"), pause(503, "1.5")), (0, 0, 0));

@@ -51,4 +51,15 @@ impl Upstream {
     pub fn active_requests(&self) -> usize {
         self.admission.active()
     }
+
+    /// Requests that wait for one of those to end.
+    pub fn waiting_requests(&self) -> usize {
+        self.admission.waiting()
+    }
+
+    /// How many requests may be in flight now: `max_requests`, or fewer where the limit follows latency
+    /// ([`AdmissionConfig::adaptive`](super::AdmissionConfig::adaptive)).
+    pub fn request_limit(&self) -> usize {
+        self.admission.limit()
+    }
 }

@@ -8,7 +8,7 @@ use crate::support::*;
 
 fn narrow(origin: &Origin, max_pending: usize, queue_timeout: Duration) -> Client {
     let mut config = config(&[origin.address]);
-    config.admission = AdmissionConfig { max_requests: 1, max_pending, queue_timeout };
+    config.admission = AdmissionConfig { max_requests: 1, max_pending, queue_timeout, adaptive: None };
     Client::new(config)
 }
 

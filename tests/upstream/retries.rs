@@ -60,9 +60,11 @@ async fn sec_ret_01_a_put_is_delivered_to_another_node() {
 }
 
 #[tokio::test]
-async fn sec_ret_03_a_stream_that_was_begun_is_not_sent_again() {
+async fn sec_ret_03_a_stream_that_is_not_kept_is_not_sent_again() {
     let (one, two) = (dropping(false).await, dropping(false).await);
-    let client = Client::new(config(&[one.address, two.address]));
+    let mut config = config(&[one.address, two.address]);
+    config.retry.replay_bytes = 2;
+    let client = Client::new(config);
     let frames: Vec<Result<http_body::Frame<bytes::Bytes>, tollgate::BodyError>> =
         vec![Ok(http_body::Frame::data("abc".into()))];
     let body = Body::stream(http_body_util::StreamBody::new(futures_util::stream::iter(frames)));
@@ -384,4 +386,54 @@ async fn sec_up_06_no_answer_reaches_another_request() {
         right += task.await.unwrap().get("right").copied().unwrap_or_default();
     }
     assert!(right > 2000, "{right}");
+}
+
+/// Answers every request like this; the second origin says who it is.
+async fn answering_then_naming(answer: &'static str) -> (Origin, Origin, tollgate::upstream::UpstreamConfig) {
+    let (first, then) =
+        (Origin::answering(answer).await, Origin::answering("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nthen").await);
+    let mut config = config(&[]);
+    config.nodes = vec![node(first.address).with_priority(1), node(then.address)];
+    config.retry = RetryConfig { backoff_base: Duration::ZERO, ..patient(1) };
+    (first, then, config)
+}
+
+#[tokio::test]
+async fn a_trailers_only_answer_is_retried_by_its_grpc_status() {
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\ngrpc-status: 14\r\n\r\n";
+    let (_first, then, mut config) = answering_then_naming(answer).await;
+    config.retry.grpc_statuses = vec![14];
+    let client = Client::new(config.clone());
+    assert_eq!(client.get("/").await.unwrap().1, "then");
+    // A POST may have done its work, whatever its answer says.
+    let post = client.send(request("POST", "/", "x")).await.unwrap();
+    assert_eq!(post.headers()["grpc-status"], "14");
+    config.retry.methods = vec![http::Method::POST];
+    let post = Client::new(config).send(request("POST", "/", "x")).await.unwrap();
+    assert_eq!(text(post).await.unwrap(), "then");
+    assert_eq!(then.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn sec_ret_04_a_retry_after_is_waited_for() {
+    let answer = "HTTP/1.1 503 No\r\ncontent-length: 0\r\nretry-after: 3600\r\n\r\n";
+    let (_first, _then, mut config) = answering_then_naming(answer).await;
+    config.retry.statuses = vec![http::StatusCode::SERVICE_UNAVAILABLE];
+    config.retry.backoff_max = Duration::from_millis(80);
+    let client = Client::new(config);
+    let began = tokio::time::Instant::now();
+    assert_eq!(client.get("/").await.unwrap().1, "then");
+    assert!((Duration::from_millis(80)..Duration::from_secs(10)).contains(&began.elapsed()));
+}
+
+#[tokio::test]
+async fn only_named_failures_are_retried() {
+    let good = Origin::naming().await;
+    let bad = dropping(false).await;
+    let mut config = config(&[]);
+    config.nodes = vec![node(bad.address).with_priority(1), node(good.address)];
+    config.retry.failures.reset = false;
+    assert_eq!(Client::new(config.clone()).get("/").await.unwrap_err().reason(), "closed_before_response");
+    config.nodes = vec![node(refusing().await).with_priority(1), node(good.address)];
+    assert_eq!(Client::new(config).get("/").await.unwrap().0, 200);
 }
