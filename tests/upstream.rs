@@ -27,6 +27,9 @@ mod http2;
 #[path = "upstream/limits.rs"]
 mod limits;
 #[cfg(test)]
+#[path = "upstream/mixed.rs"]
+mod mixed;
+#[cfg(test)]
 #[path = "upstream/pool.rs"]
 mod pool;
 #[cfg(test)]

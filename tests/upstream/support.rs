@@ -63,7 +63,7 @@ impl Conn {
         Some(self.buffer.drain(..length).collect())
     }
 
-    async fn take_chunks(&mut self) -> Option<Vec<u8>> {
+    pub(crate) async fn take_chunks(&mut self) -> Option<Vec<u8>> {
         let mut raw = Vec::new();
         loop {
             let mut line = self.line().await?;
