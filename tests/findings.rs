@@ -67,7 +67,7 @@ routes:
 #[test]
 fn what_nothing_acts_on_is_named() {
     let text = "\
-upstreams: [{id: u, nodes: {\"127.0.0.1:1\": 1}, checks: {passive: {}}}]
+upstreams: [{id: u, nodes: {\"127.0.0.1:1\": 1}, checks: {active: {req_headers: [\"Host: a\"]}}}]
 ssls: [{id: s, cert: $env://C, key: $env://K, sni: a.test}]
 stream_routes: [{id: l4, server_port: 1, upstream_id: u}]
 secrets: [{id: vault/1, prefix: kv, token: a, uri: \"http://127.0.0.1\"}]
@@ -165,7 +165,7 @@ fn warnings_stay_as_long_as_what_they_are_about() {
     let expect = |list: &[(u32, &str)]| list.iter().map(|(line, kind)| (*line, (*kind).to_owned())).collect::<Vec<_>>();
     let all = "\
 tollgate: {limits: {max_parse_depth: 5}}
-upstreams: [{id: u, nodes: {\"127.0.0.1:1\": 1}, checks: {passive: {}}}]
+upstreams: [{id: u, nodes: {\"127.0.0.1:1\": 1}, checks: {active: {req_headers: [\"Host: a\"]}}}]
 consumers: [{username: jack, group_id: none}]
 routes:
   - {id: a, uri: /a, upstream_id: u, plugins: {never: {_meta: {disable: true}}}}
@@ -179,7 +179,7 @@ routes:
     assert_eq!(apply(&format!("# a note\n{all}")), below, "the lines are those of the text in force");
     assert_eq!(apply(&all.replace("depth: 5", "depth: 6")), warned, "everything is built anew");
     assert_eq!(
-        apply(&all.replace(", checks: {passive: {}}", "")),
+        apply(&all.replace(", checks: {active: {req_headers: [\"Host: a\"]}}", "")),
         expect(&[(1, "settings"), (3, "consumer"), (5, "route")])
     );
     assert_eq!(apply(&all.replace("jack", "jill")), warned);

@@ -18,6 +18,12 @@ mod exchange;
 #[path = "upstream/faults.rs"]
 mod faults;
 #[cfg(test)]
+#[path = "upstream/health.rs"]
+mod health;
+#[cfg(test)]
+#[path = "upstream/health_load.rs"]
+mod health_load;
+#[cfg(test)]
 #[path = "upstream/hedge.rs"]
 mod hedge;
 #[cfg(all(test, feature = "http2"))]

@@ -1,4 +1,4 @@
-//! The control address: metrics, for whoever runs the gateway.
+//! The control address: metrics and health checks, for whoever runs the gateway.
 use std::sync::Arc;
 
 use tollgate::BoxError;
@@ -6,8 +6,11 @@ use tollgate::gateway::{Gateway, Route};
 use tollgate::plugins::prometheus::Metrics;
 use tollgate::server::{Listener, Server};
 
+use crate::health;
+
 /// Serves the metrics from the first configuration on that keeps any.
 pub(crate) struct Control {
+    gateway: Gateway,
     metrics: Metrics,
     serving: Option<Server>,
 }
@@ -30,7 +33,7 @@ impl Control {
         let left_out = of(gateway, |status| status.left_out.len() as u64);
         metrics.gauge("config_left_out", "Faulty items that were left out of what serves.", left_out);
         metrics.gauge("routes", "Configured routes in force.", of(gateway, |status| status.routes as u64));
-        Self { metrics, serving: None }
+        Self { gateway: gateway.clone(), metrics, serving: None }
     }
 
     /// Begins to serve, if there is now something to serve. Traffic does not wait for metrics: a port that is taken is
@@ -39,15 +42,22 @@ impl Control {
         let Some(attr) = self.metrics.attr().filter(|attr| attr.enable_export_server && self.serving.is_none()) else {
             return;
         };
-        match serve(&self.metrics, &attr.export_uri, Listener::new(attr.export_addr.into())) {
+        match serve(&self.gateway, &self.metrics, &attr.export_uri, Listener::new(attr.export_addr.into())) {
             Ok(server) => self.serving = Some(server),
             Err(error) => eprintln!("no metrics: {error}; tollgate.plugin_attr.prometheus.export_addr says where"),
         }
     }
 }
 
-fn serve(metrics: &Metrics, uri: &str, listener: Listener) -> Result<Server, BoxError> {
-    let mut control = Gateway::builder().route(Route::new("/metrics").to_service(metrics.service()));
+fn serve(gateway: &Gateway, metrics: &Metrics, uri: &str, listener: Listener) -> Result<Server, BoxError> {
+    let checks = {
+        let gateway = gateway.clone();
+        tower::service_fn(move |request| health::answer(gateway.clone(), request))
+    };
+    let mut control = Gateway::builder()
+        .route(Route::new("/metrics").to_service(metrics.service()))
+        .route(Route::new(health::PATH).to_service(checks.clone()))
+        .route(Route::new(format!("{}/*one", health::PATH)).to_service(checks));
     if uri != "/metrics" {
         control = control.route(Route::new(uri).to_service(metrics.service()));
     }

@@ -6,6 +6,7 @@ mod args;
 mod control;
 mod demo;
 mod faultless;
+mod health;
 mod serve;
 mod signals;
 mod tools;

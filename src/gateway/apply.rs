@@ -453,8 +453,8 @@ impl<'a> Compile<'a> {
             names_fields: &self.names_fields,
             asked: RefCell::default(),
             made_upstream: Cell::default(),
-            other_limits: (self.rules.answers, self.rules.replay_bytes)
-                != (self.before.rules.answers, self.before.rules.replay_bytes),
+            other_limits: (self.rules.answers, self.rules.replay_bytes, self.rules.checks)
+                != (self.before.rules.answers, self.before.rules.replay_bytes, self.before.rules.checks),
         };
         let ignore_unknown = self.rules.ignore_unknown_plugins;
         let tools = Toolbox {

@@ -58,7 +58,12 @@ impl Gateway {
     pub(super) fn assemble(master: Master, live: Arc<Live>, layers: Vec<PluginLayer>, upstreams: Upstreams) -> Self {
         let via_token = format!("tollgate-{:08x}", RandomState::new().build_hasher().finish() as u32);
         let via = format!("1.1 {via_token}").into();
-        let status = Status { revision: live.revision, applied_at: Some(SystemTime::now()), ..Status::default() };
+        let status = Status {
+            revision: live.revision,
+            applied_at: Some(SystemTime::now()),
+            live: Some(upstreams.clone()),
+            ..Status::default()
+        };
         let inner = Arc::new(Inner {
             live: ArcSwap::new(live),
             master: Mutex::new(master),
@@ -115,6 +120,7 @@ impl Gateway {
                 routes,
                 findings: Arc::clone(&findings),
                 rejected_total: status.rejected_total,
+                live: status.live.clone(),
                 ..Status::default()
             };
         });

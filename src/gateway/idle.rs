@@ -1,6 +1,7 @@
 //! What is read and checked, but not acted on: nobody should believe himself guarded by it, so each use is a warning.
+use super::checks;
 use super::upstreams::Owner;
-use crate::model::{Described, Finding, Id, Kind, Limits, Settings, Severity, UpstreamSpec};
+use crate::model::{Described, Finding, Id, Kind, Limits, Settings, UpstreamSpec};
 use crate::request::{Asked, CustomVars};
 use crate::router::{Expr, VarName};
 
@@ -23,10 +24,7 @@ pub(crate) fn item<T: Described>(item: &T) -> Option<Finding> {
 
 /// A warning if nothing acts on a part of the upstream.
 pub(crate) fn upstream(spec: &UpstreamSpec, owner: Owner<'_>) -> Option<Finding> {
-    spec.checks.as_ref()?;
-    let mut finding = owner.fault("checks", "is not used: there are no health checks yet").with_mend(MEND);
-    finding.severity = Severity::Warning;
-    Some(finding)
+    spec.checks.as_ref().and_then(|checks| checks::left_out(checks, owner))
 }
 
 /// A warning for each variable of a condition that no request ever has.

@@ -26,6 +26,7 @@ mod body_guard;
 mod builder;
 mod callers;
 mod chain;
+mod checks;
 mod error;
 mod explain;
 mod find;

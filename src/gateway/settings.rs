@@ -26,6 +26,8 @@ pub(crate) struct Rules {
     pub(crate) answers: AnswerLimits,
     /// The largest request body at hand that is kept for another attempt.
     pub(crate) replay_bytes: usize,
+    /// `checks` of upstreams hold.
+    pub(crate) checks: bool,
     /// Until the response head, for requests that come by a host's server.
     pub(crate) request_timeout: Duration,
 }
@@ -66,6 +68,7 @@ impl Rules {
                 interim: settings.limits.max_interim_responses,
             },
             replay_bytes: usize::try_from(settings.limits.replay_bytes).unwrap_or(usize::MAX),
+            checks: !settings.disable_upstream_healthcheck,
             request_timeout: settings.limits.request_timeout(),
         }
     }

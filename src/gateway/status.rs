@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::Faulty;
 use crate::model::Finding;
+use crate::upstream::{UpstreamStatus, Upstreams};
 
 /// The state of the configuration.
 #[derive(Clone, Debug, Default)]
@@ -25,4 +26,15 @@ pub struct Status {
     pub source_error: Option<String>,
     /// Configurations, or parts of them, that were refused since the start.
     pub rejected_total: u64,
+    pub(super) live: Option<Upstreams>,
+}
+
+impl Status {
+    /// Every upstream in use with its endpoints, their health included, as they are at the time of the call; by key.
+    pub fn upstreams(&self) -> Vec<UpstreamStatus> {
+        let upstreams = self.live.iter().flat_map(Upstreams::all);
+        let mut all: Vec<_> = upstreams.map(|upstream| upstream.status()).collect();
+        all.sort_by(|a, b| a.key.as_str().cmp(b.key.as_str()));
+        all
+    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
 
+use super::checks;
 use super::settings::Rules;
 use crate::model::{
     Finding, Id, Kind, NodeSpec, PassHost, RetryCondition, RetryOn, Scheme, Seconds, Timeouts, UpstreamSpec,
@@ -57,6 +58,9 @@ fn unbuildable(error: &UpstreamBuildError, owner: Owner<'_>) -> Finding {
         }
         UpstreamBuildError::BadHost { host, .. } => {
             ("nodes", format!("`{host}` is no host"), "write a name, an IPv4 address, or an IPv6 address in brackets")
+        }
+        UpstreamBuildError::ProbeUnsupported { needs, .. } => {
+            ("checks.active.type", format!("needs {needs}"), "write http or tcp")
         }
         UpstreamBuildError::NotPositive { field, .. } => (*field, "is not above 0".to_owned(), "write more than 0"),
     };
@@ -130,6 +134,11 @@ fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules) -> Result<Upstre
         }),
     };
     config.answers = rules.answers;
+    config.health = match &spec.checks {
+        Some(checks) if rules.checks => Some(checks::config(checks, owner)?),
+        _ => None,
+    };
+    config.panic_threshold = spec.panic_threshold;
     Ok(config)
 }
 

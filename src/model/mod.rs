@@ -39,7 +39,7 @@ pub use check::{check, check_item};
 pub use consumer::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec};
 pub use finding::{Finding, Severity};
 pub use health::{
-    ActiveCheck, ActiveHealthy, ActiveUnhealthy, CheckType, HealthChecks, PassiveCheck, PassiveHealthy,
+    ActiveCheck, ActiveHealthy, ActiveUnhealthy, CheckType, HealthChecks, OutlierCheck, PassiveCheck, PassiveHealthy,
     PassiveUnhealthy,
 };
 pub use id::{Id, Kind, Resource};

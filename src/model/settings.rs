@@ -49,6 +49,9 @@ pub struct Settings {
     pub start_policy: StartPolicy,
     /// Whether a YAML file without a last line `#END` counts as incomplete. Default `false`.
     pub require_end_marker: bool,
+    /// Whether `checks` of upstreams are left alone: nothing is probed, and nobody taken out (upstream.md §7.5). Default
+    /// `false`.
+    pub disable_upstream_healthcheck: bool,
 }
 
 impl Default for Settings {
@@ -68,6 +71,7 @@ impl Default for Settings {
             plugin_attr: PluginMap::new(),
             start_policy: StartPolicy::default(),
             require_end_marker: false,
+            disable_upstream_healthcheck: false,
         }
     }
 }
@@ -255,6 +259,7 @@ static TABLE: Struct = Struct::new(&[
     Field::new("plugin_attr", PLUGINS),
     Field::new("start_policy", Shape::Word(&["refuse", "serve_valid", "serve_empty"])),
     Field::new("require_end_marker", Shape::Bool),
+    Field::new("disable_upstream_healthcheck", Shape::Bool),
 ])
 .with_rule(one_listener_an_address);
 

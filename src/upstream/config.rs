@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, StatusCode};
 use super::adaptive::AdaptiveConfig;
 use super::balance::HashKey;
 use super::error::UpstreamBuildError;
+use super::health::HealthConfig;
 
 /// The stable identity of an upstream: the kind and id of the resource that holds it, such as `upstream/7` or `route/3`.
 ///
@@ -321,6 +322,11 @@ pub struct UpstreamConfig {
     pub answers: AnswerLimits,
     /// The longest deadline that a gRPC call may bring; one that brings none gets it. Default none.
     pub max_grpc_timeout: Option<Duration>,
+    /// How endpoints are judged. Default: nobody is.
+    pub health: Option<HealthConfig>,
+    /// When fewer than so many of 100 endpoints are usable, all are used (security.md HC-01); 0: never, requests are then
+    /// answered with 503. Default 1.
+    pub panic_threshold: u8,
 }
 
 impl UpstreamConfig {
@@ -339,6 +345,8 @@ impl UpstreamConfig {
             admission: AdmissionConfig::default(),
             answers: AnswerLimits::default(),
             max_grpc_timeout: None,
+            health: None,
+            panic_threshold: 1,
         }
     }
 
@@ -360,6 +368,9 @@ impl UpstreamConfig {
             ("max_grpc_timeout_ms", self.max_grpc_timeout.is_some_and(|time| time.is_zero())),
         ];
         if let Some((field, _)) = positive.into_iter().find(|(_, zero)| *zero) {
+            return Err(UpstreamBuildError::NotPositive { upstream: self.key.clone(), field });
+        }
+        if let Some(field) = self.health.as_ref().and_then(HealthConfig::zero) {
             return Err(UpstreamBuildError::NotPositive { upstream: self.key.clone(), field });
         }
         if !(0.0..=f32::MAX).contains(&self.retry.budget_ratio) {

@@ -23,13 +23,14 @@ use super::deadline::Deadline;
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::forward::ForwardContext;
+use super::health::HealthWatch;
 use super::held::{Held, HeldStream, Stay};
 #[cfg(feature = "client")]
 use super::network::Name;
 use super::node::Node;
 use super::retry::{Delivery, RetryPolicy};
 use super::service::ServiceEndpoint;
-use super::set::{EndpointSet, Slot};
+use super::set::{EndpointSet, Heed, Slot};
 use super::state::States;
 use super::upkeep::Upkeep;
 use super::watch::Watch;
@@ -48,6 +49,8 @@ pub struct Upstream {
     /// Told of each new set.
     pub(super) renewed: Notify,
     pub(super) states: Arc<States>,
+    /// If endpoints are judged.
+    pub(super) health: Option<Arc<HealthWatch>>,
     pub(super) upkeep: Upkeep,
     pub(super) admission: Arc<Admission>,
     pub(super) budget: Arc<Budget>,
@@ -69,15 +72,38 @@ impl Upstream {
 
     /// Makes the next set of endpoints out of what is known of names and states. Called by whatever changes what may be
     /// picked, never for a request.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "services of the process stay where they are"))]
     pub(crate) fn refresh(&self) {
         let turn = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.set.load();
         let policy = Self::policy(&self.config);
-        let next = EndpointSet::new(&self.nodes, &self.states, &*self.factory, &policy, Some(&before));
+        let heed = Self::heed(&self.config);
+        let next = EndpointSet::new(&self.nodes, &self.states, &*self.factory, &policy, heed, Some(&before));
+        self.tell_panic(before.panics, next.panics);
         self.set.store(Arc::new(next));
         drop(turn);
         self.renewed.notify_waiters();
+        if let Some(health) = &self.health {
+            health.renewed();
+        }
+    }
+
+    /// What its sets make of the endpoints' health.
+    pub(super) fn heed(config: &UpstreamConfig) -> Heed {
+        if config.health.is_some() { Heed::Usable(config.panic_threshold) } else { Heed::Nothing }
+    }
+
+    /// Writes into the log when health begins not to be heeded, and when that is over.
+    fn tell_panic(&self, before: bool, now: bool) {
+        #[cfg(feature = "tracing")]
+        match (before, now) {
+            (false, true) => {
+                tracing::error!(upstream = %self.config.key, "too few endpoints are usable, so all are used")
+            }
+            (true, false) => tracing::info!(upstream = %self.config.key, "enough endpoints are usable again"),
+            _ => {}
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = (before, now);
     }
 
     /// Begins what it does beside requests, if that is anything. Without a runtime around the first request does it.
@@ -92,11 +118,14 @@ impl Upstream {
                 let _ = tasks;
             });
         }
+        self.states.keeper().take(self);
     }
 
     /// The endpoints for a request. Waits only while there is none and a name is being looked up.
     async fn endpoints_now(&self, limit: Duration) -> Arc<EndpointSet> {
-        self.keep_up();
+        if self.upkeep.is_due() {
+            self.keep_up();
+        }
         let looked_up = async {
             loop {
                 let mut renewed = pin!(self.renewed.notified());
@@ -119,7 +148,9 @@ impl Upstream {
                 return Error::Resolve { endpoint: Arc::clone(name.host()), source };
             }
         }
-        Error::NoEndpoint { upstream: self.config.key.clone() }
+        let upstream = self.config.key.clone();
+        let judged = self.health.is_some() && self.set.load().len() > 0;
+        if judged { Error::NoneUsable { upstream } } else { Error::NoEndpoint { upstream } }
     }
 
     /// Whether one of the endpoints is a service of this process.
@@ -256,6 +287,12 @@ impl Upstream {
             _ => Box::pin(self.attempt(endpoint, request, forward)).await,
         };
         watch.end(&ended);
+        if let Some(health) = &self.health
+            && health.hears_traffic()
+        {
+            let seen = ended.as_ref().map(|reply| reply.head.status()).map_err(|failure| &failure.error);
+            health.observe(set, slot, seen);
+        }
         Tried { ended, busy }
     }
 
@@ -327,6 +364,15 @@ impl Upstream {
         }
         let (parts, body) = response.into_parts();
         Ok(Reply { head: http::Response::from_parts(parts, ()), body: Answer::Foreign(body), address: None })
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        // Who keeps it up waits for news.
+        if let Some(health) = &self.health {
+            health.renewed();
+        }
     }
 }
 

@@ -28,6 +28,12 @@ pub enum Error {
         /// The upstream.
         upstream: UpstreamKey,
     },
+    /// No node that is usable, and `panic_threshold` is 0 (503).
+    #[error("{upstream} has no usable endpoint")]
+    NoneUsable {
+        /// The upstream.
+        upstream: UpstreamKey,
+    },
     /// The name of an endpoint has no address (503).
     #[error("{endpoint} does not resolve")]
     Resolve {
@@ -157,7 +163,9 @@ impl Error {
     /// The status a client gets.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoEndpoint { .. } | Self::Resolve { .. } | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint { .. } | Self::NoneUsable { .. } | Self::Resolve { .. } | Self::Overloaded { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::ConnectTimeout { .. }
             | Self::SendTimeout { .. }
             | Self::ReadTimeout { .. }
@@ -174,6 +182,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoEndpoint { .. } => "no_endpoint",
+            Self::NoneUsable { .. } => "no_usable_endpoint",
             Self::Resolve { .. } => "resolve_failed",
             Self::Overloaded { waited: false, .. } => "upstream_overloaded",
             Self::Overloaded { waited: true, .. } => "upstream_queue_timeout",
@@ -258,6 +267,14 @@ pub enum UpstreamBuildError {
         upstream: UpstreamKey,
         /// The host.
         host: String,
+    },
+    /// Probes of a kind that is not there in this build.
+    #[error("{upstream}: its probes need {needs}")]
+    ProbeUnsupported {
+        /// The upstream.
+        upstream: UpstreamKey,
+        /// What would bring it.
+        needs: &'static str,
     },
     /// Zero, or less, where more is needed.
     #[error("{upstream}: `{field}` must be above zero")]

@@ -19,7 +19,6 @@
 //! | `status.rs`, `tower.rs` | what is known of endpoints; the upstream as a tower service |
 //! | `client/`, `http2/` | connections, pool, exchange |
 pub mod balance;
-#[expect(dead_code, reason = "judged by nobody yet")]
 pub mod health;
 
 mod adaptive;
@@ -65,5 +64,5 @@ pub use error::{Error, Side, UpstreamBuildError};
 pub use forward::{ForwardContext, Forwarded};
 pub use registry::{Upstreams, UpstreamsBuilder};
 pub use service::Endpoints;
-pub use status::EndpointStatus;
+pub use status::{EndpointStatus, UpstreamStatus};
 pub use tower::UpstreamService;

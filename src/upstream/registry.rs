@@ -19,6 +19,7 @@ use super::config::{NodeConfig, Target, UpstreamConfig, UpstreamKey};
 use super::dispatch::Upstream;
 use super::endpoint::Endpoint;
 use super::error::UpstreamBuildError;
+use super::health::{HealthWatch, ProbeKind};
 #[cfg(feature = "client")]
 use super::network::Network;
 #[cfg(feature = "client")]
@@ -27,6 +28,7 @@ use super::node::{Node, Source};
 use super::retry::RetryPolicy;
 use super::service::Endpoints;
 use super::set::EndpointSet;
+use super::state::States;
 use super::upkeep::Upkeep;
 #[cfg(feature = "client")]
 use crate::net::Sweep;
@@ -98,6 +100,9 @@ impl Upstreams {
     /// The first thing that is wrong with the configuration.
     pub fn compile(&self, config: UpstreamConfig, endpoints: &Endpoints) -> Result<Arc<Upstream>, UpstreamBuildError> {
         config.check()?;
+        if let Some(needs) = probes_need(&config) {
+            return Err(UpstreamBuildError::ProbeUnsupported { upstream: config.key, needs });
+        }
         let factory = self.0.balancers.get(&config.balancer).ok_or_else(|| UpstreamBuildError::UnknownBalancer {
             upstream: config.key.clone(),
             name: config.balancer.clone(),
@@ -106,9 +111,18 @@ impl Upstreams {
         let nodes = nodes.collect::<Result<Box<[Node]>, _>>()?;
         let mut upstreams = lock(&self.0.upstreams);
         let versions = upstreams.versions(&config.key);
-        let alive: Vec<_> = versions.iter().rev().filter_map(Weak::upgrade).collect();
-        if let Some(same) = alive.iter().find(|version| version.config == config && leads_to(version, &nodes)) {
-            return Ok(Arc::clone(same));
+        let mut alive: Vec<_> = versions.iter().rev().filter_map(Weak::upgrade).collect();
+        if let Some(same) = alive.iter().position(|version| version.config == config && leads_to(version, &nodes)) {
+            let same = alive.swap_remove(same);
+            // One that is in use again goes before those that came since.
+            if let Some(at) = versions.iter().position(|version| version.ptr_eq(&same.me))
+                && at + 1 < versions.len()
+            {
+                let again = versions.remove(at);
+                lock(&self.0.fresh).push(Weak::clone(&again));
+                versions.push(again);
+            }
+            return Ok(same);
         }
         let keep = |state: &dyn Fn(&Upstream) -> bool| alive.iter().find(|version| state(version));
         let admission = keep(&|old| *old.admission.config() == config.admission)
@@ -117,30 +131,39 @@ impl Upstreams {
         let budget =
             keep(&|old| old.config.retry.budget_ratio == ratio && old.config.retry.budget_min_per_second == least)
                 .map_or_else(|| Arc::new(Budget::new(ratio, least)), |old| Arc::clone(&old.budget));
-        let states = alive.first().map(|old| Arc::clone(&old.states)).unwrap_or_default();
+        let states =
+            alive.first().map_or_else(|| Arc::new(States::new(config.key.clone())), |old| Arc::clone(&old.states));
+        let health = config.health.as_ref().map(|health| {
+            keep(&|old| old.config.health.as_ref() == Some(health))
+                .and_then(|old| old.health.clone())
+                .unwrap_or_else(|| Arc::new(HealthWatch::new(health.clone())))
+        });
         let set = {
             let before = keep(&|old| old.config.balancer == config.balancer && old.config.hash == config.hash);
             let before = before.map(|old| old.set.load_full());
-            EndpointSet::new(&nodes, &states, &**factory, &Upstream::policy(&config), before.as_deref())
+            let (policy, heed) = (Upstream::policy(&config), Upstream::heed(&config));
+            EndpointSet::new(&nodes, &states, &**factory, &policy, heed, before.as_deref())
         };
         let is_service = |node: &Node| matches!(node.source, Source::Fixed(Endpoint::Service(_)));
         let upstream = Arc::new_cyclic(|me| Upstream {
             retry: RetryPolicy::new(config.retry.clone()),
             calls_services: nodes.iter().any(is_service),
-            upkeep: Upkeep::new(nodes.iter().any(|node| !matches!(node.source, Source::Fixed(_)))),
+            upkeep: Upkeep::new(health.is_some() || nodes.iter().any(|node| !matches!(node.source, Source::Fixed(_)))),
             nodes,
             factory: Arc::clone(factory),
             set: ArcSwap::from_pointee(set),
             refreshing: Mutex::new(()),
             renewed: Notify::new(),
             states,
+            health,
             admission,
             budget,
             config,
             me: Weak::clone(me),
         });
         versions.push(Arc::downgrade(&upstream));
-        if upstream.upkeep.is_due() {
+        let ends_checks = alive.first().is_some_and(|old| old.health.is_some());
+        if upstream.upkeep.is_due() || ends_checks {
             lock(&self.0.fresh).push(Arc::downgrade(&upstream));
         }
         Ok(upstream)
@@ -153,6 +176,12 @@ impl Upstreams {
         for upstream in std::mem::take(&mut *lock(&self.0.fresh)).iter().filter_map(Weak::upgrade) {
             upstream.keep_up();
         }
+    }
+
+    /// Every upstream that is in use, in its latest version.
+    pub(crate) fn all(&self) -> Vec<Arc<Upstream>> {
+        let table = lock(&self.0.upstreams);
+        table.versions.values().filter_map(|versions| versions.iter().rev().find_map(Weak::upgrade)).collect()
     }
 
     fn node(
@@ -233,6 +262,17 @@ fn missing(scheme: Scheme) -> Option<&'static str> {
         Scheme::Grpc if cfg!(feature = "http2") => None,
         Scheme::Grpc => Some("the feature `http2`"),
         Scheme::Https | Scheme::Grpcs => Some("TLS to upstreams, which is not there yet"),
+    }
+}
+
+/// What its probes need that this build does not have.
+fn probes_need(config: &UpstreamConfig) -> Option<&'static str> {
+    let active = config.health.as_ref()?.active.as_ref()?;
+    match &active.probe {
+        _ if cfg!(not(feature = "client")) => Some("the feature `client`"),
+        ProbeKind::Grpc { .. } if cfg!(not(feature = "http2")) => Some("the feature `http2`"),
+        ProbeKind::Http(probe) if probe.tls => Some("TLS to upstreams, which is not there yet"),
+        _ => None,
     }
 }
 

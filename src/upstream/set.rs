@@ -14,6 +14,33 @@ pub(crate) struct EndpointSet {
     pub(crate) groups: Groups,
     /// There is none yet, but the look-up of a name may bring some.
     pub(crate) awaits_names: bool,
+    /// So few are usable that all are used.
+    pub(crate) panics: bool,
+}
+
+/// What the health of endpoints means to a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heed {
+    /// Nothing: nobody judges them.
+    Nothing,
+    /// Those that are not usable are left out, unless fewer than so many of 100 are usable (security.md HC-01).
+    Usable(u8),
+}
+
+impl Heed {
+    fn panics(self, slots: &[Slot]) -> bool {
+        let Self::Usable(threshold) = self else { return false };
+        // Who gets no requests does not count, neither way.
+        let counts = |slot: &&Slot| slot.member.weight > 0;
+        let of = |slots: &mut dyn Iterator<Item = &Slot>| {
+            slots.fold((0, 0), |(usable, all), slot| (usable + usize::from(slot.state.is_usable()), all + 1))
+        };
+        let (usable, all) = match of(&mut slots.iter().filter(counts)) {
+            (_, 0) => of(&mut slots.iter()),
+            counted => counted,
+        };
+        usable * 100 < all * usize::from(threshold)
+    }
 }
 
 /// One endpoint of a set.
@@ -46,6 +73,7 @@ impl EndpointSet {
         states: &States,
         factory: &dyn BalancerFactory,
         policy: &Policy,
+        heed: Heed,
         before: Option<&Self>,
     ) -> Self {
         let places: Vec<(&Node, Place, u32)> = shares(nodes);
@@ -70,11 +98,11 @@ impl EndpointSet {
                 state,
             })
             .collect();
-        // A filter that leaves nobody is none (upstream.md §7.4).
-        let heed_health = slots.iter().any(|slot| slot.state.is_usable());
+        let panics = heed.panics(&slots);
+        let heed_health = heed != Heed::Nothing && !panics;
         let groups = Groups::new(&slots, factory, policy, heed_health, before.map(|before| &before.groups));
         let awaits_names = slots.is_empty() && nodes.iter().any(Node::is_pending);
-        Self { slots, groups, awaits_names }
+        Self { slots, groups, awaits_names, panics }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -3,7 +3,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Upstream;
+use super::config::UpstreamKey;
 use super::endpoint::Endpoint;
+use super::health::{HealthConfig, HealthStatus};
 use super::set::Slot;
 
 /// The state of one endpoint.
@@ -23,13 +25,31 @@ pub struct EndpointStatus {
     /// Whether no connection is kept for the time being, because the endpoint sent bytes that answered nothing
     /// (security.md UP-05b).
     pub quarantined: bool,
+    /// What probes and requests say of it; `None` if nobody judges it.
+    pub health: Option<HealthStatus>,
+    /// Whether requests go there; all do when too few are usable.
+    pub in_use: bool,
+}
+
+/// The state of one upstream.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct UpstreamStatus {
+    /// The resource that holds it.
+    pub key: UpstreamKey,
+    /// How its endpoints are judged, if they are.
+    pub health: Option<HealthConfig>,
+    /// Each endpoint there is now, in the order of the configuration.
+    pub endpoints: Vec<EndpointStatus>,
+    /// Requests in flight.
+    pub active_requests: usize,
 }
 
 impl Upstream {
     /// The state of each endpoint there is now, in the order of the configuration.
     pub fn endpoints(&self) -> impl Iterator<Item = EndpointStatus> + use<> {
         let set = self.set.load();
-        let status = |slot: &Slot| {
+        let status = |(index, slot): (usize, &Slot)| {
             let (idle_connections, quarantined) = match &slot.endpoint {
                 #[cfg(feature = "client")]
                 Endpoint::Remote(remote) => (remote.idle_len(), remote.is_quarantined()),
@@ -42,9 +62,21 @@ impl Upstream {
                 priority: slot.rank.priority(),
                 idle_connections,
                 quarantined,
+                health: self.health.as_ref().map(|_| slot.state.health().status()),
+                in_use: set.groups.uses(index),
             }
         };
-        set.slots.iter().map(status).collect::<Vec<_>>().into_iter()
+        set.slots.iter().enumerate().map(status).collect::<Vec<_>>().into_iter()
+    }
+
+    /// All that is known of it now.
+    pub fn status(&self) -> UpstreamStatus {
+        UpstreamStatus {
+            key: self.config.key.clone(),
+            health: self.config.health.clone(),
+            endpoints: self.endpoints().collect(),
+            active_requests: self.active_requests(),
+        }
     }
 
     /// Requests in flight.

@@ -1,6 +1,6 @@
 //! Priority groups, and what one request has tried of them (upstream.md §3.5).
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -75,9 +75,13 @@ impl Groups {
         before: Option<&Self>,
     ) -> Self {
         let filters = heed_health && factory.keeps_unusable();
+        let has_weight = |candidate: &&C| candidate.member().weight > 0;
+        let weighted: BTreeSet<Rank> = candidates.iter().filter(has_weight).map(Candidate::rank).collect();
         let mut by_rank: BTreeMap<Rank, Vec<usize>> = BTreeMap::new();
         for (index, candidate) in candidates.iter().enumerate() {
-            if !heed_health || filters || candidate.state().is_usable() {
+            // Who has no weight must not come into use because the others fail.
+            let is_idle = !has_weight(&candidate) && weighted.contains(&candidate.rank());
+            if !is_idle && (!heed_health || filters || candidate.state().is_usable()) {
                 by_rank.entry(candidate.rank()).or_default().push(index);
             }
         }
@@ -102,6 +106,15 @@ impl Groups {
         let same = group.members.len() == members.len()
             && group.members.iter().zip(members).all(|(old, new)| old.is_same(new));
         same.then(|| Arc::clone(&group.balancer))
+    }
+
+    /// Whether endpoint `index` of the set may be picked.
+    pub(crate) fn uses(&self, index: usize) -> bool {
+        self.single
+            || self.groups.iter().any(|group| {
+                let member = group.indices.iter().position(|own| *own == index);
+                member.is_some_and(|member| group.states.get(member).is_none_or(|state| state.is_usable()))
+            })
     }
 
     /// Whether a balancer wants to know what endpoints are busy with.
@@ -154,8 +167,9 @@ mod tests {
     }
 
     fn nodes(ranks: &[(i32, u32)]) -> Vec<Node> {
-        let node =
-            |(priority, choice): &(i32, u32)| Node(Member::new("m", 1), Rank::new(*priority, *choice), Arc::default());
+        let node = |(priority, choice): &(i32, u32)| {
+            Node(Member::new("m", 1), Rank::new(*priority, *choice), EndpointState::of_test())
+        };
         ranks.iter().map(node).collect()
     }
 
@@ -187,7 +201,7 @@ mod tests {
     fn a_group_that_stays_the_same_keeps_its_balancer() {
         let nodes = nodes(&[(0, 0), (0, 0), (1, 0), (1, 0)]);
         let before = groups(&nodes, None);
-        nodes[3].2.set_usable(false);
+        nodes[3].2.health().eject("test");
         let after = groups(&nodes, Some(&before));
         let same = |at: usize| Arc::ptr_eq(&before.groups[at].balancer, &after.groups[at].balancer);
         assert!(!same(0) && same(1));

@@ -143,11 +143,20 @@ pub struct HttpProbe {
     pub body: String,
     /// Whether TLS is spoken. Default `false`.
     pub tls: bool,
+    /// Whether the certificate is verified then. Default `true`.
+    pub verify: bool,
 }
 
 impl Default for HttpProbe {
     fn default() -> Self {
-        Self { method: Method::GET, path: String::from("/"), headers: Vec::new(), body: String::new(), tls: false }
+        Self {
+            method: Method::GET,
+            path: String::from("/"),
+            headers: Vec::new(),
+            body: String::new(),
+            tls: false,
+            verify: true,
+        }
     }
 }
 

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn times_double_while_it_does_not_last() {
+    fn sec_hc_01_times_double_while_it_does_not_last() {
         let (config, mut ejection, mut now) = (EjectionConfig::default(), Ejection::default(), Instant::now());
         let mut lasted = Vec::new();
         for back_for in [29, 59, 119, 239, 299, 300, 1] {

@@ -1,45 +1,12 @@
 //! What attempts say of endpoints, and what time does to those that are out.
 use std::sync::{Mutex, MutexGuard};
 
-use http::StatusCode;
 use tokio::time::Instant;
 
 use super::config::HealthConfig;
 use super::machine::Report;
+use super::outcome::Outcome;
 use super::record::{Health, Side};
-use super::statuses::Statuses;
-
-/// How one attempt at an endpoint ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It answered. Statuses of our own making never come here.
-    Status(StatusCode),
-    /// What it answered is not HTTP.
-    Malformed,
-    /// No connection, or one that broke before the answer.
-    Broken,
-    /// It took too long.
-    Timeout,
-}
-
-impl Outcome {
-    /// What it says under these lists; the first one goes before the second (upstream.md §7.2).
-    pub(super) fn report(self, healthy: &Statuses, unhealthy: &Statuses) -> Option<Report> {
-        match self {
-            Self::Status(status) if healthy.contains(status) => Some(Report::Success),
-            Self::Status(status) if unhealthy.contains(status) => Some(Report::HttpFailure),
-            Self::Status(_) => None,
-            Self::Malformed => Some(Report::HttpFailure),
-            Self::Broken => Some(Report::TcpFailure),
-            Self::Timeout => Some(Report::Timeout),
-        }
-    }
-
-    /// Whether outlier detection counts it as a failure.
-    fn is_failure(self) -> bool {
-        !matches!(self, Self::Status(status) if !status.is_server_error())
-    }
-}
 
 /// Judges the endpoints of one upstream by its traffic, and lets back in who was taken out for a time.
 #[derive(Debug)]
@@ -64,11 +31,6 @@ impl Judge {
     /// Whether outcomes of attempts matter.
     pub(crate) fn hears_traffic(&self) -> bool {
         self.config.passive.is_some() || self.config.outlier.is_some()
-    }
-
-    /// Whether [`Judge::settle`] has anything to do, ever.
-    pub(crate) fn keeps_time(&self) -> bool {
-        self.hears_traffic()
     }
 
     /// Takes the outcome of one attempt; says whether it changed if requests may go to the endpoint. `crowd` gives all
@@ -170,6 +132,8 @@ impl Judge {
 mod tests {
     use std::time::Duration;
 
+    use http::StatusCode;
+
     use super::super::config::{ActiveConfig, PassiveConfig};
     use super::super::machine::HealthState;
     use super::super::outlier::OutlierConfig;
@@ -193,18 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_healthy_list_goes_first() {
-        let (healthy, unhealthy) = (Statuses::from_iter([200, 500]), Statuses::from_iter([500, 503]));
-        let says = |code| Outcome::Status(StatusCode::from_u16(code).unwrap()).report(&healthy, &unhealthy);
-        assert_eq!(
-            [200, 500, 503, 404].map(says),
-            [Some(Report::Success), Some(Report::Success), Some(Report::HttpFailure), None]
-        );
-        assert_eq!(Outcome::Malformed.report(&healthy, &unhealthy), Some(Report::HttpFailure));
-    }
-
-    #[test]
-    fn whom_traffic_alone_took_out_returns_by_time() {
+    fn sec_hc_01_whom_traffic_alone_took_out_returns_by_time() {
         let judge = Judge::new(HealthConfig::new().with_passive(PassiveConfig::default()));
         let (crowd, now) = (crowd(3), Instant::now());
         assert!(!tell(&judge, &crowd, 0, Outcome::Broken, 1));
@@ -224,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn traffic_leaves_half_of_them_in() {
+    fn sec_hc_01_traffic_leaves_half_of_them_in() {
         let judge = Judge::new(HealthConfig::new().with_passive(PassiveConfig::default()));
         let crowd = crowd(4);
         for index in 0..4 {

@@ -8,16 +8,27 @@ mod checker;
 mod config;
 mod ejection;
 mod judge;
+mod keeper;
 mod machine;
+mod outcome;
 mod outlier;
 #[cfg(feature = "client")]
 mod probe;
+#[cfg(feature = "client")]
+mod probing;
+#[cfg(not(feature = "client"))]
+#[path = "no_probing.rs"]
+mod probing;
 mod record;
 mod statuses;
+mod watch;
 
 pub use config::{ActiveConfig, HealthConfig, HttpProbe, PassiveConfig, ProbeKind};
 pub use ejection::EjectionConfig;
+pub(crate) use keeper::Keeper;
 pub use machine::{HealthCounters, HealthState, Thresholds};
 pub use outlier::OutlierConfig;
 pub use record::HealthStatus;
+pub(crate) use record::{Health, Subject};
 pub use statuses::Statuses;
+pub(crate) use watch::HealthWatch;

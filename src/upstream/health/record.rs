@@ -1,6 +1,6 @@
 //! The health of one endpoint, as all tasks of the process see it.
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,7 +35,8 @@ pub(crate) struct Subject {
     pub(crate) upstream: UpstreamKey,
     /// `host:port` as configured, or `service name`.
     pub(crate) endpoint: Arc<str>,
-    pub(crate) address: Option<SocketAddr>,
+    /// Of a node that is a name.
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// What only the tasks that keep an upstream up look at.
@@ -43,12 +44,14 @@ pub(crate) struct Subject {
 pub(super) struct Kept {
     pub(super) ejection: Ejection,
     /// When the last probe began, and the host that it named.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "nobody probes"))]
     pub(super) probed: Option<(Instant, HeaderValue)>,
 }
 
 /// Who reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "nobody probes"))]
     Probe,
     Traffic,
 }
@@ -96,6 +99,7 @@ impl Health {
     }
 
     /// Forgets everything: nothing judges the endpoint any more, or it is another one.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "nobody probes"))]
     pub(crate) fn reset(&self) {
         self.word.store(0, Relaxed);
         self.window.store(0, Relaxed);
@@ -147,7 +151,7 @@ impl Health {
     }
 
     /// Takes it out as an outlier; says whether it changed if requests may go there.
-    pub(super) fn eject(&self, cause: &'static str) -> bool {
+    pub(crate) fn eject(&self, cause: &'static str) -> bool {
         let before = self.word.fetch_or(OUTLIER, Relaxed);
         self.told(before, before | OUTLIER, cause)
     }

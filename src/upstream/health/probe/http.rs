@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::super::config::HttpProbe;
-use super::super::judge::Outcome;
+use super::super::outcome::Outcome;
 use super::status_line::StatusLine;
 
 /// Bytes read at once: a status line, and the fields behind it that come along.
@@ -87,7 +87,7 @@ mod tests {
                 (TRANSFER_ENCODING, value("chunked")),
             ],
             body: String::from("how?"),
-            tls: false,
+            ..HttpProbe::default()
         };
         assert_eq!(
             text(&probe),

@@ -6,5 +6,4 @@ mod http;
 mod prober;
 mod status_line;
 
-#[expect(unused_imports, reason = "nobody is judged yet")]
-pub(crate) use prober::{Prober, Secure, SecureStream, Securing};
+pub(crate) use prober::Prober;

@@ -1,0 +1,92 @@
+//! The task that keeps the verdicts on an upstream's endpoints up.
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::super::dispatch::Upstream;
+use super::probing::Probing;
+use super::record::Health;
+use super::watch::HealthWatch;
+
+/// How long the next set of endpoints is waited with after one, in times of what that took to make: verdicts on many
+/// endpoints at once share a set.
+const REST: u32 = 9;
+
+/// The seat of whoever keeps verdicts up: one version of an upstream at a time, however many are in use.
+#[derive(Debug, Default)]
+pub(crate) struct Keeper(Mutex<Option<Keeping>>);
+
+#[derive(Debug)]
+struct Keeping {
+    version: Weak<Upstream>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Keeper {
+    /// Gives the seat to `version`. Who had it stops; one without health checks leaves it empty. Without a runtime
+    /// around nothing happens.
+    pub(crate) fn take(&self, version: &Upstream) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let mut seat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let keeps = |keeping: &Keeping| keeping.version.ptr_eq(&version.me) && !keeping.task.is_finished();
+        if seat.as_ref().is_some_and(keeps) {
+            return;
+        }
+        let begin = |watch: &Arc<HealthWatch>| Keeping {
+            version: Weak::clone(&version.me),
+            task: runtime.spawn(keep(Arc::clone(watch), Weak::clone(&version.me))),
+        };
+        *seat = version.health.as_ref().map(begin);
+    }
+}
+
+/// Probes the endpoints of `upstream`, lets in who was out for a time, and has the next set of endpoints made when a
+/// verdict falls. Ends with the upstream.
+async fn keep(watch: Arc<HealthWatch>, upstream: Weak<Upstream>) {
+    let mut probing = Probing::new(watch.judge.config());
+    let mut rested = Instant::now();
+    loop {
+        let mut wake = {
+            let Some(upstream) = upstream.upgrade() else { return };
+            let set = upstream.set.load_full();
+            probing.follow(&upstream, &set);
+            let crowd: Vec<&Health> = set.slots.iter().map(|slot| &**slot.state.health()).collect();
+            let (changed, next) = watch.judge.settle(&crowd, Instant::now());
+            if changed {
+                watch.dirty.store(true, SeqCst);
+            }
+            next
+        };
+        if watch.dirty.load(SeqCst) {
+            let now = Instant::now();
+            if rested <= now {
+                let Some(upstream) = upstream.upgrade() else { return };
+                watch.dirty.store(false, SeqCst);
+                upstream.refresh();
+                rested = Instant::now() + now.elapsed() * REST;
+                continue;
+            }
+            wake = Some(wake.map_or(rested, |wake| wake.min(rested)));
+        }
+        let later = async {
+            match wake {
+                Some(wake) => tokio::time::sleep_until(wake).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = watch.news.notified() => {}
+            () = probing.changed() => watch.dirty.store(true, SeqCst),
+            () = later => {}
+        }
+    }
+}
