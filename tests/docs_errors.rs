@@ -66,7 +66,12 @@ fn written() -> BTreeSet<String> {
         }
     }
     // `Error::code`, and `upstream::Error::reason`.
-    for (path, function) in [("src/error.rs", "pub fn code("), ("src/upstream/error.rs", "pub fn reason(")] {
+    for (path, function) in [
+        ("src/error.rs", "pub fn code("),
+        ("src/upstream/error.rs", "pub fn reason("),
+        ("src/upstream/tls/fault.rs", "fn of_socket("),
+        ("src/upstream/tls/fault.rs", "fn of_tls("),
+    ] {
         let text = read(path);
         let body = text.split(function).nth(1).unwrap().split("\n    }\n").next().unwrap();
         codes.extend(codes_behind(body, "=> \""));

@@ -8,6 +8,9 @@
     reason = "helpers of tests"
 )]
 
+#[cfg(all(test, feature = "http2", feature = "tls"))]
+#[path = "upstream/alpn.rs"]
+mod alpn;
 #[cfg(test)]
 #[path = "upstream/deadlines.rs"]
 mod deadlines;
@@ -44,12 +47,18 @@ mod replay;
 #[cfg(test)]
 #[path = "upstream/retries.rs"]
 mod retries;
+#[cfg(all(test, feature = "tls"))]
+#[path = "upstream/secure.rs"]
+mod secure;
 #[cfg(test)]
 #[path = "upstream/services.rs"]
 mod services;
 #[cfg(test)]
 #[path = "upstream/support.rs"]
 mod support;
+#[cfg(all(test, feature = "tls"))]
+#[path = "upstream/tls.rs"]
+mod tls;
 #[cfg(test)]
 #[path = "upstream/upgrades.rs"]
 mod upgrades;

@@ -20,6 +20,7 @@ use super::live::Live;
 use super::route::{Chain, Forward, Route};
 use super::secrets::{Answers, Secrets};
 use super::settings::Rules;
+use super::tls::Vault;
 use super::unknown_fields;
 use super::upstreams::{self, Owner};
 use super::workshop::{Bench, Metadata};
@@ -29,7 +30,8 @@ use crate::PluginLayer;
 use crate::error::Error;
 use crate::model::{
     Blocked, Finding, GlobalPlugins, GlobalRuleSpec, Id, Kind, MatchPart, Places, PluginConfigSpec, PluginMap,
-    PluginMetadataSpec, Resource, RouteSpec, ServiceSpec, Settings, Snapshot, Status, UpstreamSpec, duplicate,
+    PluginMetadataSpec, Resource, RouteSpec, ServiceSpec, Settings, Snapshot, SslSpec, SslType, Status, UpstreamSpec,
+    duplicate,
 };
 use crate::plugin::{ConfigError, Registry};
 use crate::request::{Asked, CustomVars, Environment, RouteInfo};
@@ -221,6 +223,7 @@ struct Compile<'a> {
     globals: Arc<Vec<Global>>,
     metadata: Arc<Metadata>,
     secrets: &'a Secrets<'a>,
+    vault: &'a Vault<'a>,
     /// Whether a block that was built names identity fields.
     names_fields: Cell<bool>,
     /// The plugins that are enabled; `None` for all.
@@ -277,6 +280,8 @@ impl<'a> Compile<'a> {
         let before = &*state;
         let managers = snapshot.secrets.clone();
         let secrets = Secrets::new(&managers);
+        let ssls = snapshot.ssls.clone();
+        let vault = Vault::new(&secrets, &ssls);
         let mut compile = Compile {
             kit,
             before,
@@ -286,6 +291,7 @@ impl<'a> Compile<'a> {
             globals: Arc::clone(&before.globals),
             metadata: Arc::clone(&before.metadata),
             secrets: &secrets,
+            vault: &vault,
             names_fields: Cell::new(false),
             enabled: enabled(&snapshot),
             told_anew: HashSet::new(),
@@ -299,6 +305,8 @@ impl<'a> Compile<'a> {
         let mut everything = before.revision == 0 || secrets.differ_from(&before.secrets);
         let other_settings = compile.settings(&snapshot.settings);
         everything |= other_settings;
+        // Upstreams stand in many places; certificates that they show change now and then.
+        everything |= compile.other_client_certificates(&snapshot.ssls);
         compile.upstreams(&snapshot.upstreams, everything);
         let enabled_before = if before.revision == 0 { &compile.enabled } else { &enabled(&before.snapshot) };
         everything |= *enabled_before != compile.enabled;
@@ -420,8 +428,22 @@ impl<'a> Compile<'a> {
                 self.findings.push(duplicate(Kind::Route, code.spec.id.clone(), position));
             }
         }
+        let (_, ssls) = self.changed(&self.before.snapshot.ssls, &snapshot.ssls);
+        self.findings.extend(ssls.into_iter().filter_map(|ssl| idle::ssl(ssl)));
         let judge = Judge::new(first, &self.before.ids, &in_code, &mut self.findings);
         judge.run(snapshot, &self.before.snapshot)
+    }
+
+    /// Whether a certificate that upstreams may show differs.
+    fn other_client_certificates(&mut self, ssls: &[Arc<SslSpec>]) -> bool {
+        let (gone, changed) = self.changed(&self.before.snapshot.ssls, ssls);
+        let differs = changed.iter().any(|ssl| ssl.purpose == SslType::Client);
+        if gone.is_empty() && !differs {
+            return false;
+        }
+        let gone: HashSet<Id> = gone.into_iter().collect();
+        let was_client = |ssl: &Arc<SslSpec>| ssl.purpose == SslType::Client && gone.contains(&ssl.id);
+        differs || self.before.snapshot.ssls.iter().any(was_client)
     }
 
     fn settings(&mut self, settings: &Arc<Settings>) -> bool {
@@ -449,6 +471,7 @@ impl<'a> Compile<'a> {
             upstreams: &self.upstreams,
             upstreams_before: &self.before.upstreams,
             secrets: self.secrets,
+            vault: self.vault,
             custom_vars: &self.kit.custom_vars,
             names_fields: &self.names_fields,
             asked: RefCell::default(),
@@ -560,7 +583,15 @@ impl<'a> Compile<'a> {
                 Ok(upstream) => {
                     self.upstreams.changes.insert(spec.id.clone(), Some(upstream));
                 }
-                Err(finding) => self.findings.push(finding),
+                Err(finding) => {
+                    // Of an upstream that is as it was, but for a secret that cannot be had at the moment, what is in force
+                    // stays; any other one closes.
+                    let is_as_it_was = self.before.snapshot.upstreams.iter().any(|was| same(was, spec));
+                    if !finding.is_error() && !is_as_it_was {
+                        self.upstreams.changes.insert(spec.id.clone(), None);
+                    }
+                    self.findings.push(finding);
+                }
             }
         }
     }
@@ -568,7 +599,7 @@ impl<'a> Compile<'a> {
     fn upstream(&mut self, spec: &UpstreamSpec, kind: Kind, id: &Id) -> Result<Arc<Upstream>, Finding> {
         let owner = Owner { kind, id };
         self.findings.extend(idle::upstream(spec, owner));
-        upstreams::compile(spec, owner, &self.rules, &self.kit.upstreams, &self.kit.endpoints)
+        upstreams::compile(spec, owner, &self.rules, self.vault, &self.kit.upstreams, &self.kit.endpoints)
     }
 
     fn plugin_configs(&mut self, specs: &[Arc<PluginConfigSpec>], everything: bool) {

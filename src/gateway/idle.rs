@@ -1,7 +1,7 @@
 //! What is read and checked, but not acted on: nobody should believe himself guarded by it, so each use is a warning.
 use super::checks;
 use super::upstreams::Owner;
-use crate::model::{Described, Finding, Id, Kind, Limits, Settings, UpstreamSpec};
+use crate::model::{Described, Finding, Id, Kind, Limits, Settings, SslSpec, SslType, UpstreamSpec};
 use crate::request::{Asked, CustomVars};
 use crate::router::{Expr, VarName};
 
@@ -13,13 +13,19 @@ pub(crate) fn item<T: Described>(item: &T) -> Option<Finding> {
         Kind::Secret if !["env/", "file/"].iter().any(|manager| item.id().as_str().starts_with(manager)) => {
             "is not used: only the managers `env` and `file` are asked yet, references to it fail closed"
         }
-        Kind::Ssl => "is not used: there is no TLS yet",
         Kind::Proto => "is not used: nothing transcodes yet",
         Kind::StreamRoute => "is not used: there are no L4 listeners yet",
         _ => return None,
     };
     let id = (!item.id().is_empty()).then(|| item.id().clone());
     Some(Finding::warning(T::KIND, id, "", message).with_mend(MEND))
+}
+
+/// A warning if nobody shows the certificate.
+pub(crate) fn ssl(ssl: &SslSpec) -> Option<Finding> {
+    let message = "is not used: there is no TLS on listeners yet";
+    let warning = || Finding::warning(Kind::Ssl, Some(ssl.id.clone()), "", message).with_mend(MEND);
+    (ssl.purpose == SslType::Server).then(warning)
 }
 
 /// A warning if nothing acts on a part of the upstream.

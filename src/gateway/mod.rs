@@ -46,6 +46,7 @@ mod settings;
 mod source;
 mod status;
 mod target;
+mod tls;
 mod unknown_fields;
 #[cfg(feature = "hyper-server")]
 mod upgrade;

@@ -90,6 +90,11 @@ impl<'a> Secrets<'a> {
         Ok(Cow::Owned(block))
     }
 
+    /// The text, or what it refers to.
+    pub(super) fn text<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, Unresolved> {
+        if is_reference(text) { self.answer(text).map(Cow::Owned) } else { Ok(Cow::Borrowed(text)) }
+    }
+
     fn fill(&self, value: &mut Value, path: &str) -> Result<(), Fault> {
         match value {
             Value::String(text) if is_reference(text) => {

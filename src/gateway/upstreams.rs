@@ -6,8 +6,10 @@ use http::{HeaderValue, Method, StatusCode};
 
 use super::checks;
 use super::settings::Rules;
+use super::tls::Vault;
 use crate::model::{
-    Finding, Id, Kind, NodeSpec, PassHost, RetryCondition, RetryOn, Scheme, Seconds, Timeouts, UpstreamSpec,
+    Finding, HttpVersion, Id, Kind, NodeSpec, PassHost, RetryCondition, RetryOn, Scheme, Seconds, Timeouts,
+    UpstreamSpec,
 };
 use crate::upstream::{
     self, AdaptiveConfig, AdmissionConfig, Endpoints, Keepalive, NodeConfig, RetriedFailures, RetryConfig, Target,
@@ -29,21 +31,27 @@ impl Owner<'_> {
 }
 
 /// Compiles an upstream, or says what is wrong with it. The same owner and content give the same `Arc`.
-pub(crate) fn compile(
+pub(super) fn compile(
     spec: &UpstreamSpec,
     owner: Owner<'_>,
     rules: &Rules,
+    vault: &Vault<'_>,
     upstreams: &Upstreams,
     endpoints: &Endpoints,
 ) -> Result<Arc<Upstream>, Finding> {
-    upstreams.compile(config(spec, owner, rules)?, endpoints).map_err(|error| unbuildable(&error, owner))
+    upstreams.compile(config(spec, owner, rules, vault)?, endpoints).map_err(|error| unbuildable(&error, owner))
 }
 
 /// Says which field is at fault. The item is named by the finding, so it is left out of the message.
 fn unbuildable(error: &UpstreamBuildError, owner: Owner<'_>) -> Finding {
     let (field, message, mend) = match error {
+        UpstreamBuildError::Tls { field, reason, .. } => {
+            let found = TLS_FIELDS.iter().find(|(name, ..)| name == field);
+            let (_, path, mend) = *found.unwrap_or(&("", "tls", "correct it"));
+            (path, reason.clone(), mend)
+        }
         UpstreamBuildError::SchemeUnsupported { needs, .. } => {
-            ("scheme", format!("needs {needs}"), "write http, or grpc for HTTP/2")
+            ("scheme", format!("needs {needs}"), "use a build that has it, or another scheme")
         }
         UpstreamBuildError::UnknownBalancer { name, .. } => {
             ("type", format!("there is no balancer `{name}`"), "write roundrobin")
@@ -67,8 +75,16 @@ fn unbuildable(error: &UpstreamBuildError, owner: Owner<'_>) -> Finding {
     owner.fault(field, message).with_mend(mend)
 }
 
+/// Field of `tls`, its path, and what to do about it.
+const TLS_FIELDS: &[(&str, &str, &str)] = &[
+    ("ca", "tls.ca", "write certificates in PEM"),
+    ("client_cert", "tls.client_cert", "write a certificate in PEM, and those between it and its authority"),
+    ("client_key", "tls.client_key", "write the certificate's private key in PEM"),
+    ("sni", "tls.sni", "write a host name, or an IP address"),
+];
+
 /// Brings wire values and the settings that hold for every upstream to the upstream side's types.
-fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules) -> Result<UpstreamConfig, Finding> {
+fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules, vault: &Vault<'_>) -> Result<UpstreamConfig, Finding> {
     if let Some(discovery) = &spec.discovery_type {
         return Err(owner
             .fault("discovery_type", format!("no discovery `{discovery}` is configured"))
@@ -85,6 +101,14 @@ fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules) -> Result<Upstre
             return Err(owner.fault("scheme", "is for stream routes only").with_mend("write http, or grpc for HTTP/2"));
         }
     };
+    config.http_version = match spec.http_version {
+        HttpVersion::Http1 => upstream::HttpVersion::Http1,
+        HttpVersion::Http2 => upstream::HttpVersion::Http2,
+        HttpVersion::Auto => upstream::HttpVersion::Auto,
+    };
+    if let Some(tls) = &spec.tls {
+        config.tls = vault.config(tls, owner)?;
+    }
     config.balancer = spec.balancer.to_string();
     config.pass_host = match spec.pass_host {
         PassHost::Pass => upstream::PassHost::Pass,

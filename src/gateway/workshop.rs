@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::apply::Tables;
 use super::secrets::Secrets;
 use super::settings::Rules;
+use super::tls::Vault;
 use super::upstreams::{self, Owner};
 use crate::model::{Id, Kind, Settings, UpstreamSpec};
 use crate::plugin::{Registry, Scope, Workshop};
@@ -28,6 +29,7 @@ pub(super) struct Bench<'a> {
     pub(super) upstreams: &'a Tables<Arc<Upstream>>,
     pub(super) upstreams_before: &'a HashMap<Id, Arc<Upstream>>,
     pub(super) secrets: &'a Secrets<'a>,
+    pub(super) vault: &'a Vault<'a>,
     pub(super) custom_vars: &'a CustomVars,
     /// Set when a block names identity fields.
     pub(super) names_fields: &'a Cell<bool>,
@@ -57,7 +59,7 @@ impl Workshop for Bench<'_> {
         self.made_upstream.set(true);
         let id = Id::from(format!("{}/{plugin}/{place}", scope.path()));
         let owner = Owner { kind: Kind::Upstream, id: &id };
-        let made = upstreams::compile(spec, owner, self.rules, self.pool, self.endpoints);
+        let made = upstreams::compile(spec, owner, self.rules, self.vault, self.pool, self.endpoints);
         made.map_err(|finding| match finding.path.as_str() {
             "" => finding.message,
             path => format!("{path}: {}", finding.message),

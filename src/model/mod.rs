@@ -69,4 +69,6 @@ pub use snapshot::{Blocked, Items, MatchPart, Rejected, Snapshot};
 pub use ssl::{ClientCertificates, SslSpec, SslType, TlsVersion};
 pub use stream::{StreamLogger, StreamProtocol, StreamRouteSpec};
 pub use timeouts::Timeouts;
-pub use upstream::{HashOn, KeepalivePool, PassHost, RetryBackoff, RetryBudget, Scheme, UpstreamSpec, UpstreamTls};
+pub use upstream::{
+    HashOn, HttpVersion, KeepalivePool, PassHost, RetryBackoff, RetryBudget, Scheme, UpstreamSpec, UpstreamTls,
+};

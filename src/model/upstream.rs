@@ -56,6 +56,9 @@ pub struct UpstreamSpec {
     pub discovery_args: Option<Map<String, Value>>,
     /// The protocol. Default `http`.
     pub scheme: Scheme,
+    /// **Extension.** Version of HTTP that endpoints of scheme `http` or `https` are spoken to in: `1.1`, `2`, or `auto` for
+    /// what TLS agrees upon (ALPN). Those of `grpc` and `grpcs` always speak 2. Default `1.1`.
+    pub http_version: HttpVersion,
     /// Which `Host` is sent. Default `pass`.
     pub pass_host: PassHost,
     /// The `Host` to send; required with `pass_host: rewrite`.
@@ -139,6 +142,7 @@ impl Default for UpstreamSpec {
             discovery_type: None,
             discovery_args: None,
             scheme: Scheme::default(),
+            http_version: HttpVersion::default(),
             pass_host: PassHost::default(),
             upstream_host: None,
             hash_on: HashOn::default(),
@@ -210,6 +214,22 @@ impl Scheme {
             Self::Tcp | Self::Tls | Self::Udp => None,
         }
     }
+}
+
+/// Version of HTTP towards the endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    #[default]
+    #[serde(rename = "1.1")]
+    Http1,
+    /// HTTP/2: with TLS by ALPN, else with prior knowledge. An endpoint that does not speak it fails.
+    #[serde(rename = "2")]
+    Http2,
+    /// With TLS what the endpoint prefers (ALPN), but HTTP/1.1 for upgrades; without TLS, HTTP/1.1.
+    #[serde(rename = "auto")]
+    Auto,
 }
 
 /// Which `Host` goes to the endpoint (upstream.md §5).
@@ -362,6 +382,7 @@ static TABLE: Struct = Struct::new(&[
     Field::new("discovery_type", text(256)),
     Field::new("discovery_args", FREE),
     Field::new("scheme", Shape::Word(&["http", "https", "grpc", "grpcs", "tcp", "tls", "udp"])),
+    Field::extension("http_version", Shape::Word(&["1.1", "2", "auto"])),
     Field::new("pass_host", Shape::Word(&["pass", "node", "rewrite"])),
     Field::new("upstream_host", HOST),
     Field::new("hash_on", Shape::Word(&["vars", "header", "cookie", "consumer", "vars_combinations"])),

@@ -1,6 +1,6 @@
 //! One socket.
 use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,11 +8,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use socket2::SockRef;
-use tokio::io::{Interest, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::ReadBuf;
 
 use super::sweep::{Clock, Late, Sweep};
+#[cfg(feature = "tls")]
+use super::tls::Layer;
+use super::transport::Transport;
 
 /// Bytes of one shared read chunk.
 const CHUNK: usize = 64 * 1024;
@@ -46,31 +47,14 @@ pub enum Probe {
     Closed,
 }
 
-/// The byte stream under a socket.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Transport {
-    /// TCP.
-    Tcp(TcpStream),
-    /// A Unix socket.
-    Unix(UnixStream),
-}
-
-/// Does the same on either kind of stream.
-macro_rules! on {
-    ($transport:expr, $stream:ident => $call:expr) => {
-        match $transport {
-            Transport::Tcp($stream) => $call,
-            Transport::Unix($stream) => $call,
-        }
-    };
-}
-
 /// A socket, shared between the connection that owns it and the bodies that are read from it.
 ///
-/// All calls take `&self`, and there is no lock: a socket takes calls from everywhere, and so does tokio's readiness.
+/// All calls take `&self`. Without TLS there is no lock; with it there is one, which only the task that has the
+/// connection takes.
 pub struct Io {
     transport: Transport,
+    #[cfg(feature = "tls")]
+    tls: Option<Box<Layer>>,
     /// Tick of the deadline in the upper 32 bits, [`Late`] in the lowest.
     due: AtomicU64,
     clock: Clock,
@@ -86,14 +70,28 @@ impl std::fmt::Debug for Io {
 impl Io {
     /// Takes a socket over and has its deadline watched. Must be called inside a tokio runtime.
     pub fn new(transport: Transport, sweep: &Sweep) -> Arc<Self> {
-        let peer = match &transport {
-            Transport::Tcp(stream) => {
-                let _ = stream.set_nodelay(true);
-                stream.peer_addr().ok()
-            }
-            Transport::Unix(_) => None,
-        };
-        let io = Arc::new(Self { transport, due: AtomicU64::new(NEVER), clock: sweep.clock().clone(), peer });
+        let io = Arc::new(Self {
+            peer: transport.prepare(),
+            transport,
+            #[cfg(feature = "tls")]
+            tls: None,
+            due: AtomicU64::new(NEVER),
+            clock: sweep.clock().clone(),
+        });
+        sweep.watch(&io);
+        io
+    }
+
+    /// As [`new`](Self::new), with TLS on the socket, whose handshake is over.
+    #[cfg(feature = "tls")]
+    pub(super) fn secured(transport: Transport, tls: Layer, sweep: &Sweep) -> Arc<Self> {
+        let io = Arc::new(Self {
+            peer: transport.prepare(),
+            transport,
+            tls: Some(Box::new(tls)),
+            due: AtomicU64::new(NEVER),
+            clock: sweep.clock().clone(),
+        });
         sweep.watch(&io);
         io
     }
@@ -105,10 +103,7 @@ impl Io {
 
     /// Our end, for TCP.
     pub fn local(&self) -> Option<SocketAddr> {
-        match &self.transport {
-            Transport::Tcp(stream) => stream.local_addr().ok(),
-            Transport::Unix(_) => None,
-        }
+        self.transport.local()
     }
 
     /// The coarse clock of the owner's sweep.
@@ -135,31 +130,36 @@ impl Io {
 
     /// Shuts both halves.
     pub fn shutdown(&self) {
-        self.shut(Shutdown::Both);
+        self.say_goodbye();
+        self.transport.shut(Shutdown::Both);
     }
 
-    /// Shuts the writing half: the peer sees the end of the stream.
+    /// Shuts the writing half: the peer sees the end of the stream. Under TLS what was written must be flushed before.
     pub fn shutdown_write(&self) {
-        self.shut(Shutdown::Write);
+        self.say_goodbye();
+        self.transport.shut(Shutdown::Write);
     }
 
     /// Shuts the reading half: the reader gets what has arrived, then the end of the stream.
     pub fn shutdown_read(&self) {
-        self.shut(Shutdown::Read);
+        self.transport.shut(Shutdown::Read);
     }
 
     /// Makes the close of the socket a reset, so that a peer which reads until the end cannot take it for a clean one.
     pub fn reset_on_close(&self) {
-        // An error means that the socket is shut already.
-        let _ = match &self.transport {
-            Transport::Tcp(stream) => SockRef::from(stream).set_linger(Some(Duration::ZERO)),
-            Transport::Unix(_) => Ok(()),
-        };
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.forgo_close();
+        }
+        self.transport.reset_on_close();
     }
 
-    fn shut(&self, how: Shutdown) {
-        // An error means that the socket is shut already.
-        let _ = on!(&self.transport, stream => SockRef::from(stream).shutdown(how));
+    /// Under TLS the end of a stream is a message.
+    fn say_goodbye(&self) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.close(&self.transport);
+        }
     }
 
     /// Called by the sweep at each tick.
@@ -171,33 +171,21 @@ impl Io {
         // An owner that was woken and does not end gets the harder way two seconds later.
         let overdue = now.saturating_sub((due >> 32) as u32);
         if due & 1 == 1 || overdue >= 8 {
-            self.shut(Shutdown::Both);
+            self.transport.shut(Shutdown::Both);
         } else if overdue == 0 {
-            self.shut(Shutdown::Read);
+            self.transport.shut(Shutdown::Read);
         }
     }
 
-    /// Reads some bytes; none at all means the end of the stream.
-    ///
-    /// A short read also clears the readiness, which saves the read that would only say that nothing is there.
+    /// Reads some bytes; none at all means the end of the stream. Under TLS an end that the peer did not announce is an
+    /// error ([`io::ErrorKind::UnexpectedEof`]): anybody on the way can make one.
     pub fn poll_read(&self, cx: &mut Context<'_>, room: Room) -> Poll<io::Result<Bytes>> {
         IN.with_borrow_mut(|chunk| {
             let least = if room == Room::Head { HEAD_ROOM } else { BODY_ROOM };
             if chunk.capacity() < least {
                 chunk.reserve(CHUNK);
             }
-            let most = chunk.capacity();
-            let count = loop {
-                ready!(on!(&self.transport, stream => stream.poll_read_ready(cx)))?;
-                let read = self.attempt(
-                    Interest::READABLE,
-                    most,
-                    || on!(&self.transport, stream => stream.try_read_buf(chunk)),
-                );
-                if !would_block(&read) {
-                    break read?;
-                }
-            };
+            let count = ready!(self.fill(cx, chunk))?;
             if room == Room::Head && count <= HEAD_ROOM {
                 let own = Bytes::copy_from_slice(chunk);
                 chunk.clear();
@@ -207,68 +195,60 @@ impl Io {
         })
     }
 
-    /// Writes `head` and then `body` with one call; tells how many bytes of the two went.
-    pub fn poll_write(&self, cx: &mut Context<'_>, head: &[u8], body: &[u8]) -> Poll<io::Result<usize>> {
-        let slices = [IoSlice::new(head), IoSlice::new(body)];
-        loop {
-            ready!(on!(&self.transport, stream => stream.poll_write_ready(cx)))?;
-            let written = self.attempt(Interest::WRITABLE, head.len() + body.len(), || {
-                on!(&self.transport, stream => match (head, body) {
-                    (one, []) | ([], one) => stream.try_write(one),
-                    _ => stream.try_write_vectored(&slices),
-                })
-            });
-            if !would_block(&written) {
-                return Poll::Ready(written);
-            }
+    fn fill(&self, cx: &mut Context<'_>, chunk: &mut BytesMut) -> Poll<io::Result<usize>> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.poll_read(cx, &self.transport, chunk);
         }
+        self.transport.poll_read(cx, chunk)
     }
 
-    /// One call on a socket that is said to be ready. One that moves some bytes, but fewer than it could, clears the
-    /// readiness.
-    fn attempt(&self, interest: Interest, most: usize, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        let mut moved = 0;
-        let tried = || {
-            moved = call()?;
-            if (1..most).contains(&moved) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        };
-        let tried = on!(&self.transport, stream => stream.try_io(interest, tried));
-        if moved > 0 { Ok(moved) } else { tried.map(|()| 0) }
+    /// Writes `head` and then `body` with one call; tells how many bytes of the two were taken. The socket has them,
+    /// or, under TLS, will have them by [`poll_flush`](Self::poll_flush) or the next write.
+    pub fn poll_write(&self, cx: &mut Context<'_>, head: &[u8], body: &[u8]) -> Poll<io::Result<usize>> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.poll_write(cx, &self.transport, head, body);
+        }
+        self.transport.poll_write(cx, head, body)
+    }
+
+    /// Ready when the socket has all that was written; at once without TLS.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.poll_flush(cx, &self.transport);
+        }
+        let _ = cx;
+        Poll::Ready(Ok(()))
     }
 
     /// Tells whether anything happened on a socket from which nothing is expected: bytes, or the end. Pending means that
-    /// it is quiet; the task is woken when that changes. No system call in the usual case.
+    /// it is quiet; the task is woken when that changes. No system call in the usual case. Messages of TLS itself, such as
+    /// session tickets, are taken and are no bytes.
     pub fn poll_probe(&self, cx: &mut Context<'_>) -> Poll<Probe> {
-        let mut one = [std::mem::MaybeUninit::uninit()];
-        let mut one = ReadBuf::uninit(&mut one);
-        let peeked = match &self.transport {
-            Transport::Tcp(stream) => ready!(stream.poll_peek(cx, &mut one)),
-            // Unix sockets have no peek: readiness alone counts as data, and the read tells the rest.
-            Transport::Unix(stream) => ready!(stream.poll_read_ready(cx)).map(|()| 1),
-        };
-        Poll::Ready(match peeked {
-            Ok(0) | Err(_) => Probe::Closed,
-            Ok(_) => Probe::Data,
-        })
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.poll_probe(cx, &self.transport);
+        }
+        self.transport.poll_probe(cx)
     }
 
     /// One poll of the reading half into a caller's buffer, for [`IoStream`](super::IoStream).
     pub(super) fn poll_read_into(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(on!(&self.transport, stream => stream.poll_read_ready(cx)))?;
-            let room = buf.initialize_unfilled();
-            let read =
-                self.attempt(Interest::READABLE, room.len(), || on!(&self.transport, stream => stream.try_read(room)));
-            if !would_block(&read) {
-                buf.advance(read?);
-                return Poll::Ready(Ok(()));
-            }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return IN.with_borrow_mut(|chunk| tls.poll_read_into(cx, &self.transport, chunk, buf));
         }
+        self.transport.poll_read_into(cx, buf)
     }
 }
 
-fn would_block<T>(result: &io::Result<T>) -> bool {
-    matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+#[cfg(feature = "tls")]
+impl Drop for Io {
+    fn drop(&mut self) {
+        self.say_goodbye();
+    }
 }
 
 #[cfg(test)]
@@ -276,7 +256,7 @@ mod tests {
     use std::future::poll_fn;
 
     use tokio::io::AsyncWriteExt as _;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 

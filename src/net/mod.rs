@@ -7,8 +7,12 @@ mod io;
 mod relay;
 mod stream;
 mod sweep;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+mod transport;
 
-pub use io::{Io, Probe, Room, Transport};
+pub use io::{Io, Probe, Room};
 pub use relay::{Direction, Relay, Watch};
 pub use stream::IoStream;
 pub use sweep::{Clock, Late, Reap, Sweep, TICK};
+pub use transport::Transport;

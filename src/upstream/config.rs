@@ -10,6 +10,8 @@ use super::adaptive::AdaptiveConfig;
 use super::balance::HashKey;
 use super::error::UpstreamBuildError;
 use super::health::HealthConfig;
+use super::protocol::HttpVersion;
+use super::tls::TlsConfig;
 
 /// The stable identity of an upstream: the kind and id of the resource that holds it, such as `upstream/7` or `route/3`.
 ///
@@ -39,14 +41,14 @@ impl fmt::Display for UpstreamKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scheme {
-    /// HTTP/1.1 in clear. The default.
+    /// HTTP in clear. The default.
     #[default]
     Http,
-    /// HTTP/1.1 over TLS. Not built yet: [`UpstreamBuildError::SchemeUnsupported`].
+    /// HTTP over TLS.
     Https,
     /// HTTP/2 in clear with prior knowledge (RFC 9113 §3.3).
     Grpc,
-    /// HTTP/2 over TLS. Not built yet: [`UpstreamBuildError::SchemeUnsupported`].
+    /// HTTP/2 over TLS.
     Grpcs,
 }
 
@@ -57,6 +59,11 @@ impl Scheme {
             Self::Http | Self::Grpc => 80,
             Self::Https | Self::Grpcs => 443,
         }
+    }
+
+    /// Whether connections are secured by TLS.
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Self::Https | Self::Grpcs)
     }
 
     /// The scheme of the URI that is sent over HTTP/2.
@@ -147,7 +154,7 @@ pub enum PassHost {
 /// Time-outs of one attempt (upstream.md §1, security.md UP-09). All must be above zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until a connection stands, over all addresses of the endpoint. Default 5 s.
+    /// Until a connection stands, over all addresses of the endpoint; and again until TLS stands on it. Default 5 s.
     pub connect: Duration,
     /// Each stall while the request is sent. Default 60 s.
     pub send: Duration,
@@ -300,6 +307,10 @@ pub struct UpstreamConfig {
     pub key: UpstreamKey,
     /// How its endpoints are spoken to.
     pub scheme: Scheme,
+    /// In which version of HTTP.
+    pub http_version: HttpVersion,
+    /// TLS, with [`Scheme::Https`] and [`Scheme::Grpcs`].
+    pub tls: TlsConfig,
     /// Its nodes; may be empty, then each request is answered with 503.
     pub nodes: Vec<NodeConfig>,
     /// The balancer's name: `roundrobin`, or one registered with
@@ -335,6 +346,8 @@ impl UpstreamConfig {
         Self {
             key,
             scheme: Scheme::default(),
+            http_version: HttpVersion::default(),
+            tls: TlsConfig::default(),
             nodes,
             balancer: String::from("roundrobin"),
             hash: None,

@@ -66,6 +66,21 @@ pub enum Error {
         /// The endpoint.
         endpoint: Arc<str>,
     },
+    /// No TLS on the connection: the endpoint is not believed, does not believe us, or does not speak it (502).
+    #[error("TLS to {endpoint} failed")]
+    Tls {
+        /// The endpoint.
+        endpoint: Arc<str>,
+        /// What TLS or the socket said.
+        #[source]
+        source: io::Error,
+    },
+    /// No TLS on the connection in time (504).
+    #[error("TLS to {endpoint} took too long")]
+    TlsTimeout {
+        /// The endpoint.
+        endpoint: Arc<str>,
+    },
     /// The endpoint stopped taking the request (504).
     #[error("{endpoint} stopped reading the request")]
     SendTimeout {
@@ -153,6 +168,8 @@ impl Error {
             Self::Resolve { .. }
                 | Self::Connect { .. }
                 | Self::ConnectTimeout { .. }
+                | Self::Tls { .. }
+                | Self::TlsTimeout { .. }
                 | Self::SendTimeout { .. }
                 | Self::ReadTimeout { .. }
                 | Self::Closed { .. }
@@ -167,6 +184,7 @@ impl Error {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::ConnectTimeout { .. }
+            | Self::TlsTimeout { .. }
             | Self::SendTimeout { .. }
             | Self::ReadTimeout { .. }
             | Self::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
@@ -189,6 +207,8 @@ impl Error {
             Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => "connect_refused",
             Self::Connect { .. } => "connect_failed",
             Self::ConnectTimeout { .. } => "connect_timeout",
+            Self::Tls { source, .. } => super::tls::reason(source),
+            Self::TlsTimeout { .. } => "tls_timeout",
             Self::SendTimeout { .. } => "send_timeout",
             Self::ReadTimeout { .. } => "read_timeout",
             Self::Closed { .. } => "closed_before_response",
@@ -275,6 +295,16 @@ pub enum UpstreamBuildError {
         upstream: UpstreamKey,
         /// What would bring it.
         needs: &'static str,
+    },
+    /// Certificates or keys that cannot be used, or a name that is none.
+    #[error("{upstream}: `tls.{field}` {reason}")]
+    Tls {
+        /// The upstream.
+        upstream: UpstreamKey,
+        /// `ca`, `client_cert`, `client_key` or `sni`.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Zero, or less, where more is needed.
     #[error("{upstream}: `{field}` must be above zero")]

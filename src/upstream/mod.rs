@@ -18,6 +18,7 @@
 //! | `service.rs`, `endpoint.rs`, `attempt.rs`, `watch.rs` | endpoints, one attempt, and what is noted of it |
 //! | `status.rs`, `tower.rs` | what is known of endpoints; the upstream as a tower service |
 //! | `client/`, `http2/` | connections, pool, exchange |
+//! | `protocol.rs`, `tls/` | what is spoken on connections, and how they are secured |
 pub mod balance;
 pub mod health;
 
@@ -41,12 +42,14 @@ mod http2;
 mod network;
 mod node;
 mod payload;
+mod protocol;
 mod registry;
 mod retry;
 mod service;
 mod set;
 mod state;
 mod status;
+mod tls;
 mod tower;
 mod upkeep;
 mod watch;
@@ -62,7 +65,11 @@ pub use config::{
 pub use dispatch::Upstream;
 pub use error::{Error, Side, UpstreamBuildError};
 pub use forward::{ForwardContext, Forwarded};
+pub use protocol::HttpVersion;
 pub use registry::{Upstreams, UpstreamsBuilder};
 pub use service::Endpoints;
 pub use status::{EndpointStatus, UpstreamStatus};
+#[cfg(all(feature = "callout", feature = "tls"))]
+pub(crate) use tls::AnyCertificate;
+pub use tls::{ClientCertificate, TlsConfig};
 pub use tower::UpstreamService;

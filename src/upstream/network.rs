@@ -5,22 +5,39 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub(crate) use super::client::Name;
 use super::client::{Remote, RemoteKey, Resolve};
+#[cfg(feature = "tls")]
+use super::tls::Identities;
 use crate::net::{Reap, Sweep};
 
 /// Names and remotes in use. It holds none of them.
 pub(crate) struct Network {
     sweep: Sweep,
     resolver: Arc<dyn Resolve>,
+    #[cfg(feature = "tls")]
+    identities: Identities,
     names: Mutex<HashMap<Arc<str>, Weak<Name>>>,
     remotes: Mutex<HashMap<RemoteKey, Weak<Remote>>>,
 }
 
 impl Network {
     pub(crate) fn new(sweep: Sweep, resolver: Arc<dyn Resolve>) -> Arc<Self> {
-        let network = Arc::new(Self { sweep, resolver, names: Mutex::default(), remotes: Mutex::default() });
+        let network = Arc::new(Self {
+            sweep,
+            resolver,
+            #[cfg(feature = "tls")]
+            identities: Identities::default(),
+            names: Mutex::default(),
+            remotes: Mutex::default(),
+        });
         let reaper: Weak<Self> = Arc::downgrade(&network);
         network.sweep.reap(reaper);
         network
+    }
+
+    /// Who is believed, and who we are.
+    #[cfg(feature = "tls")]
+    pub(crate) fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// The remote of that key, a new one if nobody uses one; `None` when it cannot be a host.

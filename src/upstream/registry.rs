@@ -25,10 +25,14 @@ use super::network::Network;
 #[cfg(feature = "client")]
 use super::node::NamedSource;
 use super::node::{Node, Source};
+#[cfg(feature = "client")]
+use super::protocol::{HttpVersion, Wire};
 use super::retry::RetryPolicy;
 use super::service::Endpoints;
 use super::set::EndpointSet;
 use super::state::States;
+#[cfg(all(feature = "client", feature = "tls"))]
+use super::tls::{Naming, Security, TlsFault};
 use super::upkeep::Upkeep;
 #[cfg(feature = "client")]
 use crate::net::Sweep;
@@ -212,16 +216,19 @@ impl Upstreams {
     #[cfg(feature = "client")]
     fn host(&self, config: &UpstreamConfig, host: &str, port: Option<u16>) -> Result<Source, UpstreamBuildError> {
         let upstream = || config.key.clone();
-        if let Some(needs) = missing(config.scheme) {
+        if let Some(needs) = missing(config.scheme, config.http_version) {
             return Err(UpstreamBuildError::SchemeUnsupported { upstream: upstream(), scheme: config.scheme, needs });
         }
-        let bare = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let bare: Arc<str> = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase().into();
         let literal: Option<IpAddr> = bare.parse().ok();
         let key = RemoteKey {
             scheme: config.scheme,
-            host: bare.into(),
+            host: Arc::clone(&bare),
             address: literal.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             port: port.unwrap_or(config.scheme.default_port()),
+            wire: Wire::new(config.scheme, config.http_version),
+            #[cfg(feature = "tls")]
+            security: self.security(config, &bare)?,
         };
         let network = &self.0.network;
         // Made even for a name: that way a host that can be none is found now.
@@ -231,6 +238,18 @@ impl Upstreams {
             Some(_) => Source::Fixed(Endpoint::Remote(remote)),
             None => Source::Named(NamedSource { name: network.name(&key.host), network: Arc::clone(network), key }),
         })
+    }
+
+    #[cfg(all(feature = "client", feature = "tls"))]
+    fn security(&self, config: &UpstreamConfig, host: &str) -> Result<Option<Security>, UpstreamBuildError> {
+        if !config.scheme.is_secure() {
+            return Ok(None);
+        }
+        let fault =
+            |TlsFault { field, reason }| UpstreamBuildError::Tls { upstream: config.key.clone(), field, reason };
+        let identity = self.0.network.identities().get(&config.tls).map_err(fault)?;
+        let naming = Naming::new(&config.tls, &config.pass_host, host).map_err(fault)?;
+        Ok(Some(Security { identity, naming }))
     }
 
     #[cfg(not(feature = "client"))]
@@ -256,13 +275,11 @@ impl fmt::Debug for Upstreams {
 
 /// What a scheme needs that this build does not have.
 #[cfg(feature = "client")]
-fn missing(scheme: Scheme) -> Option<&'static str> {
-    match scheme {
-        Scheme::Http => None,
-        Scheme::Grpc if cfg!(feature = "http2") => None,
-        Scheme::Grpc => Some("the feature `http2`"),
-        Scheme::Https | Scheme::Grpcs => Some("TLS to upstreams, which is not there yet"),
+fn missing(scheme: Scheme, version: HttpVersion) -> Option<&'static str> {
+    if scheme.is_secure() && !cfg!(feature = "tls") {
+        return Some("the feature `tls`");
     }
+    (Wire::new(scheme, version) == Wire::Http2 && !cfg!(feature = "http2")).then_some("the feature `http2`")
 }
 
 /// What its probes need that this build does not have.

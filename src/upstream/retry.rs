@@ -63,7 +63,11 @@ impl RetryPolicy {
     pub(crate) fn is_retried(&self, error: &Error) -> bool {
         let RetriedFailures { connect, reset, timeout } = self.config.failures;
         match error {
-            Error::Resolve { .. } | Error::Connect { .. } | Error::ConnectTimeout { .. } => connect,
+            Error::Resolve { .. }
+            | Error::Connect { .. }
+            | Error::ConnectTimeout { .. }
+            | Error::Tls { .. }
+            | Error::TlsTimeout { .. } => connect,
             Error::SendTimeout { .. } | Error::ReadTimeout { .. } => timeout,
             _ => error.is_retryable() && reset,
         }

@@ -3,9 +3,12 @@
 //! An HTTP/1 connection has no task. The request's own task sends and receives on it ([`Exchange`]), then the response's
 //! body does ([`Incoming`]), and at the end of the body the connection goes back to its [`Remote`]. Dropping either
 //! closes the connection.
+#[cfg(feature = "http2")]
+mod agree;
 mod exchange;
 mod incoming;
 mod names;
+mod open;
 mod pool;
 mod remote;
 mod resolve;
@@ -14,6 +17,8 @@ mod upload;
 
 pub(crate) use incoming::Incoming;
 pub(crate) use names::Name;
+#[cfg(feature = "http2")]
+pub(crate) use open::{Label, OwnLabel, fits};
 pub(crate) use remote::{Remote, RemoteKey};
 pub use resolve::{Resolve, Resolved, SystemResolver};
 pub(crate) use send::send;

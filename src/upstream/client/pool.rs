@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::super::config::Keepalive;
+use super::open::{Label, OwnLabel, fits};
 use crate::net::{Clock, Io, Late, Probe, TICK};
 
 /// Lists that threads spread over, so that two rarely want the same one.
@@ -22,6 +23,7 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Idle {
     pub(super) io: Arc<Io>,
+    pub(super) label: OwnLabel,
     /// Requests it has carried.
     pub(super) served: u32,
 }
@@ -37,13 +39,13 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// A connection on which nothing has happened since it was put here.
-    pub(super) fn take(&self, cx: &mut Context<'_>, clock: &Clock) -> Option<Idle> {
+    /// A connection that fits, and on which nothing has happened since it was put here.
+    pub(super) fn take(&self, cx: &mut Context<'_>, clock: &Clock, label: Label<'_>) -> Option<Idle> {
         if self.idle.load(Relaxed) == 0 {
             return None;
         }
         for shard in self.shards() {
-            while let Some(idle) = self.pop(shard) {
+            while let Some(idle) = self.pop(shard, label) {
                 if self.is_quiet(&idle, cx, clock) {
                     return Some(idle);
                 }
@@ -107,8 +109,10 @@ impl Pool {
         }
     }
 
-    fn pop(&self, shard: &Mutex<Vec<Idle>>) -> Option<Idle> {
-        let idle = try_lock(shard)?.pop()?;
+    fn pop(&self, shard: &Mutex<Vec<Idle>>, label: Label<'_>) -> Option<Idle> {
+        let mut list = try_lock(shard)?;
+        let place = list.iter().rposition(|idle| fits(idle.label.as_deref(), label))?;
+        let idle = list.remove(place);
         self.idle.fetch_sub(1, Relaxed);
         Some(idle)
     }

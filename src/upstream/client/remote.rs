@@ -3,17 +3,21 @@ use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::net::TcpStream;
+use tokio::time::Instant;
 
+use super::super::attempt::Plan;
 use super::super::config::{Keepalive, Scheme};
 use super::super::error::Error;
 #[cfg(feature = "http2")]
 use super::super::http2::Connections;
+use super::super::protocol::Wire;
+#[cfg(feature = "tls")]
+use super::super::tls::Security;
+use super::open::{Label, OwnLabel};
 use super::pool::{Idle, Pool};
-use crate::net::{Io, Sweep, Transport};
+use crate::net::{Io, Sweep};
 
 /// What makes two nodes the same place: they share connections (upstream.md §6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +28,10 @@ pub(crate) struct RemoteKey {
     /// The address itself, or one of those that the host has.
     pub(crate) address: IpAddr,
     pub(crate) port: u16,
+    pub(crate) wire: Wire,
+    /// With TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) security: Option<Security>,
 }
 
 impl RemoteKey {
@@ -40,10 +48,10 @@ pub(crate) struct Remote {
     pub(crate) name: Arc<str>,
     /// What `Host` says under `pass_host: node`.
     pub(crate) host: HeaderValue,
-    key: RemoteKey,
-    sweep: Sweep,
+    pub(super) key: RemoteKey,
+    pub(super) sweep: Sweep,
     pool: Pool,
-    /// With scheme `grpc`.
+    /// Where HTTP/2 may be spoken.
     #[cfg(feature = "http2")]
     streams: Connections,
 }
@@ -69,27 +77,23 @@ impl Remote {
     }
 
     /// A connection that waits in the pool, if there is one.
-    pub(super) async fn idle(self: &Arc<Self>, keepalive: Keepalive) -> Option<Lease> {
-        let idle = poll_fn(|cx| Poll::Ready(self.pool.take(cx, self.sweep.clock()))).await?;
-        Some(Lease { remote: Arc::clone(self), io: idle.io, served: idle.served, keepalive })
+    pub(super) async fn idle(self: &Arc<Self>, label: Label<'_>, plan: &Plan<'_>) -> Option<Lease> {
+        let Idle { io, label, served } =
+            poll_fn(|cx| Poll::Ready(self.pool.take(cx, self.sweep.clock(), label))).await?;
+        Some(Lease { remote: Arc::clone(self), io, label, served, keepalive: *plan.keepalive })
     }
 
     /// A new connection for HTTP/1.
-    pub(super) async fn connect(self: &Arc<Self>, limit: Duration, keepalive: Keepalive) -> Result<Lease, Error> {
-        let io = self.open(limit).await?;
-        Ok(Lease { remote: Arc::clone(self), io, served: 0, keepalive })
+    pub(super) async fn connect(self: &Arc<Self>, label: Label<'_>, plan: &Plan<'_>) -> Result<Lease, Error> {
+        let limit = plan.timeouts.connect;
+        let opened = self.open(label, Wire::Http1, Instant::now() + limit, limit).await?;
+        Ok(self.lease(opened.io, label, plan))
     }
 
-    /// Opens a socket, within `limit`.
-    pub(crate) async fn open(&self, limit: Duration) -> Result<Arc<Io>, Error> {
-        let endpoint = || Arc::clone(&self.name);
-        let stream = tokio::time::timeout(limit, TcpStream::connect(self.address())).await;
-        let stream = stream.map_err(|_| Error::ConnectTimeout { endpoint: endpoint() })?;
-        let stream = stream.map_err(|source| match source.kind() {
-            std::io::ErrorKind::TimedOut => Error::ConnectTimeout { endpoint: endpoint() },
-            _ => Error::Connect { endpoint: endpoint(), source },
-        })?;
-        Ok(Io::new(Transport::Tcp(stream), &self.sweep))
+    /// A connection that was opened just now.
+    pub(super) fn lease(self: &Arc<Self>, io: Arc<Io>, label: Label<'_>, plan: &Plan<'_>) -> Lease {
+        let label = label.map(|label| label.to_ascii_lowercase().into());
+        Lease { remote: Arc::clone(self), io, label, served: 0, keepalive: *plan.keepalive }
     }
 
     /// Where it is.
@@ -97,18 +101,29 @@ impl Remote {
         SocketAddr::new(self.key.address, self.key.port)
     }
 
-    /// The HTTP/2 connections, if that is spoken here.
+    /// How it is spoken to.
     #[cfg(feature = "http2")]
-    pub(super) fn streams(&self) -> Option<&Connections> {
-        (self.key.scheme == Scheme::Grpc).then_some(&self.streams)
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.key.scheme
+    }
+
+    /// What may be spoken here.
+    #[cfg(feature = "http2")]
+    pub(super) fn wire(&self) -> Wire {
+        self.key.wire
+    }
+
+    /// The HTTP/2 connections.
+    #[cfg(feature = "http2")]
+    pub(crate) fn streams(&self) -> &Connections {
+        &self.streams
     }
 
     /// Idle connections.
     pub(crate) fn idle_len(&self) -> usize {
         #[cfg(feature = "http2")]
-        if let Some(streams) = self.streams() {
-            return streams.idle_len();
-        }
+        return self.streams.idle_len() + self.pool.len();
+        #[cfg(not(feature = "http2"))]
         self.pool.len()
     }
 
@@ -131,6 +146,7 @@ impl Remote {
 pub(crate) struct Lease {
     pub(super) remote: Arc<Remote>,
     pub(super) io: Arc<Io>,
+    label: OwnLabel,
     served: u32,
     keepalive: Keepalive,
 }
@@ -143,7 +159,7 @@ impl Lease {
 
     /// The response is complete and the connection in step: another request may have it.
     pub(super) fn give_back(self) {
-        let idle = Idle { io: self.io, served: self.served.saturating_add(1) };
+        let idle = Idle { io: self.io, label: self.label, served: self.served.saturating_add(1) };
         self.remote.pool.put(idle, &self.keepalive, self.remote.sweep.clock());
     }
 
@@ -165,7 +181,15 @@ mod tests {
     #[test]
     fn names_and_hosts_of_nodes() {
         let remote = |scheme, host: &str, port| {
-            let key = RemoteKey { scheme, host: host.into(), address: IpAddr::from([127, 0, 0, 1]), port };
+            let key = RemoteKey {
+                scheme,
+                host: host.into(),
+                address: IpAddr::from([127, 0, 0, 1]),
+                port,
+                wire: Wire::Http1,
+                #[cfg(feature = "tls")]
+                security: None,
+            };
             let remote = Remote::new(key, &Sweep::new())?;
             Some((remote.name.to_string(), remote.host.to_str().unwrap().to_owned()))
         };

@@ -8,7 +8,14 @@ use http::StatusCode;
 use super::super::attempt::{Answer, Failure, Outgoing, Plan, Reply};
 use super::super::error::Error;
 use super::super::forward::ForwardContext;
+#[cfg(feature = "http2")]
+use super::super::http2;
+#[cfg(feature = "http2")]
+use super::super::protocol::Wire;
 use super::super::retry::Delivery;
+use super::super::tls::is_of_tls;
+#[cfg(feature = "http2")]
+use super::agree::Agreed;
 use super::exchange::{Broken, Exchange, Head};
 use super::incoming::{Incoming, close_or_keep};
 use super::remote::{Lease, Remote};
@@ -28,13 +35,28 @@ pub(crate) async fn send(
 ) -> Result<Reply, Failure> {
     // What is rare is boxed: it would make the future of every request larger by kilobytes.
     #[cfg(feature = "http2")]
-    if let Some(streams) = remote.streams() {
-        return Box::pin(super::super::http2::send(streams, remote, request, forward, plan)).await;
-    }
-    let connect = || Box::pin(remote.connect(plan.timeouts.connect, *plan.keepalive));
-    let mut lease = match remote.idle(*plan.keepalive).await {
+    let lease = match remote.wire() {
+        Wire::Http1 => None,
+        Wire::Http2 => return Box::pin(http2::send(remote, None, request, forward, plan)).await,
+        // Upgrades do not exist in HTTP/2.
+        Wire::Either if forward.upgrade.is_some() => None,
+        Wire::Either => match remote.agree(remote.label(&request.parts.headers), plan).await? {
+            Agreed::Http1(lease) => Some(lease),
+            Agreed::Http2(stream) => {
+                return Box::pin(http2::send(remote, Some(stream), request, forward, plan)).await;
+            }
+        },
+    };
+    #[cfg(not(feature = "http2"))]
+    let lease = None;
+    let label = remote.label(&request.parts.headers);
+    let lease = match lease {
+        Some(lease) => Some(lease),
+        None => remote.idle(label, plan).await,
+    };
+    let mut lease = match lease {
         Some(lease) => lease,
-        None => connect().await.map_err(Failure::before)?,
+        None => Box::pin(remote.connect(label, plan)).await.map_err(Failure::before)?,
     };
     loop {
         // In a block of its own: what is in scope while another connection is made would be part of every future.
@@ -62,7 +84,8 @@ pub(crate) async fn send(
                 }
             }
         }
-        lease = connect().await.map_err(Failure::before)?;
+        let label = remote.label(&request.parts.headers);
+        lease = Box::pin(remote.connect(label, plan)).await.map_err(Failure::before)?;
     }
 }
 
@@ -118,6 +141,8 @@ fn describe(broken: Broken, endpoint: &Arc<str>) -> Error {
     match broken {
         Broken::SendTimeout => Error::SendTimeout { endpoint },
         Broken::ReadTimeout => Error::ReadTimeout { endpoint },
+        // In TLS 1.3 it is told after the handshake that our certificate is not taken.
+        Broken::Closed { source: Some(source), .. } if is_of_tls(&source) => Error::Tls { endpoint, source },
         Broken::Closed { source, .. } => Error::Closed { endpoint, source },
         Broken::Malformed(reason) => Error::Malformed { endpoint, reason },
         Broken::RequestBody(error) => Error::RequestBody(error),

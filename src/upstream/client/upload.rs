@@ -32,6 +32,8 @@ pub(super) struct Upload {
     sent: usize,
     /// Body bytes behind them.
     data: Bytes,
+    /// What was written may wait above the socket still.
+    above: bool,
     /// A chunk whose CRLF has not been put behind it.
     open: bool,
     /// All of the body was taken.
@@ -76,6 +78,7 @@ impl Upload {
             framed: Vec::new(),
             sent: 0,
             data: Bytes::new(),
+            above: false,
             open: false,
             written: 0,
             touched: false,
@@ -95,7 +98,7 @@ impl Upload {
 
     /// Whether everything is on its way.
     pub(super) fn is_finished(&self) -> bool {
-        self.ended && self.is_flushed()
+        self.ended && self.is_written() && !self.above
     }
 
     /// The body, if nothing was taken from it.
@@ -225,11 +228,19 @@ impl Upload {
             Some(rest) if !rest.is_empty() => self.framed.extend_from_slice(rest),
             _ => self.data.advance(count - out.len()),
         }
+        self.above = io.poll_flush(cx).map_err(UploadError::Io)?.is_pending();
         Ok(())
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, io: &Io) -> Poll<Result<(), UploadError>> {
-        while !self.is_flushed() {
+        loop {
+            if self.is_written() {
+                if self.above {
+                    ready!(io.poll_flush(cx)).map_err(UploadError::Io)?;
+                    self.above = false;
+                }
+                return Poll::Ready(Ok(()));
+            }
             let framed = self.framed.get(self.sent..).unwrap_or_default();
             let count = ready!(io.poll_write(cx, framed, &self.data)).map_err(UploadError::Io)?;
             if count == 0 {
@@ -239,11 +250,11 @@ impl Upload {
             let of_framed = count.min(framed.len());
             self.sent += of_framed;
             self.data.advance(count - of_framed);
+            self.above = true;
         }
-        Poll::Ready(Ok(()))
     }
 
-    fn is_flushed(&self) -> bool {
+    fn is_written(&self) -> bool {
         self.sent == self.framed.len() && self.data.is_empty()
     }
 }

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::super::attempt::Plan;
-use super::super::client::Remote;
+use super::super::client::{Label, OwnLabel, Remote, fits};
 use super::super::error::Error;
+use super::super::protocol::Wire;
 use super::tasks::Tasks;
 use crate::Body;
 use crate::net::{Clock, Io, IoStream, TICK};
@@ -23,10 +25,23 @@ const MAX_STREAMS: usize = 100;
 const MAX_CONNECTIONS: usize = 16;
 /// The list of field lines of a response, each with 32 bytes on top (RFC 9113 §6.5.2; security.md UP-02).
 const MAX_HEADER_LIST: u32 = 64 * 1024;
+/// Bytes of one response that may wait for its client. No acknowledgement of less than this is waited for on the way.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Bytes of all responses on one connection: what waits for slow clients takes nothing away from the others.
+const CONNECTION_WINDOW: u32 = MAX_STREAMS as u32 * STREAM_WINDOW;
 /// A connection with streams on which nothing comes is asked for a sign of life after this.
 const PING_AFTER: Duration = Duration::from_secs(30);
 /// And is over when none comes within this.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is known of a remote that may speak either version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// It speaks HTTP/2, or nobody has asked it yet.
+    Perhaps2,
+    /// When it was last asked it wanted HTTP/1.1.
+    Http1,
+}
 
 /// The connections to one remote.
 #[derive(Debug)]
@@ -34,11 +49,13 @@ pub(crate) struct Connections {
     list: Mutex<Vec<Arc<Connection>>>,
     /// One is opened at a time, so that a burst does not open as many connections as it has requests.
     opening: Semaphore,
+    speaks_http1: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Connection {
     sender: SendRequest<Body>,
+    label: OwnLabel,
     /// What the peer allows; at least 1, until it says otherwise.
     allowed: watch::Receiver<usize>,
     streams: AtomicUsize,
@@ -62,7 +79,7 @@ impl Drop for Connection {
 
 /// The right to one stream; the connection lives as long as its last one.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(crate) struct Stream {
     connection: Arc<Connection>,
     /// The connection had carried another before.
     reused: bool,
@@ -96,38 +113,80 @@ impl Drop for Stream {
 
 impl Connections {
     pub(crate) fn new() -> Self {
-        Self { list: Mutex::default(), opening: Semaphore::new(1) }
+        Self { list: Mutex::default(), opening: Semaphore::new(1), speaks_http1: AtomicBool::new(false) }
     }
 
     /// A stream, on a new connection if those there are full.
-    pub(super) async fn stream(&self, remote: &Remote, plan: &Plan<'_>) -> Result<Stream, Error> {
-        if let Some(stream) = self.free(plan, MAX_STREAMS) {
+    pub(super) async fn stream(&self, remote: &Remote, label: Label<'_>, plan: &Plan<'_>) -> Result<Stream, Error> {
+        if let Some(stream) = self.waiting(label, plan) {
             return Ok(stream);
         }
-        // The semaphore is never closed.
-        let _turn = self.opening.acquire().await.ok();
-        if let Some(stream) = self.free(plan, MAX_STREAMS) {
+        let limit = plan.timeouts.connect;
+        let until = Instant::now() + limit;
+        let turn = timeout_at(until, self.turn()).await;
+        let _turn = turn.map_err(|_| Error::ConnectTimeout { endpoint: Arc::clone(&remote.name) })?;
+        if let Some(stream) = self.waiting(label, plan) {
             return Ok(stream);
         }
         if self.list().len() >= MAX_CONNECTIONS
-            && let Some(stream) = self.free(plan, usize::MAX)
+            && let Some(stream) = self.free(label, plan, usize::MAX)
         {
             return Ok(stream);
         }
-        let connection = Arc::new(open(remote, plan).await?);
+        let opened = remote.open(label, Wire::Http2, until, limit).await?;
+        self.adopt(remote, opened.io, label, plan).await
+    }
+
+    /// A stream on a connection that has room for it.
+    pub(crate) fn waiting(&self, label: Label<'_>, plan: &Plan<'_>) -> Option<Stream> {
+        self.free(label, plan, MAX_STREAMS)
+    }
+
+    /// The right to open a connection; waited for in turn.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.opening.acquire().await.ok()
+    }
+
+    /// Begins HTTP/2 on a new connection; its first stream.
+    pub(crate) async fn adopt(
+        &self,
+        remote: &Remote,
+        io: Arc<Io>,
+        label: Label<'_>,
+        plan: &Plan<'_>,
+    ) -> Result<Stream, Error> {
+        let connection = Arc::new(begin(remote, io, label, plan).await?);
+        self.speaks_http1.store(false, Relaxed);
         let stream = connection.take();
-        self.list().push(connection);
+        let mut list = self.list();
+        if list.len() >= MAX_CONNECTIONS {
+            // Those for names that are not asked for any more make room.
+            list.retain(|connection| connection.streams.load(Relaxed) > 0);
+        }
+        list.push(connection);
         Ok(stream)
     }
 
+    /// What the remote is known to speak.
+    pub(crate) fn spoken(&self) -> Spoken {
+        if self.speaks_http1.load(Relaxed) { Spoken::Http1 } else { Spoken::Perhaps2 }
+    }
+
+    /// It was asked, and wants HTTP/1.1.
+    pub(crate) fn speaks_http1(&self) {
+        self.speaks_http1.store(true, Relaxed);
+    }
+
     /// A stream on the first connection with room; with `limit` out of reach, on the one with the fewest.
-    fn free(&self, plan: &Plan<'_>, limit: usize) -> Option<Stream> {
+    fn free(&self, label: Label<'_>, plan: &Plan<'_>, limit: usize) -> Option<Stream> {
         let mut list = self.list();
         list.retain(|connection| connection.is_open() && connection.served.load(Relaxed) < plan.keepalive.requests);
+        let mut fitting = list.iter().filter(|connection| fits(connection.label.as_deref(), label));
         let free = if limit == usize::MAX {
-            list.iter().min_by_key(|connection| connection.streams.load(Relaxed))
+            fitting.min_by_key(|connection| connection.streams.load(Relaxed))
         } else {
-            list.iter().find(|connection| connection.streams.load(Relaxed) < limit.min(*connection.allowed.borrow()))
+            fitting.find(|connection| connection.streams.load(Relaxed) < limit.min(*connection.allowed.borrow()))
         };
         free.map(Connection::take)
     }
@@ -165,11 +224,9 @@ impl Connection {
     }
 }
 
-/// Opens a connection and waits until the peer has said how many streams it takes: from then on it is known to speak
-/// HTTP/2.
-async fn open(remote: &Remote, plan: &Plan<'_>) -> Result<Connection, Error> {
+/// Waits until the peer has said how many streams it takes: from then on it is known to speak HTTP/2.
+async fn begin(remote: &Remote, io: Arc<Io>, label: Label<'_>, plan: &Plan<'_>) -> Result<Connection, Error> {
     let limit = plan.timeouts.connect;
-    let io = remote.open(limit).await?;
     let ready = async {
         let failed = |error: hyper::Error| Error::Http2 { endpoint: Arc::clone(&remote.name), source: error.into() };
         let tasks = Tasks::default();
@@ -177,7 +234,8 @@ async fn open(remote: &Remote, plan: &Plan<'_>) -> Result<Connection, Error> {
             .timer(TokioTimer::new())
             .initial_max_send_streams(0)
             .max_header_list_size(MAX_HEADER_LIST)
-            .adaptive_window(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(PING_AFTER)
             .keep_alive_timeout(PING_TIMEOUT)
             .handshake(TokioIo::new(IoStream(Arc::clone(&io))))
@@ -187,6 +245,7 @@ async fn open(remote: &Remote, plan: &Plan<'_>) -> Result<Connection, Error> {
         tasks.spawn(drive(driver, tasks.clone(), allow));
         let connection = Connection {
             sender,
+            label: label.map(|label| label.to_ascii_lowercase().into()),
             allowed: allowed.clone(),
             streams: AtomicUsize::new(0),
             served: AtomicU32::new(0),

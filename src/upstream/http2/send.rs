@@ -16,27 +16,33 @@ use super::super::error::Error;
 use super::super::forward::ForwardContext;
 use super::super::retry::Delivery;
 use super::body::{Progress, Streamed, Watched};
-use super::connections::{Connections, Stream};
+use super::connections::Stream;
 use crate::hop::strip_hop_by_hop;
 use crate::{Body, Request};
 
 /// Field lines of a response (security.md UP-02).
 const MAX_FIELDS: usize = 200;
 
-/// Sends `request` on a stream to `remote`. Upgrades do not exist in HTTP/2: a wish for one is not passed on.
+/// Sends `request` on a stream to `remote`, the one at hand if there is one. Upgrades do not exist in HTTP/2: a wish for one is not passed on.
 ///
 /// A connection that was used before and goes away without looking at the request is replaced, once, without counting
 /// as an attempt (RET-02).
 pub(crate) async fn send(
-    connections: &Connections,
     remote: &Remote,
+    mut at_hand: Option<Stream>,
     request: &mut Outgoing,
     forward: &ForwardContext<'_>,
     plan: &Plan<'_>,
 ) -> Result<Reply, Failure> {
     let mut replaced = false;
     loop {
-        let stream = connections.stream(remote, plan).await.map_err(Failure::before)?;
+        let stream = match at_hand.take() {
+            Some(stream) => stream,
+            None => {
+                let label = remote.label(&request.parts.headers);
+                remote.streams().stream(remote, label, plan).await.map_err(Failure::before)?
+            }
+        };
         let may_replace = !replaced && stream.is_reused();
         match attempt(stream, remote, request, forward, plan).await {
             Err(Attempted { stale: true, .. }) if may_replace && request.payload.is_there() => replaced = true,
@@ -107,7 +113,7 @@ fn message(request: &mut Outgoing, remote: &Remote, forward: &ForwardContext<'_>
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTP);
+    uri.scheme = Some(if remote.scheme().is_secure() { Scheme::HTTPS } else { Scheme::HTTP });
     uri.authority = host.or_else(|| Authority::try_from(&*remote.name).ok());
     uri.path_and_query = match forward.target {
         Some(target) => Some(PathAndQuery::try_from(target).ok()?),
