@@ -56,6 +56,7 @@
 //! | `config-file`, `yaml` | the file source; YAML beside JSON |
 //! | `schema` | JSON Schema of every resource |
 //! | `tracing` | events through `tracing` |
+//! | `dns` | names by DNS itself: times to live, service names; without it the operating system resolves |
 //! | `callout` | plugins that ask an HTTP service: `forward-auth` |
 //! | `tls` | TLS by rustls on AWS-LC: `https` services of plugins, and Redis |
 //! | `oidc` | `openid-connect`: log-in at an OpenID provider, bearer tokens, introspection |

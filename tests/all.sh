@@ -12,11 +12,12 @@ export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 # Line tables are enough for a backtrace; whole debug information would double what is written and linked.
 export CARGO_PROFILE_DEV_DEBUG=line-tables-only
 
-# Real servers and tools, from Debian's packages: an origin, a load generator, a client, a linker, what the OpenID provider
-# runs on.
+# Real servers and tools, from Debian's packages: an origin, a name server, a load generator, a client, a linker, what the
+# OpenID provider runs on.
 install_packages() {
   local missing=()
   command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx)
+  command -v knotd >/dev/null || [[ -x /usr/sbin/knotd ]] || missing+=(knot)
   command -v wrk >/dev/null || missing+=(wrk)
   command -v curl >/dev/null || missing+=(curl)
   command -v redis-server >/dev/null || missing+=(redis-server)
@@ -73,7 +74,7 @@ tests() {
 light_features() {
   local feature
   cargo check --no-default-features
-  for feature in client server http2 hyper-server axum config-file yaml schema tracing callout tls oidc redis jwt hmac password-hash \
+  for feature in client server http2 hyper-server axum config-file yaml schema tracing dns callout tls oidc redis jwt hmac password-hash \
     prometheus csrf decode; do
     echo "feature $feature alone"
     cargo check --no-default-features --features "$feature"

@@ -17,6 +17,8 @@ use super::chain::{Block, Place};
 use super::handle::add_new;
 use super::items::{IdChanges, Ids, Judge};
 use super::live::Live;
+#[cfg(feature = "client")]
+use super::names::Names;
 use super::route::{Chain, Forward, Route};
 use super::secrets::{Answers, Secrets};
 use super::settings::Rules;
@@ -57,6 +59,8 @@ pub(crate) struct Kit {
 pub(crate) struct Master {
     kit: Kit,
     state: State,
+    #[cfg(feature = "client")]
+    names: Names,
 }
 
 /// Everything compiled so far. A clone of the maps is avoided: changes are gathered first and committed when all is well.
@@ -157,7 +161,9 @@ struct Change {
 impl Master {
     /// The first configuration: the routes in code.
     pub(crate) fn start(builder: GatewayBuilder, first: Snapshot) -> Result<Gateway, ApplyError> {
-        let GatewayBuilder { registry, layers, routes, endpoints, predicates, custom_vars, settings: _ } = builder;
+        #[cfg(feature = "client")]
+        let names = Names::new(builder.resolver);
+        let GatewayBuilder { registry, layers, routes, endpoints, predicates, custom_vars, .. } = builder;
         let upstreams = Upstreams::new();
         let kit = Kit {
             registry,
@@ -167,9 +173,22 @@ impl Master {
             upstreams: upstreams.clone(),
             code_routes: routes,
         };
-        let mut master = Self { kit, state: State::default() };
-        let live = Compile::run(&master.kit, &mut master.state, first)?;
+        let mut master = Self {
+            kit,
+            state: State::default(),
+            #[cfg(feature = "client")]
+            names,
+        };
+        let live = master.compile(first)?;
         Ok(Gateway::assemble(master, live, layers, upstreams))
+    }
+
+    /// Compiles a snapshot and, if all is well, makes it the state.
+    fn compile(&mut self, snapshot: Snapshot) -> Result<Arc<Live>, ApplyError> {
+        let live = Compile::run(&self.kit, &mut self.state, snapshot)?;
+        #[cfg(feature = "client")]
+        self.names.apply(&self.state.snapshot.settings.dns, &self.kit.upstreams);
+        Ok(live)
     }
 
     /// The snapshot that is in force.
@@ -186,7 +205,7 @@ impl Master {
             self.state.snapshot = Snapshot { places: Places::default(), ..snapshot };
             return Ok(None);
         }
-        Compile::run(&self.kit, &mut self.state, snapshot).map(Some)
+        self.compile(snapshot).map(Some)
     }
 
     /// Compiles the snapshot that is in force once more if references to secrets have other values than before.
@@ -195,7 +214,7 @@ impl Master {
             return Ok(None);
         }
         let snapshot = self.state.snapshot.clone();
-        Compile::run(&self.kit, &mut self.state, snapshot).map(Some)
+        self.compile(snapshot).map(Some)
     }
 
     /// What the compiler doubts about the snapshot that is in force.

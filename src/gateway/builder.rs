@@ -14,6 +14,8 @@ use crate::plugin::{AuthPlugin, Plugin, Registry};
 use crate::request::{CustomVars, Getter};
 use crate::router::{Predicate, Variables};
 use crate::upstream::Endpoints;
+#[cfg(feature = "client")]
+use crate::upstream::Resolve;
 use crate::{Next, PluginLayer};
 
 /// A route in code: the same data as a [`RouteSpec`], with tower layers around it.
@@ -152,6 +154,8 @@ pub struct GatewayBuilder {
     pub(crate) predicates: HashMap<String, Predicate>,
     pub(crate) custom_vars: CustomVars,
     pub(crate) settings: Settings,
+    #[cfg(feature = "client")]
+    pub(crate) resolver: Option<Arc<dyn Resolve>>,
 }
 
 impl Default for GatewayBuilder {
@@ -164,6 +168,8 @@ impl Default for GatewayBuilder {
             predicates: HashMap::new(),
             custom_vars: CustomVars::default(),
             settings: Settings::default(),
+            #[cfg(feature = "client")]
+            resolver: None,
         }
     }
 }
@@ -266,6 +272,15 @@ impl GatewayBuilder {
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Has the names of nodes looked up by `resolver`, in place of the name servers of the settings; how long its answers
+    /// hold still is bounded by the settings.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Some(Arc::new(resolver));
         self
     }
 

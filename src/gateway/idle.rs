@@ -1,7 +1,7 @@
 //! What is read and checked, but not acted on: nobody should believe himself guarded by it, so each use is a warning.
 use super::checks;
 use super::upstreams::Owner;
-use crate::model::{Described, Finding, Id, Kind, Limits, Settings, SslSpec, SslType, UpstreamSpec};
+use crate::model::{Described, DnsSettings, Finding, Id, Kind, Limits, Settings, SslSpec, SslType, UpstreamSpec};
 use crate::request::{Asked, CustomVars};
 use crate::router::{Expr, VarName};
 
@@ -51,7 +51,24 @@ pub(crate) fn variables(
     names.into_iter().map(warning).collect()
 }
 
-/// Warnings for the limits that were changed and bound nothing.
+/// Warnings for what was changed of name servers, where this build asks the operating system.
+fn dns(settings: &Settings) -> impl Iterator<Item = Finding> {
+    let (set, default) = (&settings.dns, DnsSettings::default());
+    let changed = [
+        ("servers", set.servers != default.servers),
+        ("timeout", set.timeout != default.timeout),
+        ("attempts", set.attempts != default.attempts),
+        ("addresses", set.addresses != default.addresses),
+        ("search", set.search != default.search),
+        ("hosts_file", set.hosts_file != default.hosts_file),
+    ];
+    changed.into_iter().filter(|(_, changed)| *changed && !cfg!(feature = "dns")).map(|(name, _)| {
+        let message = "is not used: this build has the operating system look names up";
+        Finding::warning(Kind::Settings, None, format!("dns.{name}"), message).with_mend("build with the feature `dns`")
+    })
+}
+
+/// Warnings for the settings that were changed and do nothing.
 pub(crate) fn settings(settings: &Settings) -> impl Iterator<Item = Finding> {
     let (set, default) = (&settings.limits, Limits::default());
     let changed = [
@@ -63,8 +80,9 @@ pub(crate) fn settings(settings: &Settings) -> impl Iterator<Item = Finding> {
         ("max_parse_depth", set.max_parse_depth != default.max_parse_depth),
         ("max_parse_nodes", set.max_parse_nodes != default.max_parse_nodes),
     ];
-    changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| {
+    let limits = changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| {
         let path = format!("limits.{name}");
         Finding::warning(Kind::Settings, None, path, "is not used yet: the default holds").with_mend(MEND)
-    })
+    });
+    limits.chain(dns(settings))
 }

@@ -39,6 +39,8 @@ mod items;
 mod judge;
 mod lax;
 mod live;
+#[cfg(feature = "client")]
+mod names;
 mod route;
 mod secrets;
 mod service;

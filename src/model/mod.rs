@@ -9,6 +9,7 @@
 //! it compiles a snapshot.
 mod check;
 mod consumer;
+mod dns;
 mod finding;
 mod health;
 mod id;
@@ -37,6 +38,7 @@ pub(crate) use check::shape::is_reference;
 pub(crate) use check::{Described, GlobalPlugins, duplicate};
 pub use check::{check, check_item};
 pub use consumer::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec};
+pub use dns::{DnsAddresses, DnsSettings};
 pub use finding::{Finding, Severity};
 pub use health::{
     ActiveCheck, ActiveHealthy, ActiveUnhealthy, CheckType, HealthChecks, OutlierCheck, PassiveCheck, PassiveHealthy,

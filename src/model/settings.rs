@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use super::check::shape::{Field, List, Rule, Shape, Struct, Text};
 use super::check::walk::Walk;
+use super::dns::DNS;
 use super::limits::LIMITS;
 use super::plugin::PLUGINS;
-use super::{IpOrCidr, Limits, PluginMap};
+use super::{DnsSettings, IpOrCidr, Limits, PluginMap};
 
 /// Settings of a gateway.
 ///
@@ -42,6 +43,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpOrCidr>,
     /// Limits and time-outs.
     pub limits: Limits,
+    /// How the names of nodes are looked up.
+    pub dns: DnsSettings,
     /// Static attributes of plugins, by plugin; each judges its own. Default none.
     #[serde(skip_serializing_if = "PluginMap::is_empty")]
     pub plugin_attr: PluginMap,
@@ -68,6 +71,7 @@ impl Default for Settings {
             unknown_fields: UnknownFields::default(),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            dns: DnsSettings::default(),
             plugin_attr: PluginMap::new(),
             start_policy: StartPolicy::default(),
             require_end_marker: false,
@@ -256,6 +260,7 @@ static TABLE: Struct = Struct::new(&[
     Field::new("unknown_fields", Shape::Word(&["reject", "warn"])),
     Field::new("trusted_proxies", Shape::List(&List { of: Shape::Address, min: 0, max: usize::MAX, unique: true })),
     Field::new("limits", LIMITS),
+    Field::new("dns", DNS),
     Field::new("plugin_attr", PLUGINS),
     Field::new("start_policy", Shape::Word(&["refuse", "serve_valid", "serve_empty"])),
     Field::new("require_end_marker", Shape::Bool),

@@ -363,6 +363,12 @@ impl UpstreamConfig {
         }
     }
 
+    /// Whether a node of that priority has a weight above 0.
+    #[cfg(feature = "client")]
+    pub(super) fn has_weight(&self, priority: i32) -> bool {
+        self.nodes.iter().any(|node| node.priority == priority && node.weight > 0)
+    }
+
     /// Looks for what cannot work whatever else is configured.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use super::forward::ForwardContext;
 use super::health::HealthWatch;
 use super::held::{Held, HeldStream, Stay};
 #[cfg(feature = "client")]
-use super::network::Name;
+use super::names::Name;
 use super::node::Node;
 use super::retry::{Delivery, RetryPolicy};
 use super::service::ServiceEndpoint;

@@ -19,6 +19,7 @@
 //! | `status.rs`, `tower.rs` | what is known of endpoints; the upstream as a tower service |
 //! | `client/`, `http2/` | connections, pool, exchange |
 //! | `protocol.rs`, `tls/` | what is spoken on connections, and how they are secured |
+//! | `names/`, `dns/` | what is known of names; looking them up by DNS itself |
 pub mod balance;
 pub mod health;
 
@@ -31,6 +32,8 @@ mod client;
 mod config;
 mod deadline;
 mod dispatch;
+#[cfg(feature = "dns")]
+mod dns;
 mod endpoint;
 mod error;
 mod forward;
@@ -38,6 +41,8 @@ mod hedge;
 mod held;
 #[cfg(feature = "http2")]
 mod http2;
+#[cfg(feature = "client")]
+mod names;
 #[cfg(feature = "client")]
 mod network;
 mod node;
@@ -56,15 +61,17 @@ mod watch;
 
 pub use adaptive::AdaptiveConfig;
 pub(crate) use attempt::Outgoing;
-#[cfg(feature = "client")]
-pub use client::{Resolve, Resolved, SystemResolver};
 pub use config::{
     AdmissionConfig, AnswerLimits, Keepalive, NodeConfig, PassHost, RetriedFailures, RetryConfig, Scheme, Target,
     Timeouts, UpstreamConfig, UpstreamKey,
 };
 pub use dispatch::Upstream;
+#[cfg(feature = "dns")]
+pub use dns::{AddressFamily, DnsConfig, DnsResolver};
 pub use error::{Error, Side, UpstreamBuildError};
 pub use forward::{ForwardContext, Forwarded};
+#[cfg(feature = "client")]
+pub use names::{Location, NamesConfig, Resolve, Resolved, SystemResolver};
 pub use protocol::HttpVersion;
 pub use registry::{Upstreams, UpstreamsBuilder};
 pub use service::Endpoints;

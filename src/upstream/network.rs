@@ -3,8 +3,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-pub(crate) use super::client::Name;
-use super::client::{Remote, RemoteKey, Resolve};
+use tokio::sync::watch;
+
+use super::client::{Remote, RemoteKey};
+use super::names::{Lookup, Name};
 #[cfg(feature = "tls")]
 use super::tls::Identities;
 use crate::net::{Reap, Sweep};
@@ -12,7 +14,7 @@ use crate::net::{Reap, Sweep};
 /// Names and remotes in use. It holds none of them.
 pub(crate) struct Network {
     sweep: Sweep,
-    resolver: Arc<dyn Resolve>,
+    lookup: watch::Sender<Lookup>,
     #[cfg(feature = "tls")]
     identities: Identities,
     names: Mutex<HashMap<Arc<str>, Weak<Name>>>,
@@ -20,10 +22,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(sweep: Sweep, resolver: Arc<dyn Resolve>) -> Arc<Self> {
+    pub(crate) fn new(sweep: Sweep, lookup: Lookup) -> Arc<Self> {
+        let (lookup, _) = watch::channel(lookup);
         let network = Arc::new(Self {
             sweep,
-            resolver,
+            lookup,
             #[cfg(feature = "tls")]
             identities: Identities::default(),
             names: Mutex::default(),
@@ -57,9 +60,14 @@ impl Network {
         if let Some(name) = names.get(host).and_then(Weak::upgrade) {
             return name;
         }
-        let name = Arc::new(Name::new(host, &self.resolver));
+        let name = Arc::new(Name::new(host, self.lookup.subscribe()));
         names.insert(host.into(), Arc::downgrade(&name));
         name
+    }
+
+    /// Has all names looked up another way, at once.
+    pub(crate) fn look_up(&self, lookup: Lookup) {
+        self.lookup.send_replace(lookup);
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::endpoint::Endpoint;
 #[cfg(feature = "client")]
-use super::network::{Name, Network};
+use super::names::{Location, Name};
+#[cfg(feature = "client")]
+use super::network::Network;
 
 /// A node, compiled.
 #[derive(Clone, Debug)]
@@ -23,6 +25,9 @@ pub(crate) enum Source {
     /// As many as the name has addresses.
     #[cfg(feature = "client")]
     Named(NamedSource),
+    /// There is none: it is a name that gets no request, so it is not looked up.
+    #[cfg(feature = "client")]
+    Unused,
 }
 
 /// A node that is a name.
@@ -43,15 +48,19 @@ pub(crate) struct Place {
     pub(crate) address: Option<IpAddr>,
     /// 0 = those that are used; more = when those before were tried.
     pub(crate) choice: u32,
+    /// Its share of the node's weight among the places of the same choice.
+    pub(crate) weight: u32,
 }
 
 impl Node {
     /// The endpoints now.
     pub(crate) fn places(&self) -> Vec<Place> {
         match &self.source {
-            Source::Fixed(endpoint) => vec![Place { endpoint: endpoint.clone(), address: None, choice: 0 }],
+            Source::Fixed(endpoint) => vec![Place { endpoint: endpoint.clone(), address: None, choice: 0, weight: 1 }],
             #[cfg(feature = "client")]
             Source::Named(named) => named.places(),
+            #[cfg(feature = "client")]
+            Source::Unused => Vec::new(),
         }
     }
 
@@ -61,6 +70,19 @@ impl Node {
             Source::Fixed(_) => false,
             #[cfg(feature = "client")]
             Source::Named(named) => named.name.is_pending(),
+            #[cfg(feature = "client")]
+            Source::Unused => false,
+        }
+    }
+
+    /// Whether its endpoints may change.
+    pub(crate) fn is_kept_up(&self) -> bool {
+        match &self.source {
+            Source::Fixed(_) => false,
+            #[cfg(feature = "client")]
+            Source::Named(_) => true,
+            #[cfg(feature = "client")]
+            Source::Unused => false,
         }
     }
 
@@ -68,7 +90,7 @@ impl Node {
     #[cfg(feature = "client")]
     pub(crate) fn name(&self) -> Option<&Arc<Name>> {
         match &self.source {
-            Source::Fixed(_) => None,
+            Source::Fixed(_) | Source::Unused => None,
             Source::Named(named) => Some(&named.name),
         }
     }
@@ -82,6 +104,8 @@ impl Node {
                 #[cfg(feature = "client")]
                 (Source::Named(a), Source::Named(b)) => Arc::ptr_eq(&a.name, &b.name) && a.key == b.key,
                 #[cfg(feature = "client")]
+                (Source::Unused, Source::Unused) => true,
+                #[cfg(feature = "client")]
                 _ => false,
             }
     }
@@ -90,16 +114,50 @@ impl Node {
 #[cfg(feature = "client")]
 impl NamedSource {
     fn places(&self) -> Vec<Place> {
-        let Some(addresses) = self.name.addresses() else { return Vec::new() };
-        // The family of the best address is used; the other one when none of it answers.
-        let first = addresses.first().map(IpAddr::is_ipv6);
-        addresses
-            .iter()
-            .filter_map(|address| {
-                let remote = self.network.remote(&self.key.at(*address))?;
-                let choice = u32::from(Some(address.is_ipv6()) != first);
-                Some(Place { endpoint: Endpoint::Remote(remote), address: Some(*address), choice })
-            })
-            .collect()
+        let locations = self.name.locations();
+        let choices = choices(&locations);
+        let place = |(location, choice): (&Location, u32)| {
+            let mut key = self.key.at(location.address);
+            key.port = location.port.unwrap_or(key.port);
+            if let Some(host) = &location.host {
+                key.host = Arc::clone(host);
+            }
+            let endpoint = Endpoint::Remote(self.network.remote(&key)?);
+            Some(Place { endpoint, address: Some(location.address), choice, weight: location.weight })
+        };
+        locations.iter().zip(choices).filter_map(place).collect()
+    }
+}
+
+/// Which choice each location is: by its priority, and within that the family of the first address before the other one,
+/// which is for when none of the first answers.
+#[cfg(feature = "client")]
+fn choices(locations: &[Location]) -> Vec<u32> {
+    let first_family = locations.first().map(|first| first.address.is_ipv6());
+    let mut priorities: Vec<_> = locations.iter().map(|location| location.priority).collect();
+    priorities.sort_unstable();
+    priorities.dedup();
+    let choice = |location: &Location| {
+        let rank = priorities.partition_point(|priority| *priority < location.priority);
+        let other_family = u32::from(Some(location.address.is_ipv6()) != first_family);
+        u32::try_from(2 * rank).unwrap_or(u32::MAX - 1) + other_family
+    };
+    locations.iter().map(choice).collect()
+}
+
+#[cfg(all(test, feature = "client"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_of_records_and_then_families_are_choices() {
+        let location = |priority, v6| {
+            let address = if v6 { IpAddr::from([0; 16]) } else { IpAddr::from([0; 4]) };
+            Location { priority, ..Location::new(address) }
+        };
+        assert!(choices(&[]).is_empty());
+        assert_eq!(choices(&[location(0, true), location(0, false)]), [0, 1]);
+        let both = [location(10, false), location(10, true), location(20, false), location(65_535, true)];
+        assert_eq!(choices(&both), [0, 1, 2, 5]);
     }
 }

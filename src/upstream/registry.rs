@@ -12,7 +12,7 @@ use super::admission::Admission;
 use super::balance::{BalancerFactory, RoundRobin};
 use super::budget::Budget;
 #[cfg(feature = "client")]
-use super::client::{RemoteKey, Resolve, SystemResolver};
+use super::client::RemoteKey;
 #[cfg(feature = "client")]
 use super::config::Scheme;
 use super::config::{NodeConfig, Target, UpstreamConfig, UpstreamKey};
@@ -20,6 +20,8 @@ use super::dispatch::Upstream;
 use super::endpoint::Endpoint;
 use super::error::UpstreamBuildError;
 use super::health::{HealthWatch, ProbeKind};
+#[cfg(feature = "client")]
+use super::names::{Lookup, NamesConfig, Resolve, SystemResolver};
 #[cfg(feature = "client")]
 use super::network::Network;
 #[cfg(feature = "client")]
@@ -152,7 +154,7 @@ impl Upstreams {
         let upstream = Arc::new_cyclic(|me| Upstream {
             retry: RetryPolicy::new(config.retry.clone()),
             calls_services: nodes.iter().any(is_service),
-            upkeep: Upkeep::new(health.is_some() || nodes.iter().any(|node| !matches!(node.source, Source::Fixed(_)))),
+            upkeep: Upkeep::new(health.is_some() || nodes.iter().any(Node::is_kept_up)),
             nodes,
             factory: Arc::clone(factory),
             set: ArcSwap::from_pointee(set),
@@ -171,6 +173,13 @@ impl Upstreams {
             lock(&self.0.fresh).push(Arc::downgrade(&upstream));
         }
         Ok(upstream)
+    }
+
+    /// Has names looked up by `resolver` from now on, those in use at once. Until that has found something, what was known
+    /// of a name stays.
+    #[cfg(feature = "client")]
+    pub fn look_up(&self, resolver: Arc<dyn Resolve>, config: NamesConfig) {
+        self.0.network.look_up(Lookup { resolver, config });
     }
 
     /// Has the upstreams that were compiled since the last call begin what they do beside requests: following the names of
@@ -194,7 +203,12 @@ impl Upstreams {
         node: &NodeConfig,
         services: &Endpoints,
     ) -> Result<Node, UpstreamBuildError> {
-        let source = self.source(config, &node.target, services)?;
+        let source = match self.source(config, &node.target, services)? {
+            // Nobody is sent there, so whether it resolves is nothing to anybody (upstream.md §2).
+            #[cfg(feature = "client")]
+            Source::Named(_) if node.weight == 0 && config.has_weight(node.priority) => Source::Unused,
+            source => source,
+        };
         Ok(Node { source, weight: node.weight, priority: node.priority })
     }
 
@@ -303,7 +317,7 @@ fn leads_to(upstream: &Upstream, nodes: &[Node]) -> bool {
 pub struct UpstreamsBuilder {
     balancers: HashMap<String, Arc<dyn BalancerFactory>>,
     #[cfg(feature = "client")]
-    resolver: Arc<dyn Resolve>,
+    lookup: Lookup,
     #[cfg(feature = "client")]
     sweep: Sweep,
 }
@@ -314,7 +328,7 @@ impl Default for UpstreamsBuilder {
         Self {
             balancers: HashMap::from([(String::from("roundrobin"), round_robin)]),
             #[cfg(feature = "client")]
-            resolver: Arc::new(SystemResolver::default()),
+            lookup: Lookup { resolver: Arc::new(SystemResolver::default()), config: NamesConfig::default() },
             #[cfg(feature = "client")]
             sweep: Sweep::new(),
         }
@@ -333,7 +347,15 @@ impl UpstreamsBuilder {
     #[cfg(feature = "client")]
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
-        self.resolver = Arc::new(resolver);
+        self.lookup.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// How long what was found out about names is gone by.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn names(mut self, config: NamesConfig) -> Self {
+        self.lookup.config = config;
         self
     }
 
@@ -349,8 +371,8 @@ impl UpstreamsBuilder {
     pub fn build(self) -> Upstreams {
         #[cfg(feature = "client")]
         let network = {
-            let Self { sweep, resolver, .. } = self;
-            Network::new(sweep, resolver)
+            let Self { sweep, lookup, .. } = self;
+            Network::new(sweep, lookup)
         };
         Upstreams(Arc::new(Shared {
             balancers: self.balancers,

@@ -1,4 +1,5 @@
 //! One generation of an upstream's endpoints.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::balance::{BalancerFactory, Candidate, Groups, Member, Policy, Rank};
@@ -110,27 +111,50 @@ impl EndpointSet {
     }
 }
 
-/// Every place with its weight. The addresses of a name share its weight (upstream.md §2), so all weights are scaled to a
-/// common multiple of the numbers of addresses.
+/// Every place with its weight. The places of a name share its weight (upstream.md §2): all weights are scaled to a common
+/// multiple of the numbers of parts that nodes are divided into.
 fn shares(nodes: &[Node]) -> Vec<(&Node, Place, u32)> {
     /// Beyond it shares are rounded: exactness is not worth a balancer's cycle of that many turns.
     const MOST: u64 = 5040;
-    let places: Vec<_> = nodes.iter().map(|node| (node, node.places())).collect();
-    let parts = |places: &[Place]| places.iter().filter(|place| place.choice == 0).count().max(1) as u64;
+    let mut divided = Vec::new();
+    for node in nodes {
+        let mut by_choice = BTreeMap::<_, Vec<_>>::new();
+        for place in node.places() {
+            by_choice.entry(place.choice).or_default().push(place);
+        }
+        divided.extend(by_choice.into_values().map(|places| (node, Parts::of(&places), places)));
+    }
     let lcm = |a: u64, b: u64| a / gcd(a, b) * b;
-    let scale = places.iter().map(|(_, places)| parts(places)).fold(1, |all, own| lcm(all, own).min(MOST));
+    let scale = divided.iter().map(|(_, parts, _)| parts.sum).fold(1, |all, own| lcm(all, own).min(MOST));
     let heaviest = nodes.iter().map(|node| u64::from(node.weight)).max().unwrap_or(0);
     let shrink = (heaviest * scale).div_ceil(u64::from(u32::MAX)).max(1);
-    places
-        .into_iter()
-        .flat_map(|(node, places)| {
-            let share = u64::from(node.weight) * scale / parts(&places) / shrink;
+    let mut shares = Vec::new();
+    for (node, parts, places) in divided {
+        for (part, place) in parts.each.into_iter().zip(places) {
+            let share = u128::from(u64::from(node.weight) * scale / shrink) * u128::from(part) / u128::from(parts.sum);
             // Who has a weight keeps one.
-            let share = share.max(u64::from(node.weight > 0));
-            let weight = u32::try_from(share).unwrap_or(u32::MAX);
-            places.into_iter().map(move |place| (node, place, weight))
-        })
-        .collect()
+            let share = share.max(u128::from(node.weight > 0 && part > 0));
+            shares.push((node, place, u32::try_from(share).unwrap_or(u32::MAX)));
+        }
+    }
+    shares
+}
+
+/// The parts that places of the same choice have of their node's weight, by the smallest numbers that say so.
+struct Parts {
+    each: Vec<u64>,
+    /// At least 1.
+    sum: u64,
+}
+
+impl Parts {
+    fn of(places: &[Place]) -> Self {
+        let common = places.iter().fold(0, |all, place| gcd(all, place.weight.into()));
+        // Without any weight all are alike.
+        let part = |place: &Place| u64::from(place.weight).checked_div(common).unwrap_or(1);
+        let each: Vec<_> = places.iter().map(part).collect();
+        Self { sum: each.iter().sum::<u64>().max(1), each }
+    }
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

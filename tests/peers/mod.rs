@@ -1,11 +1,13 @@
 //! The other sides of a gateway under test: a client and an origin that speak raw bytes, a strict parser that judges what they
-//! got, and nginx, wrk and Redis from Debian's packages (feature `real-servers`).
+//! got, and nginx, wrk, Redis and Knot from Debian's packages (feature `real-servers`).
 //!
 //! A test file begins with `#![cfg(test)]`, so that clippy takes its helpers for tests, and says `mod peers;`. All waiting is on
 //! events and fails the test after [`DEADLINE`]; so none of it works under paused time.
 #![allow(dead_code, reason = "each test file uses a part of these helpers")]
 
 pub(crate) mod client;
+#[cfg(feature = "real-servers")]
+pub(crate) mod knot;
 #[cfg(feature = "real-servers")]
 pub(crate) mod nginx;
 pub(crate) mod origin;

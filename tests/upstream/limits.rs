@@ -87,7 +87,7 @@ impl Resolve for Told {
         _: &'a str,
     ) -> std::pin::Pin<Box<dyn Future<Output = std::io::Result<Resolved>> + Send + 'a>> {
         let addresses = vec![*self.0.lock().unwrap()];
-        Box::pin(async { Ok(Resolved { addresses, ttl: Duration::ZERO }) })
+        Box::pin(async { Ok(Resolved::addresses(addresses, Duration::ZERO)) })
     }
 }
 
@@ -127,7 +127,7 @@ impl Resolve for OneName {
         host: &'a str,
     ) -> std::pin::Pin<Box<dyn Future<Output = std::io::Result<Resolved>> + Send + 'a>> {
         let addresses = if host == "known.test" { vec![self.0] } else { Vec::new() };
-        Box::pin(async { Ok(Resolved { addresses, ttl: Duration::from_secs(1) }) })
+        Box::pin(async { Ok(Resolved::addresses(addresses, Duration::from_secs(1))) })
     }
 }
 

@@ -7,18 +7,14 @@
 mod agree;
 mod exchange;
 mod incoming;
-mod names;
 mod open;
 mod pool;
 mod remote;
-mod resolve;
 mod send;
 mod upload;
 
 pub(crate) use incoming::Incoming;
-pub(crate) use names::Name;
 #[cfg(feature = "http2")]
 pub(crate) use open::{Label, OwnLabel, fits};
 pub(crate) use remote::{Remote, RemoteKey};
-pub use resolve::{Resolve, Resolved, SystemResolver};
 pub(crate) use send::send;
