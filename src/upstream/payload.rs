@@ -173,6 +173,10 @@ impl HttpBody for Reader {
             me.ended = true;
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
+        if Arc::strong_count(&me.tape) == 1 {
+            // The request was answered while its body goes on: nobody will ask for it again.
+            tape.lose();
+        }
         let frame = ready!(Pin::new(&mut tape.rest).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
@@ -266,6 +270,19 @@ mod tests {
         let second = payload.take(9, true).unwrap();
         assert!(first.frame().now_or_never().unwrap().unwrap().is_err());
         assert_eq!(whole(second), ("abc".into(), false));
+    }
+
+    #[test]
+    fn nothing_is_kept_for_nobody() {
+        let mut payload = Payload::new(streaming(vec![b"ab".to_vec(), b"c".to_vec()], false));
+        let mut body = payload.take(9, true).unwrap();
+        let mut next = || body.frame().now_or_never().unwrap().unwrap().unwrap().into_data().unwrap();
+        assert_eq!(next(), "ab");
+        let Payload::Taped(tape) = payload else { panic!("not taped") };
+        let watched = Arc::downgrade(&tape);
+        drop(tape);
+        assert_eq!(next(), "c");
+        assert!(watched.upgrade().unwrap().lock().unwrap().record.is_empty());
     }
 
     #[test]
