@@ -12,6 +12,9 @@
 #[path = "upstream/alpn.rs"]
 mod alpn;
 #[cfg(test)]
+#[path = "upstream/connections.rs"]
+mod connections;
+#[cfg(test)]
 #[path = "upstream/deadlines.rs"]
 mod deadlines;
 #[cfg(test)]

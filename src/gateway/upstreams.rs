@@ -146,6 +146,7 @@ fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules, vault: &Vault<'_
         ..RetryConfig::default()
     };
     retry_on(&spec.retry_on, &mut config.retry);
+    config.max_connections = spec.max_connections;
     config.max_grpc_timeout = spec.max_grpc_timeout_ms.map(Duration::from_millis);
     config.admission = AdmissionConfig {
         max_requests: usize::try_from(spec.max_requests).unwrap_or(usize::MAX),

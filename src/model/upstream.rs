@@ -121,6 +121,10 @@ pub struct UpstreamSpec {
     /// **Extension.** A limit below `max_requests` that follows latency. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive_concurrency: Option<AdaptiveConcurrency>,
+    /// **Extension.** Connections to all endpoints together, at least 1; a request that needs one more waits for one to end,
+    /// within `timeout.connect`. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
     /// When it was made, in Unix seconds; set by a store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create_time: Option<u64>,
@@ -165,6 +169,7 @@ impl Default for UpstreamSpec {
             max_pending: 1024,
             queue_timeout_ms: 1000,
             adaptive_concurrency: None,
+            max_connections: None,
             create_time: None,
             update_time: None,
         }
@@ -444,6 +449,7 @@ static TABLE: Struct = Struct::new(&[
     Field::extension("max_pending", Shape::Int(0, U32)),
     Field::extension("queue_timeout_ms", MILLISECONDS),
     Field::extension("adaptive_concurrency", ADAPTIVE),
+    Field::extension("max_connections", Shape::Int(1, U32)),
     CREATED,
     UPDATED,
 ])

@@ -1,9 +1,10 @@
 //! One socket.
+use std::any::Any;
 use std::cell::RefCell;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub struct Io {
     due: AtomicU64,
     clock: Clock,
     peer: Option<SocketAddr>,
+    /// What somebody wants to get back when the socket closes.
+    held: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl std::fmt::Debug for Io {
@@ -77,6 +80,7 @@ impl Io {
             tls: None,
             due: AtomicU64::new(NEVER),
             clock: sweep.clock().clone(),
+            held: OnceLock::new(),
         });
         sweep.watch(&io);
         io
@@ -91,9 +95,16 @@ impl Io {
             tls: Some(Box::new(tls)),
             due: AtomicU64::new(NEVER),
             clock: sweep.clock().clone(),
+            held: OnceLock::new(),
         });
         sweep.watch(&io);
         io
+    }
+
+    /// Has `guard` dropped when the socket closes; one for each socket.
+    pub fn hold(&self, guard: impl Send + Sync + 'static) {
+        // A second one would be dropped at once, and is nobody's intention.
+        let _ = self.held.set(Box::new(guard));
     }
 
     /// The other end, for TCP.

@@ -10,6 +10,8 @@ use http::request::Parts;
 use super::client::Incoming;
 #[cfg(feature = "client")]
 use super::config::{AnswerLimits, Keepalive, Timeouts};
+#[cfg(feature = "client")]
+use super::connection_limit::Bound;
 use super::error::Error;
 #[cfg(feature = "http2")]
 use super::http2::Streamed;
@@ -48,6 +50,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) repeatable: bool,
     /// The largest body at hand that is kept for another attempt.
     pub(crate) replay_bytes: usize,
+    /// Whether there may be so many connections only.
+    pub(crate) connections: Option<Bound<'a>>,
 }
 
 /// A response.

@@ -331,6 +331,8 @@ pub struct UpstreamConfig {
     pub admission: AdmissionConfig,
     /// Heads of responses.
     pub answers: AnswerLimits,
+    /// Connections to all endpoints together; at least 1. Default no limit.
+    pub max_connections: Option<u32>,
     /// The longest deadline that a gRPC call may bring; one that brings none gets it. Default none.
     pub max_grpc_timeout: Option<Duration>,
     /// How endpoints are judged. Default: nobody is.
@@ -357,6 +359,7 @@ impl UpstreamConfig {
             retry: RetryConfig::default(),
             admission: AdmissionConfig::default(),
             answers: AnswerLimits::default(),
+            max_connections: None,
             max_grpc_timeout: None,
             health: None,
             panic_threshold: 1,
@@ -384,6 +387,7 @@ impl UpstreamConfig {
             ("timeout.total", self.timeouts.total.is_some_and(|time| time.is_zero())),
             ("per_try_timeout_ms", self.retry.per_try.is_some_and(|time| time.is_zero())),
             ("hedge.after_ms", self.retry.hedge_after.is_some_and(|time| time.is_zero())),
+            ("max_connections", self.max_connections == Some(0)),
             ("max_grpc_timeout_ms", self.max_grpc_timeout.is_some_and(|time| time.is_zero())),
         ];
         if let Some((field, _)) = positive.into_iter().find(|(_, zero)| *zero) {

@@ -19,6 +19,8 @@ use super::attempt::{Answer, Failure, Outgoing, Reply};
 use super::balance::{BalancerFactory, Busy, Policy, Walk};
 use super::budget::Budget;
 use super::config::{PassHost, UpstreamConfig};
+#[cfg(feature = "client")]
+use super::connection_limit::{Bound, ConnectionLimit};
 use super::deadline::Deadline;
 use super::endpoint::Endpoint;
 use super::error::Error;
@@ -53,6 +55,8 @@ pub struct Upstream {
     pub(super) health: Option<Arc<HealthWatch>>,
     pub(super) upkeep: Upkeep,
     pub(super) admission: Arc<Admission>,
+    #[cfg(feature = "client")]
+    pub(super) connections: Option<Arc<ConnectionLimit>>,
     pub(super) budget: Arc<Budget>,
     pub(super) retry: RetryPolicy,
     /// For what the upkeep's tasks hold of it.
@@ -327,6 +331,7 @@ impl Upstream {
             answers: &self.config.answers,
             repeatable: self.retry.is_repeatable(method),
             replay_bytes: self.retry.replay_bytes(),
+            connections: self.connections.as_ref().map(|limit| Bound { limit, upstream: self }),
         }
     }
 

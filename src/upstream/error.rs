@@ -119,6 +119,12 @@ pub enum Error {
         #[source]
         source: crate::BoxError,
     },
+    /// As many connections as there may be, and none ended in time (503).
+    #[error("{upstream} has as many connections as it may")]
+    Connections {
+        /// The upstream.
+        upstream: UpstreamKey,
+    },
     /// The request took as long as it may in all, or as the caller of a gRPC method waits (504).
     #[error("{upstream} did not answer within the time of the request")]
     Deadline {
@@ -155,7 +161,9 @@ impl Error {
     pub fn side(&self) -> Side {
         match self {
             Self::RequestBody(_) => Side::Client,
-            Self::NoEndpoint { .. } | Self::Overloaded { .. } | Self::Panicked { .. } => Side::Gateway,
+            Self::NoEndpoint { .. } | Self::Overloaded { .. } | Self::Connections { .. } | Self::Panicked { .. } => {
+                Side::Gateway
+            }
             Self::Exhausted { last } | Self::RetryDeadline { last } => last.side(),
             _ => Side::Upstream,
         }
@@ -180,9 +188,11 @@ impl Error {
     /// The status a client gets.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoEndpoint { .. } | Self::NoneUsable { .. } | Self::Resolve { .. } | Self::Overloaded { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoEndpoint { .. }
+            | Self::NoneUsable { .. }
+            | Self::Resolve { .. }
+            | Self::Overloaded { .. }
+            | Self::Connections { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout { .. }
             | Self::TlsTimeout { .. }
             | Self::SendTimeout { .. }
@@ -214,6 +224,7 @@ impl Error {
             Self::Closed { .. } => "closed_before_response",
             Self::Malformed { .. } => "malformed_response",
             Self::Http2 { .. } => "http2_failed",
+            Self::Connections { .. } => "upstream_connections",
             Self::Deadline { .. } => "upstream_deadline",
             Self::RequestBody(_) => "request_body_failed",
             Self::Panicked { .. } => "endpoint_panicked",

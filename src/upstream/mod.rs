@@ -12,7 +12,7 @@
 //! | `health/` | which endpoints are well |
 //! | `node.rs`, `set.rs`, `state.rs` | where nodes lead to now, who may be picked, what is known of each |
 //! | `network.rs`, `upkeep.rs` | names and places that upstreams share; what is done beside requests |
-//! | `admission.rs`, `adaptive.rs` | how many at once |
+//! | `admission.rs`, `adaptive.rs`, `connection_limit.rs` | how many at once |
 //! | `retry.rs`, `budget.rs`, `payload.rs`, `hedge.rs` | what is sent again, or twice, and how often |
 //! | `deadline.rs` | how long in all |
 //! | `service.rs`, `endpoint.rs`, `attempt.rs`, `watch.rs` | endpoints, one attempt, and what is noted of it |
@@ -30,6 +30,8 @@ mod budget;
 #[cfg(feature = "client")]
 mod client;
 mod config;
+#[cfg(feature = "client")]
+mod connection_limit;
 mod deadline;
 mod dispatch;
 #[cfg(feature = "dns")]

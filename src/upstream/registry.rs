@@ -16,6 +16,8 @@ use super::client::RemoteKey;
 #[cfg(feature = "client")]
 use super::config::Scheme;
 use super::config::{NodeConfig, Target, UpstreamConfig, UpstreamKey};
+#[cfg(feature = "client")]
+use super::connection_limit::ConnectionLimit;
 use super::dispatch::Upstream;
 use super::endpoint::Endpoint;
 use super::error::UpstreamBuildError;
@@ -133,6 +135,11 @@ impl Upstreams {
         let keep = |state: &dyn Fn(&Upstream) -> bool| alive.iter().find(|version| state(version));
         let admission = keep(&|old| *old.admission.config() == config.admission)
             .map_or_else(|| Admission::new(config.admission), |old| Arc::clone(&old.admission));
+        #[cfg(feature = "client")]
+        let connections = config.max_connections.map(|most| {
+            let same = alive.iter().filter_map(|old| old.connections.as_ref()).find(|limit| limit.is(most));
+            same.map_or_else(|| ConnectionLimit::new(most), Arc::clone)
+        });
         let (ratio, least) = (config.retry.budget_ratio, config.retry.budget_min_per_second);
         let budget =
             keep(&|old| old.config.retry.budget_ratio == ratio && old.config.retry.budget_min_per_second == least)
@@ -163,6 +170,8 @@ impl Upstreams {
             states,
             health,
             admission,
+            #[cfg(feature = "client")]
+            connections,
             budget,
             config,
             me: Weak::clone(me),

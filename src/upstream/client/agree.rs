@@ -33,8 +33,7 @@ impl Remote {
     /// wait may become streams of it.
     async fn agree_anew(self: &Arc<Self>, label: Label<'_>, plan: &Plan<'_>) -> Result<Agreed, Error> {
         let streams = self.streams();
-        let limit = plan.timeouts.connect;
-        let until = Instant::now() + limit;
+        let until = Instant::now() + plan.timeouts.connect;
         let _turn = loop {
             if streams.spoken() == Spoken::Http1 {
                 break None;
@@ -48,7 +47,7 @@ impl Remote {
                 break Some(turn);
             }
         };
-        let opened = self.open(label, Wire::Either, until, limit).await?;
+        let opened = self.open(label, Wire::Either, until, plan).await?;
         if opened.http2 {
             return Ok(Agreed::Http2(streams.adopt(self, opened.io, label, plan).await?));
         }

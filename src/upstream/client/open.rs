@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio::time::{Instant, timeout_at};
 
+use super::super::attempt::Plan;
 use super::super::error::Error;
 use super::super::protocol::Wire;
 use super::Remote;
@@ -51,8 +52,27 @@ impl Remote {
         None
     }
 
-    /// Opens a connection on which `offer` may be spoken. TCP must stand at `until`, and TLS `limit` later.
+    /// Opens a connection on which `offer` may be spoken, if there may be one more. TCP must stand at `until`, and TLS
+    /// a time-out later.
     pub(crate) async fn open(
+        &self,
+        label: Label<'_>,
+        offer: Wire,
+        until: Instant,
+        plan: &Plan<'_>,
+    ) -> Result<Opened, Error> {
+        let place = match plan.connections {
+            Some(bound) => Some(bound.place(until).await?),
+            None => None,
+        };
+        let opened = self.open_at_once(label, offer, until, plan.timeouts.connect).await?;
+        if let Some(place) = place {
+            opened.io.hold(place);
+        }
+        Ok(opened)
+    }
+
+    async fn open_at_once(
         &self,
         label: Label<'_>,
         offer: Wire,

@@ -80,6 +80,13 @@ impl Pool {
         self.quarantined_until.load(Relaxed) > clock.ticks()
     }
 
+    /// Drops a connection; whether there was one.
+    pub(super) fn close_one(&self) -> bool {
+        let closed = self.shards().any(|shard| try_lock(shard).is_some_and(|mut list| list.pop().is_some()));
+        self.idle.fetch_sub(usize::from(closed), Relaxed);
+        closed
+    }
+
     /// Connections that wait.
     pub(super) fn len(&self) -> usize {
         self.idle.load(Relaxed)

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::super::attempt::Plan;
 use super::super::config::{Keepalive, Scheme};
+use super::super::connection_limit::ConnectionLimit;
 use super::super::error::Error;
 #[cfg(feature = "http2")]
 use super::super::http2::Connections;
@@ -80,20 +81,24 @@ impl Remote {
     pub(super) async fn idle(self: &Arc<Self>, label: Label<'_>, plan: &Plan<'_>) -> Option<Lease> {
         let Idle { io, label, served } =
             poll_fn(|cx| Poll::Ready(self.pool.take(cx, self.sweep.clock(), label))).await?;
-        Some(Lease { remote: Arc::clone(self), io, label, served, keepalive: *plan.keepalive })
+        Some(Lease { served, ..self.leased(io, label, plan) })
     }
 
     /// A new connection for HTTP/1.
     pub(super) async fn connect(self: &Arc<Self>, label: Label<'_>, plan: &Plan<'_>) -> Result<Lease, Error> {
-        let limit = plan.timeouts.connect;
-        let opened = self.open(label, Wire::Http1, Instant::now() + limit, limit).await?;
+        let opened = self.open(label, Wire::Http1, Instant::now() + plan.timeouts.connect, plan).await?;
         Ok(self.lease(opened.io, label, plan))
     }
 
     /// A connection that was opened just now.
     pub(super) fn lease(self: &Arc<Self>, io: Arc<Io>, label: Label<'_>, plan: &Plan<'_>) -> Lease {
         let label = label.map(|label| label.to_ascii_lowercase().into());
-        Lease { remote: Arc::clone(self), io, label, served: 0, keepalive: *plan.keepalive }
+        self.leased(io, label, plan)
+    }
+
+    fn leased(self: &Arc<Self>, io: Arc<Io>, label: OwnLabel, plan: &Plan<'_>) -> Lease {
+        let limit = plan.connections.map(|bound| Arc::clone(bound.limit));
+        Lease { remote: Arc::clone(self), io, label, served: 0, keepalive: *plan.keepalive, limit }
     }
 
     /// Where it is.
@@ -127,6 +132,14 @@ impl Remote {
         self.pool.len()
     }
 
+    /// Closes a connection that waits for a request; whether there was one.
+    pub(crate) fn close_idle(&self) -> bool {
+        #[cfg(feature = "http2")]
+        return self.pool.close_one() || self.streams.close_idle();
+        #[cfg(not(feature = "http2"))]
+        self.pool.close_one()
+    }
+
     /// Whether connections are not kept, because bytes came that answered nothing (UP-05b).
     pub(crate) fn is_quarantined(&self) -> bool {
         self.pool.is_quarantined(self.sweep.clock())
@@ -149,6 +162,8 @@ pub(crate) struct Lease {
     label: OwnLabel,
     served: u32,
     keepalive: Keepalive,
+    /// If there may be so many connections only.
+    limit: Option<Arc<ConnectionLimit>>,
 }
 
 impl Lease {
@@ -161,6 +176,10 @@ impl Lease {
     pub(super) fn give_back(self) {
         let idle = Idle { io: self.io, label: self.label, served: self.served.saturating_add(1) };
         self.remote.pool.put(idle, &self.keepalive, self.remote.sweep.clock());
+        // Looked at behind the pool: whoever waits has looked into it before, or finds this one.
+        if self.limit.is_some_and(|limit| limit.is_wanted()) {
+            self.remote.close_idle();
+        }
     }
 
     /// Takes the connection out of HTTP.

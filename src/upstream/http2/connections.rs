@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::attempt::Plan;
 use super::super::client::{Label, OwnLabel, Remote, fits};
+use super::super::connection_limit::ConnectionLimit;
 use super::super::error::Error;
 use super::super::protocol::Wire;
 use super::tasks::Tasks;
@@ -69,6 +70,8 @@ struct Connection {
     address: Option<SocketAddr>,
     tasks: Tasks,
     clock: Clock,
+    /// If there may be so many connections only.
+    limit: Option<Arc<ConnectionLimit>>,
 }
 
 impl Drop for Connection {
@@ -107,7 +110,10 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.connection.quiet_since.store(self.connection.clock.ticks(), Relaxed);
-        self.connection.streams.fetch_sub(1, Relaxed);
+        let last = self.connection.streams.fetch_sub(1, Relaxed) == 1;
+        if last && self.connection.limit.as_ref().is_some_and(|limit| limit.is_wanted()) {
+            self.give_up_connection();
+        }
     }
 }
 
@@ -121,19 +127,19 @@ impl Connections {
         if let Some(stream) = self.waiting(label, plan) {
             return Ok(stream);
         }
-        let limit = plan.timeouts.connect;
-        let until = Instant::now() + limit;
+        let until = Instant::now() + plan.timeouts.connect;
         let turn = timeout_at(until, self.turn()).await;
         let _turn = turn.map_err(|_| Error::ConnectTimeout { endpoint: Arc::clone(&remote.name) })?;
         if let Some(stream) = self.waiting(label, plan) {
             return Ok(stream);
         }
-        if self.list().len() >= MAX_CONNECTIONS
+        let full = plan.connections.is_some_and(|bound| bound.limit.is_full());
+        if (full || self.list().len() >= MAX_CONNECTIONS)
             && let Some(stream) = self.free(label, plan, usize::MAX)
         {
             return Ok(stream);
         }
-        let opened = remote.open(label, Wire::Http2, until, limit).await?;
+        let opened = remote.open(label, Wire::Http2, until, plan).await?;
         self.adopt(remote, opened.io, label, plan).await
     }
 
@@ -201,6 +207,13 @@ impl Connections {
         });
     }
 
+    /// Drops a connection without a stream; whether there was one.
+    pub(crate) fn close_idle(&self) -> bool {
+        let mut list = self.list();
+        let idle = list.iter().position(|connection| connection.streams.load(Relaxed) == 0);
+        idle.map(|idle| list.swap_remove(idle)).is_some()
+    }
+
     /// Connections without a stream.
     pub(crate) fn idle_len(&self) -> usize {
         let is_idle = |connection: &&Arc<Connection>| connection.is_open() && connection.streams.load(Relaxed) == 0;
@@ -255,6 +268,7 @@ async fn begin(remote: &Remote, io: Arc<Io>, label: Label<'_>, plan: &Plan<'_>) 
             address: Io::peer(&io),
             tasks,
             clock: io.clock().clone(),
+            limit: plan.connections.map(|bound| Arc::clone(bound.limit)),
         };
         match allowed.wait_for(|allowed| *allowed > 0).await {
             Ok(_) => Ok(connection),
