@@ -8,6 +8,9 @@
     reason = "helpers of tests"
 )]
 
+#[cfg(test)]
+#[path = "upstream/adaptive.rs"]
+mod adaptive;
 #[cfg(all(test, feature = "http2", feature = "tls"))]
 #[path = "upstream/alpn.rs"]
 mod alpn;

@@ -43,6 +43,10 @@ pub struct UpstreamStatus {
     pub endpoints: Vec<EndpointStatus>,
     /// Requests in flight.
     pub active_requests: usize,
+    /// Requests that wait for one of those to end.
+    pub waiting_requests: usize,
+    /// How many requests may be in flight now ([`Upstream::request_limit`]).
+    pub request_limit: usize,
 }
 
 impl Upstream {
@@ -76,6 +80,8 @@ impl Upstream {
             health: self.config.health.clone(),
             endpoints: self.endpoints().collect(),
             active_requests: self.active_requests(),
+            waiting_requests: self.waiting_requests(),
+            request_limit: self.request_limit(),
         }
     }
 
