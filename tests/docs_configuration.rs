@@ -15,6 +15,7 @@ use tollgate::{Body, PluginLayer};
 use tower::layer::util::Identity;
 
 const TEXT: &str = include_str!("../docs/configuration.md");
+const UPSTREAMS: &str = include_str!("../docs/upstreams.md");
 
 /// The blocks of a language, each with the line that it begins in.
 fn blocks<'t>(text: &'t str, language: &str) -> Vec<(usize, &'t str)> {
@@ -52,9 +53,10 @@ fn gateway() -> Gateway {
 
 #[test]
 fn every_example_is_taken_without_a_word() {
+    let of_upstreams = blocks(UPSTREAMS, "yaml");
     let blocks = blocks(TEXT, "yaml");
-    assert!(blocks.len() > 10, "only {} examples found", blocks.len());
-    for (line, block) in blocks {
+    assert!(blocks.len() > 10 && !of_upstreams.is_empty(), "only {} examples found", blocks.len());
+    for (line, block) in blocks.into_iter().chain(of_upstreams) {
         let source = FileSource::new("example.yaml").with_environment(|_| None);
         let read = source.read(block.as_bytes()).unwrap_or_else(|error| panic!("line {line}: {error}"));
         let gateway = gateway();

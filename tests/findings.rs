@@ -26,7 +26,7 @@ fn faults_that_only_the_gateway_knows_have_their_lines() {
 upstreams:
   - id: u
     nodes: {\"127.0.0.1:1\": 1}
-    type: ewma
+    type: fairest
   - {id: s, nodes: [{service: nobody, weight: 1}]}
 routes:
   - uri: /a
@@ -49,7 +49,8 @@ routes:
     assert_eq!(
         findings(text),
         [
-            "line 4: upstream `u`, field type: there is no balancer `ewma`; write roundrobin",
+            "line 4: upstream `u`, field type: there is no balancer `fairest`; write roundrobin, chash, \
+             least_conn or ewma",
             "line 5: upstream `s`, field nodes: there is no in-process service `nobody`; register it in code with \
              `GatewayBuilder::endpoint`",
             "line 8: route `arr_1`, field upstream_id: refers to `5`, which is not there; add it to `upstreams`",

@@ -4,6 +4,8 @@ mod peers;
 
 #[path = "gateway/apply.rs"]
 mod apply;
+#[path = "gateway/balancing.rs"]
+mod balancing;
 #[path = "gateway/chain.rs"]
 mod chain;
 #[path = "gateway/consumers.rs"]

@@ -294,6 +294,21 @@ fn rules_of_upstreams() {
             ),
             (upstream(json!({"retry_budget": {"ratio": 0.5, "min": 1}})), &[at("retry_budget.min", UNKNOWN)]),
             (upstream(json!({"panic_threshold": 101})), &[at("panic_threshold", RANGE)]),
+            (upstream(json!({"affinity": {"cookie": "stay", "secret": "$env://STAY"}})), &[]),
+            (upstream(json!({"affinity": {"path": "/a"}})), &[at("affinity.cookie", "is missing")]),
+            (
+                upstream(json!({"affinity": {"cookie": "a b"}})),
+                &[at("affinity.cookie", "does not have the form that is needed here")],
+            ),
+            (
+                upstream(json!({"affinity": {"cookie": "a", "same_site": "none"}})),
+                &[at("affinity", "has same_site none, which browsers refuse without secure")],
+            ),
+            (upstream(json!({"slow_start": {"window_ms": 30_000, "aggression": 0.5}})), &[]),
+            (
+                upstream(json!({"slow_start": {"aggression": 0}})),
+                &[at("slow_start.window_ms", "is missing"), at("slow_start.aggression", RANGE)],
+            ),
             (upstream(json!({"max_requests": 0})), &[at("max_requests", RANGE)]),
         ],
     );

@@ -15,6 +15,9 @@ mod adaptive;
 #[path = "upstream/alpn.rs"]
 mod alpn;
 #[cfg(test)]
+#[path = "upstream/balance.rs"]
+mod balance;
+#[cfg(test)]
 #[path = "upstream/connections.rs"]
 mod connections;
 #[cfg(test)]

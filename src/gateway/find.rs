@@ -82,7 +82,8 @@ impl Inner {
         if let Some(exchange) = request.extensions().get::<Exchange>() {
             exchange.set_route(Arc::clone(&route.info.id));
         }
-        let Some(chain) = route.chain.wired(|| end(&route.forward, &self.via)).cloned() else {
+        let told = route.forward.asks_for_facts();
+        let Some(chain) = route.chain.wired_if(told, || end(&route.forward, &self.via)).cloned() else {
             if let Some(matched) = matched {
                 request.extensions_mut().insert(matched);
             }

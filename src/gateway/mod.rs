@@ -34,6 +34,7 @@ mod follow;
 mod fork;
 mod forward;
 mod handle;
+mod hash_on;
 mod idle;
 mod items;
 mod judge;

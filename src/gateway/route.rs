@@ -34,6 +34,13 @@ pub(crate) struct Forward {
     pub(crate) websocket: bool,
 }
 
+impl Forward {
+    /// Whether the upstream looks at more of a request than its head.
+    pub(crate) fn asks_for_facts(&self) -> bool {
+        self.target.as_ref().is_ok_and(|upstream| upstream.config().hash.is_some())
+    }
+}
+
 /// A route's layers. The wiring is made when the first request comes, so that idle routes hold no chain.
 pub(crate) struct Chain {
     /// From the outermost inwards, up to the fork if there is one.
@@ -80,7 +87,12 @@ impl Chain {
 
     /// The wired chain, or `None` when there is no layer and `end` can be called directly.
     pub(crate) fn wired(&self, end: impl FnOnce() -> Next) -> Option<&Next> {
-        if self.is_empty() {
+        self.wired_if(false, end)
+    }
+
+    /// As [`Chain::wired`], and `always` also without a layer: in a chain the end is told the facts of the request.
+    pub(crate) fn wired_if(&self, always: bool, end: impl FnOnce() -> Next) -> Option<&Next> {
+        if self.is_empty() && !always {
             return None;
         }
         Some(self.wired.get_or_init(|| {

@@ -10,7 +10,7 @@ use super::upstreams::Owner;
 use crate::model::{Finding, Id, Severity, SslSpec, SslType, Status, UpstreamTls};
 use crate::upstream::{ClientCertificate, TlsConfig};
 
-/// What the `tls` of upstreams may refer to.
+/// What upstreams may refer to.
 pub(super) struct Vault<'a> {
     secrets: &'a Secrets<'a>,
     ssls: &'a [Arc<SslSpec>],
@@ -32,14 +32,7 @@ impl<'a> Vault<'a> {
     /// The `tls` of an upstream, with everything that it refers to. A reference without a value is a warning: it closes the
     /// upstream, as it closes a block.
     pub(super) fn config(&self, tls: &UpstreamTls, owner: Owner<'_>) -> Result<TlsConfig, Finding> {
-        let text = |field: &str, value| {
-            let found = self.secrets.text(value).map_err(|reason| {
-                let mut finding = owner.fault(field, format!("is closed: {reason}"));
-                finding.severity = Severity::Warning;
-                finding.with_mend("give the reference a value")
-            });
-            found.map(Cow::into_owned)
-        };
+        let text = |field: &str, value| self.text(value, owner, field);
         let mut config = TlsConfig::default();
         if !tls.verify {
             config = config.dangerous_without_verification();
@@ -68,6 +61,16 @@ impl<'a> Vault<'a> {
             }
         };
         Ok(config)
+    }
+
+    /// What a field says, or what it refers to. Without a value it is a warning, as it closes a block.
+    pub(super) fn text(&self, value: &str, owner: Owner<'_>, field: &str) -> Result<String, Finding> {
+        let found = self.secrets.text(value).map_err(|reason| {
+            let mut finding = owner.fault(field, format!("is closed: {reason}"));
+            finding.severity = Severity::Warning;
+            finding.with_mend("give the reference a value")
+        });
+        found.map(Cow::into_owned)
     }
 
     fn client_certificate(&self, id: &Id) -> Result<&'a SslSpec, (String, &'static str)> {

@@ -5,12 +5,14 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::checks;
+use super::hash_on::hash_key;
 use super::settings::Rules;
 use super::tls::Vault;
 use crate::model::{
-    Finding, HttpVersion, Id, Kind, NodeSpec, PassHost, RetryCondition, RetryOn, Scheme, Seconds, Timeouts,
-    UpstreamSpec,
+    self, Affinity, Finding, HttpVersion, Id, Kind, NodeSpec, PassHost, RetryCondition, RetryOn, Scheme, Seconds,
+    Timeouts, UpstreamSpec,
 };
+use crate::upstream::balance::{AffinityConfig, AffinitySecret, SameSite, SlowStart};
 use crate::upstream::{
     self, AdaptiveConfig, AdmissionConfig, Endpoints, Keepalive, NodeConfig, RetriedFailures, RetryConfig, Target,
     Upstream, UpstreamBuildError, UpstreamConfig, UpstreamKey, Upstreams,
@@ -54,7 +56,7 @@ fn unbuildable(error: &UpstreamBuildError, owner: Owner<'_>) -> Finding {
             ("scheme", format!("needs {needs}"), "use a build that has it, or another scheme")
         }
         UpstreamBuildError::UnknownBalancer { name, .. } => {
-            ("type", format!("there is no balancer `{name}`"), "write roundrobin")
+            ("type", format!("there is no balancer `{name}`"), "write roundrobin, chash, least_conn or ewma")
         }
         UpstreamBuildError::UnknownService { name, .. } => (
             "nodes",
@@ -70,6 +72,11 @@ fn unbuildable(error: &UpstreamBuildError, owner: Owner<'_>) -> Finding {
         UpstreamBuildError::ProbeUnsupported { needs, .. } => {
             ("checks.active.type", format!("needs {needs}"), "write http or tcp")
         }
+        UpstreamBuildError::BadCookie { field, .. } => (
+            *field,
+            "cannot be part of a cookie".to_owned(),
+            "write the name of a cookie, and a path that begins with `/`",
+        ),
         UpstreamBuildError::NotPositive { field, .. } => (*field, "is not above 0".to_owned(), "write more than 0"),
     };
     owner.fault(field, message).with_mend(mend)
@@ -110,6 +117,15 @@ fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules, vault: &Vault<'_
         config.tls = vault.config(tls, owner)?;
     }
     config.balancer = spec.balancer.to_string();
+    config.hash = match &*spec.balancer {
+        "roundrobin" | "least_conn" | "ewma" => None,
+        "chash" => Some(hash_key(spec).map_err(|fault| owner.fault("key", fault))?),
+        // A balancer of the host program may want one, or not.
+        _ => spec.key.as_ref().and_then(|_| hash_key(spec).ok()),
+    };
+    config.affinity = spec.affinity.as_deref().map(|spec| affinity(spec, owner, vault)).transpose()?;
+    config.slow_start = spec.slow_start.as_ref().map(slow_start);
+    config.panic_threshold = spec.panic_threshold;
     config.pass_host = match spec.pass_host {
         PassHost::Pass => upstream::PassHost::Pass,
         PassHost::Node => upstream::PassHost::Node,
@@ -165,6 +181,32 @@ fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules, vault: &Vault<'_
     };
     config.panic_threshold = spec.panic_threshold;
     Ok(config)
+}
+
+fn affinity(spec: &Affinity, owner: Owner<'_>, vault: &Vault<'_>) -> Result<AffinityConfig, Finding> {
+    let secret =
+        spec.secret.as_ref().map(|secret| vault.text(secret.expose(), owner, "affinity.secret")).transpose()?;
+    Ok(AffinityConfig {
+        ttl: spec.ttl_s.map(|seconds| Duration::from_secs(seconds.into())),
+        path: spec.path.clone(),
+        http_only: spec.http_only,
+        same_site: match spec.same_site {
+            model::SameSite::Strict => SameSite::Strict,
+            model::SameSite::Lax => SameSite::Lax,
+            model::SameSite::None => SameSite::None,
+        },
+        secure: spec.secure,
+        secret: secret.as_deref().map(AffinitySecret::new),
+        ..AffinityConfig::new(&*spec.cookie)
+    })
+}
+
+fn slow_start(spec: &model::SlowStart) -> SlowStart {
+    SlowStart {
+        window: Duration::from_millis(spec.window_ms),
+        min_weight_percent: spec.min_weight_percent,
+        aggression: spec.aggression as f32,
+    }
 }
 
 fn node_config(node: &NodeSpec, owner: Owner<'_>) -> Result<NodeConfig, Finding> {

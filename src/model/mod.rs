@@ -7,6 +7,7 @@
 //!
 //! What needs more than the data itself (plugins, `vars`, path patterns, certificates) is judged by the gateway when
 //! it compiles a snapshot.
+mod balancing;
 mod check;
 mod consumer;
 mod dns;
@@ -33,6 +34,7 @@ mod stream;
 mod timeouts;
 mod upstream;
 
+pub use balancing::{Affinity, SameSite, SlowStart};
 pub(crate) use check::hint::closest;
 pub(crate) use check::shape::is_reference;
 pub(crate) use check::{Described, GlobalPlugins, duplicate};

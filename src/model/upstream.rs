@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::balancing::{AFFINITY, SLOW_START};
 use super::check::Described;
 use super::check::shape::{
     CREATED, DESC, Field, HOST, ID, LABELS, List, NAME, Rule, Shape, Struct, Text, UPDATED, at_least, text,
@@ -16,8 +17,8 @@ use super::plugin::FREE;
 use super::resilience::{ADAPTIVE, HEDGE, RETRY_ON, SOME_MILLISECONDS};
 use super::timeouts::TIMEOUT;
 use super::{
-    AdaptiveConcurrency, HealthChecks, Hedge, Host, Id, Kind, Labels, Method, NodeSpec, Resource, RetryOn, Seconds,
-    Sensitive, Timeouts,
+    AdaptiveConcurrency, Affinity, HealthChecks, Hedge, Host, Id, Kind, Labels, Method, NodeSpec, Resource, RetryOn,
+    Seconds, Sensitive, SlowStart, Timeouts,
 };
 
 /// An upstream: endpoints, how one is picked, and how it is spoken to (upstream.md §1).
@@ -39,7 +40,7 @@ pub struct UpstreamSpec {
     /// Free labels.
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
-    /// Name of the balancer: `roundrobin`, or a registered one. Default `roundrobin`.
+    /// Name of the balancer: `roundrobin`, `chash`, `least_conn`, `ewma`, or a registered one. Default `roundrobin`.
     #[serde(rename = "type")]
     pub balancer: Arc<str>,
     /// The endpoints; empty is legal and answers 503. On the wire a list, or a map `host[:port]` → weight.
@@ -111,6 +112,12 @@ pub struct UpstreamSpec {
     /// **Extension.** Percentage of usable endpoints below which all are used again, 0–100; 0 for never (security.md
     /// HC-01). Default 1.
     pub panic_threshold: u8,
+    /// **Extension.** Sessions that stay with an endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Arc<Affinity>>,
+    /// **Extension.** How a new endpoint gets its share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<SlowStart>,
     /// **Extension.** Requests at a time, at least 1; tunnels count no longer after their 101 (security.md LIM-12).
     /// Default 1024.
     pub max_requests: u32,
@@ -165,6 +172,8 @@ impl Default for UpstreamSpec {
             hedge: None,
             max_grpc_timeout_ms: None,
             panic_threshold: 1,
+            affinity: None,
+            slow_start: None,
             max_requests: 1024,
             max_pending: 1024,
             queue_timeout_ms: 1000,
@@ -445,6 +454,8 @@ static TABLE: Struct = Struct::new(&[
     Field::extension("hedge", HEDGE),
     Field::extension("max_grpc_timeout_ms", Shape::Int(1, i64::MAX)),
     Field::extension("panic_threshold", Shape::Int(0, 100)),
+    Field::extension("affinity", AFFINITY),
+    Field::extension("slow_start", SLOW_START),
     Field::extension("max_requests", Shape::Int(1, U32)),
     Field::extension("max_pending", Shape::Int(0, U32)),
     Field::extension("queue_timeout_ms", MILLISECONDS),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName};
+use http::request::Parts;
 use http::{Extensions, Method, Uri, Version};
 
 use super::client::peer;
@@ -109,6 +110,18 @@ impl<'a> RequestVars<'a> {
                 facts: SharedFacts::of(request),
                 client: client_addr(request),
             },
+        }
+    }
+
+    /// Those of a request's head, for a client that the caller knows.
+    pub(crate) fn of_parts(request: &'a Parts, client: Option<IpAddr>) -> Self {
+        let facts = request.extensions.get::<SharedFacts>().map(|shared| &*shared.0);
+        Self {
+            method: &request.method,
+            uri: &request.uri,
+            headers: &request.headers,
+            version: request.version,
+            known: Known::Underway { extensions: &request.extensions, facts, client },
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::adaptive::AdaptiveConfig;
-use super::balance::HashKey;
+use super::balance::{AffinityConfig, HashKey, SlowStart};
 use super::error::UpstreamBuildError;
 use super::health::HealthConfig;
 use super::protocol::HttpVersion;
@@ -313,11 +313,15 @@ pub struct UpstreamConfig {
     pub tls: TlsConfig,
     /// Its nodes; may be empty, then each request is answered with 503.
     pub nodes: Vec<NodeConfig>,
-    /// The balancer's name: `roundrobin`, or one registered with
+    /// The balancer's name: `roundrobin`, `chash`, `least_conn`, `ewma`, or one registered with
     /// [`UpstreamsBuilder::balancer`](super::UpstreamsBuilder::balancer).
     pub balancer: String,
     /// What is hashed of a request, for a balancer that hashes.
     pub hash: Option<HashKey>,
+    /// Sessions that stay with an endpoint. Default none.
+    pub affinity: Option<AffinityConfig>,
+    /// How a new endpoint gets its share. Default: at once.
+    pub slow_start: Option<SlowStart>,
     /// The `Host` that is sent.
     pub pass_host: PassHost,
     /// Time-outs of an attempt; a route may replace them
@@ -353,6 +357,8 @@ impl UpstreamConfig {
             nodes,
             balancer: String::from("roundrobin"),
             hash: None,
+            affinity: None,
+            slow_start: None,
             pass_host: PassHost::default(),
             timeouts: Timeouts::default(),
             keepalive: Keepalive::default(),
@@ -389,6 +395,11 @@ impl UpstreamConfig {
             ("hedge.after_ms", self.retry.hedge_after.is_some_and(|time| time.is_zero())),
             ("max_connections", self.max_connections == Some(0)),
             ("max_grpc_timeout_ms", self.max_grpc_timeout.is_some_and(|time| time.is_zero())),
+            ("slow_start.window", self.slow_start.is_some_and(|slow| slow.window.is_zero())),
+            (
+                "slow_start.aggression",
+                self.slow_start.is_some_and(|slow| slow.aggression.is_nan() || slow.aggression <= 0.0),
+            ),
         ];
         if let Some((field, _)) = positive.into_iter().find(|(_, zero)| *zero) {
             return Err(UpstreamBuildError::NotPositive { upstream: self.key.clone(), field });
@@ -398,6 +409,9 @@ impl UpstreamConfig {
         }
         if !(0.0..=f32::MAX).contains(&self.retry.budget_ratio) {
             return Err(UpstreamBuildError::NotPositive { upstream: self.key.clone(), field: "retry.budget_ratio" });
+        }
+        if let Some(field) = self.affinity.as_ref().and_then(AffinityConfig::fault) {
+            return Err(UpstreamBuildError::BadCookie { upstream: self.key.clone(), field });
         }
         let mut seen = HashSet::new();
         for node in &self.nodes {

@@ -16,7 +16,7 @@ use super::admission::{Admission, Permit, Refused};
 #[cfg(feature = "client")]
 use super::attempt::Plan;
 use super::attempt::{Answer, Failure, Outgoing, Reply};
-use super::balance::{BalancerFactory, Busy, Policy, Walk};
+use super::balance::{AffinitySecret, BalancerFactory, Busy, SlowStart, Walk};
 use super::budget::Budget;
 use super::config::{PassHost, UpstreamConfig};
 #[cfg(feature = "client")]
@@ -32,7 +32,7 @@ use super::names::Name;
 use super::node::Node;
 use super::retry::{Delivery, RetryPolicy};
 use super::service::ServiceEndpoint;
-use super::set::{EndpointSet, Heed, Slot};
+use super::set::{EndpointSet, Rules, Slot};
 use super::state::States;
 use super::upkeep::Upkeep;
 use super::watch::Watch;
@@ -49,10 +49,12 @@ pub struct Upstream {
     /// Held while the next set is made.
     pub(super) refreshing: Mutex<()>,
     /// Told of each new set.
-    pub(super) renewed: Notify,
+    pub(super) renewed: Arc<Notify>,
     pub(super) states: Arc<States>,
     /// If endpoints are judged.
     pub(super) health: Option<Arc<HealthWatch>>,
+    /// For cookies of sessions.
+    pub(super) secret: AffinitySecret,
     pub(super) upkeep: Upkeep,
     pub(super) admission: Arc<Admission>,
     #[cfg(feature = "client")]
@@ -69,19 +71,13 @@ impl Upstream {
         &self.config
     }
 
-    /// What its balancers are told beside the members.
-    pub(super) fn policy(config: &UpstreamConfig) -> Policy {
-        Policy { hash: config.hash.clone() }
-    }
-
     /// Makes the next set of endpoints out of what is known of names and states. Called by whatever changes what may be
     /// picked, never for a request.
     pub(crate) fn refresh(&self) {
         let turn = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.set.load();
-        let policy = Self::policy(&self.config);
-        let heed = Self::heed(&self.config);
-        let next = EndpointSet::new(&self.nodes, &self.states, &*self.factory, &policy, heed, Some(&before));
+        let rules = Rules { config: &self.config, factory: &*self.factory, secret: &self.secret };
+        let next = EndpointSet::new(&self.nodes, &self.states, &rules, Some(&before));
         self.tell_panic(before.panics, next.panics);
         self.set.store(Arc::new(next));
         drop(turn);
@@ -89,11 +85,6 @@ impl Upstream {
         if let Some(health) = &self.health {
             health.renewed();
         }
-    }
-
-    /// What its sets make of the endpoints' health.
-    pub(super) fn heed(config: &UpstreamConfig) -> Heed {
-        if config.health.is_some() { Heed::Usable(config.panic_threshold) } else { Heed::Nothing }
     }
 
     /// Writes into the log when health begins not to be heeded, and when that is over.
@@ -118,8 +109,9 @@ impl Upstream {
                 for name in self.nodes.iter().filter_map(Node::name) {
                     tasks.spawn(follow(Arc::clone(name), Weak::clone(&self.me)));
                 }
-                #[cfg(not(feature = "client"))]
-                let _ = tasks;
+                if let Some(slow_start) = self.config.slow_start {
+                    tasks.spawn(grow(slow_start, Weak::clone(&self.me), Arc::clone(&self.renewed)));
+                }
             });
         }
         self.states.keeper().take(self);
@@ -214,7 +206,11 @@ impl Upstream {
         }
         let mut attempts = Attempts::new(self, set.len(), deadline);
         loop {
-            let next = set.groups.next(&mut attempts.walk, &request.parts, forward.client);
+            let next = match set.wanted(&request.parts.headers) {
+                Some(wanted) if attempts.made == 0 => set.groups.stay(&mut attempts.walk, wanted),
+                _ => None,
+            };
+            let next = next.or_else(|| set.groups.next(&mut attempts.walk, &request.parts, forward.client));
             let Some(slot) = next.and_then(|index| set.slots.get(index)) else {
                 return attempts.exhausted(permit);
             };
@@ -228,6 +224,8 @@ impl Upstream {
                     Ok(reply) if !self.retry.is_failure(&reply.head) => return Ok(respond(reply, permit, busy)),
                     ended => match attempts.again(&ended, request) {
                         Again::After(pause) => {
+                            // Not while it waits: the next pick must not see it at the endpoint that failed.
+                            drop(busy);
                             attempts.last = Some(Box::new(ended.map_err(|failure| failure.error)));
                             pause
                         }
@@ -280,8 +278,9 @@ impl Upstream {
         if let Some(deadline) = deadline {
             deadline.tell(&mut request.parts.headers);
         }
-        let watch = Watch::begin(self, endpoint, forward.exchange);
-        let ended = match endpoint {
+        let wanted = set.wanted(&request.parts.headers);
+        let watch = Watch::begin(self, set, slot, forward.exchange);
+        let mut ended = match endpoint {
             #[cfg(feature = "client")]
             Endpoint::Remote(remote) if self.retry.per_try().is_none() => {
                 let plan = self.plan(forward, &request.parts.method);
@@ -296,6 +295,9 @@ impl Upstream {
         {
             let seen = ended.as_ref().map(|reply| reply.head.status()).map_err(|failure| &failure.error);
             health.observe(set, slot, seen);
+        }
+        if let (Some(affinity), Ok(reply)) = (&set.affinity, &mut ended) {
+            affinity.mark(reply.head.headers_mut(), wanted, slot.index);
         }
         Tried { ended, busy }
     }
@@ -511,6 +513,26 @@ fn held(io: &UpgradedIo, busy: Busy) -> UpgradedIo {
     match io.idle_timeout() {
         Some(limit) => tunnel.with_idle_timeout(limit),
         None => tunnel,
+    }
+}
+
+/// Has endpoints of an upstream that start slowly get more from time to time.
+async fn grow(slow_start: SlowStart, upstream: Weak<Upstream>, renewed: Arc<Notify>) {
+    loop {
+        let mut newer = pin!(renewed.notified());
+        newer.as_mut().enable();
+        let Some(step) = upstream.upgrade().map(|upstream| upstream.set.load().next_step(&slow_start)) else { return };
+        match step {
+            // Until there is a new one.
+            None => newer.await,
+            Some(step) => tokio::select! {
+                () = newer => {}
+                () = tokio::time::sleep(step) => {
+                    let Some(upstream) = upstream.upgrade() else { return };
+                    upstream.refresh();
+                }
+            },
+        }
     }
 }
 

@@ -317,6 +317,14 @@ pub enum UpstreamBuildError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What cannot be part of a cookie.
+    #[error("{upstream}: `{field}` cannot be part of a cookie")]
+    BadCookie {
+        /// The upstream.
+        upstream: UpstreamKey,
+        /// The field.
+        field: &'static str,
+    },
     /// Zero, or less, where more is needed.
     #[error("{upstream}: `{field}` must be above zero")]
     NotPositive {

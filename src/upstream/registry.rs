@@ -6,10 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
 
 use super::admission::Admission;
-use super::balance::{BalancerFactory, RoundRobin};
+use super::balance::{AffinitySecret, BalancerFactory, Ewma, LeastConn, RingFactory, RoundRobin};
 use super::budget::Budget;
 #[cfg(feature = "client")]
 use super::client::RemoteKey;
@@ -33,7 +32,7 @@ use super::node::{Node, Source};
 use super::protocol::{HttpVersion, Wire};
 use super::retry::RetryPolicy;
 use super::service::Endpoints;
-use super::set::EndpointSet;
+use super::set::{EndpointSet, Rules};
 use super::state::States;
 #[cfg(all(feature = "client", feature = "tls"))]
 use super::tls::{Naming, Security, TlsFault};
@@ -50,6 +49,8 @@ pub struct Upstreams(Arc<Shared>);
 
 struct Shared {
     balancers: HashMap<String, Arc<dyn BalancerFactory>>,
+    /// For cookies of upstreams that have no secret of their own.
+    secret: AffinitySecret,
     upstreams: Mutex<Table>,
     /// Compiled, with an upkeep that has not been started.
     fresh: Mutex<Vec<Weak<Upstream>>>,
@@ -83,7 +84,7 @@ impl Table {
 }
 
 impl Upstreams {
-    /// With `roundrobin` and the system's resolver.
+    /// With the balancers `roundrobin`, `chash`, `least_conn` and `ewma`, and the system's resolver.
     pub fn new() -> Self {
         Self::builder().build()
     }
@@ -151,24 +152,27 @@ impl Upstreams {
                 .and_then(|old| old.health.clone())
                 .unwrap_or_else(|| Arc::new(HealthWatch::new(health.clone())))
         });
+        let own = config.affinity.as_ref().and_then(|affinity| affinity.secret.clone());
+        let secret = own.unwrap_or_else(|| self.0.secret.clone());
         let set = {
             let before = keep(&|old| old.config.balancer == config.balancer && old.config.hash == config.hash);
             let before = before.map(|old| old.set.load_full());
-            let (policy, heed) = (Upstream::policy(&config), Upstream::heed(&config));
-            EndpointSet::new(&nodes, &states, &**factory, &policy, heed, before.as_deref())
+            let rules = Rules { config: &config, factory: &**factory, secret: &secret };
+            EndpointSet::new(&nodes, &states, &rules, before.as_deref())
         };
         let is_service = |node: &Node| matches!(node.source, Source::Fixed(Endpoint::Service(_)));
         let upstream = Arc::new_cyclic(|me| Upstream {
             retry: RetryPolicy::new(config.retry.clone()),
             calls_services: nodes.iter().any(is_service),
-            upkeep: Upkeep::new(health.is_some() || nodes.iter().any(Node::is_kept_up)),
+            upkeep: Upkeep::new(health.is_some() || config.slow_start.is_some() || nodes.iter().any(Node::is_kept_up)),
             nodes,
             factory: Arc::clone(factory),
             set: ArcSwap::from_pointee(set),
             refreshing: Mutex::new(()),
-            renewed: Notify::new(),
+            renewed: Arc::default(),
             states,
             health,
+            secret,
             admission,
             #[cfg(feature = "client")]
             connections,
@@ -333,9 +337,14 @@ pub struct UpstreamsBuilder {
 
 impl Default for UpstreamsBuilder {
     fn default() -> Self {
-        let round_robin: Arc<dyn BalancerFactory> = Arc::new(RoundRobin::build);
+        let builtin: [(&str, Arc<dyn BalancerFactory>); 4] = [
+            ("roundrobin", Arc::new(RoundRobin::build)),
+            ("chash", Arc::new(RingFactory)),
+            ("least_conn", Arc::new(LeastConn::build)),
+            ("ewma", Arc::new(Ewma::build)),
+        ];
         Self {
-            balancers: HashMap::from([(String::from("roundrobin"), round_robin)]),
+            balancers: builtin.into_iter().map(|(name, factory)| (name.to_owned(), factory)).collect(),
             #[cfg(feature = "client")]
             lookup: Lookup { resolver: Arc::new(SystemResolver::default()), config: NamesConfig::default() },
             #[cfg(feature = "client")]
@@ -385,6 +394,7 @@ impl UpstreamsBuilder {
         };
         Upstreams(Arc::new(Shared {
             balancers: self.balancers,
+            secret: AffinitySecret::random(),
             upstreams: Mutex::default(),
             fresh: Mutex::default(),
             #[cfg(feature = "client")]

@@ -1,8 +1,15 @@
 //! One generation of an upstream's endpoints.
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::balance::{BalancerFactory, Candidate, Groups, Member, Policy, Rank};
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use super::balance::{
+    Affinity, AffinitySecret, BalancerFactory, Candidate, Groups, Member, Policy, Rank, SlowStart, scaled,
+};
+use super::config::UpstreamConfig;
 use super::endpoint::Endpoint;
 use super::node::{Node, Place};
 use super::state::{EndpointState, StateKey, States};
@@ -13,6 +20,8 @@ use super::state::{EndpointState, StateKey, States};
 pub(crate) struct EndpointSet {
     pub(crate) slots: Box<[Slot]>,
     pub(crate) groups: Groups,
+    /// Sessions that stay with an endpoint, if they do.
+    pub(crate) affinity: Option<Affinity>,
     /// There is none yet, but the look-up of a name may bring some.
     pub(crate) awaits_names: bool,
     /// So few are usable that all are used.
@@ -29,6 +38,10 @@ pub(crate) enum Heed {
 }
 
 impl Heed {
+    fn of(config: &UpstreamConfig) -> Self {
+        if config.health.is_some() { Self::Usable(config.panic_threshold) } else { Self::Nothing }
+    }
+
     fn panics(self, slots: &[Slot]) -> bool {
         let Self::Usable(threshold) = self else { return false };
         // Who gets no requests does not count, neither way.
@@ -44,9 +57,19 @@ impl Heed {
     }
 }
 
+/// What holds for every set of an upstream.
+pub(crate) struct Rules<'a> {
+    pub(crate) config: &'a UpstreamConfig,
+    pub(crate) factory: &'a dyn BalancerFactory,
+    /// For cookies of sessions.
+    pub(crate) secret: &'a AffinitySecret,
+}
+
 /// One endpoint of a set.
 #[derive(Debug)]
 pub(crate) struct Slot {
+    /// Its place in the set.
+    pub(crate) index: usize,
     pub(crate) endpoint: Endpoint,
     pub(crate) member: Member,
     pub(crate) rank: Rank,
@@ -69,14 +92,7 @@ impl Candidate for Slot {
 
 impl EndpointSet {
     /// The endpoints that `nodes` lead to now.
-    pub(crate) fn new(
-        nodes: &[Node],
-        states: &States,
-        factory: &dyn BalancerFactory,
-        policy: &Policy,
-        heed: Heed,
-        before: Option<&Self>,
-    ) -> Self {
+    pub(crate) fn new(nodes: &[Node], states: &States, rules: &Rules<'_>, before: Option<&Self>) -> Self {
         let places: Vec<(&Node, Place, u32)> = shares(nodes);
         let keys = places.iter().map(|(node, place, _)| StateKey {
             name: Arc::clone(place.endpoint.name()),
@@ -84,10 +100,12 @@ impl EndpointSet {
             priority: node.priority,
         });
         let states = states.of(keys.collect());
-        let slots: Box<[Slot]> = places
+        let mut slots: Box<[Slot]> = places
             .into_iter()
             .zip(states)
-            .map(|((node, place, weight), state)| Slot {
+            .enumerate()
+            .map(|(index, ((node, place, weight), state))| Slot {
+                index,
                 member: Member {
                     name: Arc::clone(place.endpoint.name()),
                     address: place.address,
@@ -99,15 +117,45 @@ impl EndpointSet {
                 state,
             })
             .collect();
+        if let Some(slow_start) = &rules.config.slow_start {
+            slow_down(&mut slots, slow_start);
+        }
+        let heed = Heed::of(rules.config);
         let panics = heed.panics(&slots);
         let heed_health = heed != Heed::Nothing && !panics;
-        let groups = Groups::new(&slots, factory, policy, heed_health, before.map(|before| &before.groups));
+        let policy = Policy { hash: rules.config.hash.clone() };
+        let groups = Groups::new(&slots, rules.factory, &policy, heed_health, before.map(|before| &before.groups));
+        let affinity = rules.config.affinity.as_ref().map(|config| {
+            let names = slots.iter().map(|slot| (&*slot.member.name, slot.member.address));
+            Affinity::new(config, rules.secret, rules.config.key.as_str(), names)
+        });
         let awaits_names = slots.is_empty() && nodes.iter().any(Node::is_pending);
-        Self { slots, groups, awaits_names, panics }
+        Self { slots, groups, affinity, awaits_names, panics }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// The endpoint that the client of a request wants to come back to.
+    pub(crate) fn wanted(&self, headers: &HeaderMap) -> Option<usize> {
+        self.affinity.as_ref().and_then(|affinity| affinity.wanted(headers))
+    }
+
+    /// When the next endpoint that starts slowly gets more.
+    pub(crate) fn next_step(&self, slow_start: &SlowStart) -> Option<Duration> {
+        let now = Instant::now();
+        self.slots.iter().filter_map(|slot| slow_start.next_step(slot.state.age(now)?)).min()
+    }
+}
+
+/// Gives endpoints that have not been usable for long less than their weight.
+fn slow_down(slots: &mut [Slot], slow_start: &SlowStart) {
+    let now = Instant::now();
+    let percent = |slot: &Slot| slot.state.age(now).map_or(100, |age| slow_start.percent(age));
+    let weights: Vec<_> = slots.iter().map(|slot| (slot.member.weight, percent(slot))).collect();
+    for (slot, weight) in slots.iter_mut().zip(scaled(&weights)) {
+        slot.member.weight = weight;
     }
 }
 

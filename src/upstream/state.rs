@@ -2,6 +2,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::balance::Load;
 use super::config::UpstreamKey;
@@ -12,18 +15,37 @@ use super::health::{Health, Keeper, Subject};
 pub(crate) struct EndpointState {
     load: Arc<Load>,
     health: Arc<Health>,
+    since: Mutex<Since>,
+}
+
+/// How it was when a set was last made of it.
+#[derive(Debug)]
+struct Since {
+    usable: bool,
+    at: Instant,
 }
 
 impl EndpointState {
     /// Of an endpoint of which nothing is known: usable (upstream.md §7.4).
-    fn new(of: Subject) -> Self {
-        Self { load: Arc::default(), health: Arc::new(Health::new(of)) }
+    fn new(of: Subject, load: Arc<Load>, now: Instant) -> Self {
+        Self { load, health: Arc::new(Health::new(of)), since: Mutex::new(Since { usable: true, at: now }) }
     }
 
     #[cfg(test)]
     pub(crate) fn of_test() -> Arc<Self> {
         let of = Subject { upstream: UpstreamKey::new("upstream", "test"), endpoint: "test".into(), address: None };
-        Arc::new(Self::new(of))
+        Arc::new(Self::new(of, Arc::default(), Instant::now()))
+    }
+
+    /// How long it has been usable, if it is. Each change of that makes a new set, which asks here.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = self.is_usable();
+        if usable && !since.usable {
+            since.at = now;
+        }
+        since.usable = usable;
+        usable.then(|| now.saturating_duration_since(since.at))
     }
 
     pub(crate) fn load(&self) -> &Arc<Load> {
@@ -49,12 +71,19 @@ pub(crate) struct StateKey {
     pub(crate) priority: i32,
 }
 
-/// The states of an upstream's endpoints. One stays as long as an endpoint set or a request in flight has it.
+/// The states of an upstream's endpoints. One stays as long as an endpoint set has it; its load as long as a request in
+/// flight does, too.
 #[derive(Debug)]
 pub(crate) struct States {
     upstream: UpstreamKey,
-    table: Mutex<HashMap<StateKey, Weak<EndpointState>>>,
+    table: Mutex<HashMap<StateKey, Known>>,
     keeper: Keeper,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    state: Weak<EndpointState>,
+    load: Weak<Load>,
 }
 
 impl States {
@@ -72,16 +101,18 @@ impl States {
     pub(crate) fn of(&self, keys: Vec<StateKey>) -> Vec<Arc<EndpointState>> {
         let mut states = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if states.len() > 2 * keys.len() {
-            states.retain(|_, state| state.strong_count() > 0);
+            states.retain(|_, known| known.load.strong_count() > 0);
         }
+        let now = Instant::now();
         keys.into_iter()
             .map(|key| {
                 let (endpoint, address) = (Arc::clone(&key.name), key.address);
-                let slot = states.entry(key).or_default();
-                slot.upgrade().unwrap_or_else(|| {
-                    let upstream = self.upstream.clone();
-                    let state = Arc::new(EndpointState::new(Subject { upstream, endpoint, address }));
-                    *slot = Arc::downgrade(&state);
+                let known = states.entry(key).or_default();
+                known.state.upgrade().unwrap_or_else(|| {
+                    let subject = Subject { upstream: self.upstream.clone(), endpoint, address };
+                    let load = known.load.upgrade().unwrap_or_default();
+                    let state = Arc::new(EndpointState::new(subject, load, now));
+                    *known = Known { state: Arc::downgrade(&state), load: Arc::downgrade(&state.load) };
                     state
                 })
             })
@@ -93,6 +124,18 @@ impl States {
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn the_age_begins_again_with_health() {
+        let state = EndpointState::of_test();
+        let age = || state.age(Instant::now()).map(|age| age.as_secs());
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(age(), Some(5));
+        state.health().eject("test");
+        assert_eq!(age(), None);
+        state.health().reset();
+        assert_eq!(age(), Some(0));
+    }
+
     #[test]
     fn a_state_lives_as_long_as_somebody_has_it() {
         let states = States::new(UpstreamKey::new("upstream", "1"));
@@ -100,7 +143,10 @@ mod tests {
         let first = states.of(vec![key("a"), key("b")]);
         let again = states.of(vec![key("b"), key("c"), key("b")]);
         assert!(Arc::ptr_eq(&first[1], &again[0]) && Arc::ptr_eq(&again[0], &again[2]));
+        let request = first[0].load().enter();
         drop((first, again));
+        assert_eq!(states.of(vec![key("a")])[0].load().in_flight(), 1);
+        drop(request);
         states.of(Vec::new());
         assert!(states.table.lock().unwrap().is_empty());
     }

@@ -1,8 +1,12 @@
 //! What is known of an upstream's endpoints.
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Upstream;
+use super::balance::HashKey;
 use super::config::UpstreamKey;
 use super::endpoint::Endpoint;
 use super::health::{HealthConfig, HealthStatus};
@@ -20,6 +24,10 @@ pub struct EndpointStatus {
     pub weight: u32,
     /// Its priority.
     pub priority: i32,
+    /// Requests that are there, if the balancer [counts them](super::balance::Balancer::counts_load).
+    pub in_flight: u32,
+    /// How long it takes of late, if the balancer [heeds that](super::balance::Balancer::heeds_latency).
+    pub latency: Duration,
     /// Connections that wait for a request; over HTTP/2 those without a stream.
     pub idle_connections: usize,
     /// Whether no connection is kept for the time being, because the endpoint sent bytes that answered nothing
@@ -43,6 +51,8 @@ pub struct UpstreamStatus {
     pub endpoints: Vec<EndpointStatus>,
     /// Requests in flight.
     pub active_requests: usize,
+    /// Requests that did not have what is hashed, and went by the client's address.
+    pub hash_misses: u64,
     /// Requests that wait for one of those to end.
     pub waiting_requests: usize,
     /// How many requests may be in flight now ([`Upstream::request_limit`]).
@@ -52,7 +62,7 @@ pub struct UpstreamStatus {
 impl Upstream {
     /// The state of each endpoint there is now, in the order of the configuration.
     pub fn endpoints(&self) -> impl Iterator<Item = EndpointStatus> + use<> {
-        let set = self.set.load();
+        let (set, now) = (self.set.load(), Instant::now());
         let status = |(index, slot): (usize, &Slot)| {
             let (idle_connections, quarantined) = match &slot.endpoint {
                 #[cfg(feature = "client")]
@@ -64,6 +74,8 @@ impl Upstream {
                 address: slot.endpoint.address(),
                 weight: slot.member.weight,
                 priority: slot.rank.priority(),
+                in_flight: slot.member.load.in_flight(),
+                latency: slot.member.load.latency().at(now),
                 idle_connections,
                 quarantined,
                 health: self.health.as_ref().map(|_| slot.state.health().status()),
@@ -80,9 +92,16 @@ impl Upstream {
             health: self.config.health.clone(),
             endpoints: self.endpoints().collect(),
             active_requests: self.active_requests(),
+            hash_misses: self.hash_misses(),
             waiting_requests: self.waiting_requests(),
             request_limit: self.request_limit(),
         }
+    }
+
+    /// Requests that did not have what [`UpstreamConfig::hash`](super::UpstreamConfig::hash) reads, and went by the client's
+    /// address.
+    pub fn hash_misses(&self) -> u64 {
+        self.config().hash.as_ref().map_or(0, HashKey::missing)
     }
 
     /// Requests in flight.

@@ -94,6 +94,11 @@ pub trait Balancer: Send + Sync + 'static {
     fn counts_load(&self) -> bool {
         false
     }
+
+    /// Whether it looks at how long members [take](Load::latency), beside what they are busy with. Default: no.
+    fn heeds_latency(&self) -> bool {
+        false
+    }
 }
 
 /// Makes balancers of one policy. The members are at least two of one priority, in the order of the configuration.

@@ -43,6 +43,7 @@ pub(crate) struct Groups {
     /// Set when there is one endpoint in all: balancing and the memory of what was tried are skipped (upstream.md §2).
     single: bool,
     counts_load: bool,
+    heeds_latency: bool,
 }
 
 struct Group {
@@ -98,7 +99,8 @@ impl Groups {
             })
             .collect();
         let counts_load = groups.iter().any(|group| group.balancer.counts_load());
-        Self { groups, single: candidates.len() == 1, counts_load }
+        let heeds_latency = groups.iter().any(|group| group.balancer.heeds_latency());
+        Self { groups, single: candidates.len() == 1, counts_load, heeds_latency }
     }
 
     fn balancer_of(&self, rank: Rank, members: &[Member]) -> Option<Arc<dyn Balancer>> {
@@ -120,6 +122,23 @@ impl Groups {
     /// Whether a balancer wants to know what endpoints are busy with.
     pub(crate) fn counts_load(&self) -> bool {
         self.counts_load
+    }
+
+    /// Whether a balancer wants to know how long endpoints take.
+    pub(crate) fn heeds_latency(&self) -> bool {
+        self.heeds_latency
+    }
+
+    /// The endpoint that a session has come back for, if the group which is to serve has it and it is usable. For the first
+    /// attempt.
+    pub(crate) fn stay(&self, walk: &mut Walk, index: usize) -> Option<usize> {
+        let group = self.groups.first()?;
+        let member = group.indices.binary_search(&index).ok()?;
+        if group.states.get(member).is_some_and(|state| !state.is_usable()) {
+            return None;
+        }
+        walk.last = Some(member);
+        Some(index)
     }
 
     /// The next endpoint for a request; `None` when all were tried, or there is none.
@@ -195,6 +214,32 @@ mod tests {
     fn one_endpoint_is_tried_again() {
         assert_eq!(walk(&groups(&nodes(&[(3, 0)]), None), 3), [Some(0); 3]);
         assert_eq!(walk(&groups(&nodes(&[]), None), 1), [None]);
+    }
+
+    #[test]
+    fn weight_0_gets_nothing_even_if_nobody_else_is_usable() {
+        let mut nodes = nodes(&[(1, 0), (1, 0), (0, 0), (0, 0)]);
+        nodes[0].0.weight = 0;
+        (nodes[2].0.weight, nodes[3].0.weight) = (0, 0);
+        nodes[1].2.health().eject("test");
+        let mut order = walk(&groups(&nodes, None), 3);
+        order.sort();
+        assert_eq!(order, [None, Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn a_session_stays_as_long_as_its_endpoint_may_serve() {
+        let nodes = nodes(&[(0, 0), (1, 0), (1, 0), (1, 0)]);
+        let groups = groups(&nodes, None);
+        let (parts, mut other) = (http::Request::new(()).into_parts().0, Walk::default());
+        assert_eq!(groups.stay(&mut other, 2), Some(2));
+        let rest: Vec<_> = (0..3).map(|_| groups.next(&mut other, &parts, None)).collect();
+        assert!(!rest.contains(&Some(2)) && rest[2] == Some(0), "{rest:?}");
+        // Of a lower group, and none at all.
+        assert_eq!(groups.stay(&mut Walk::default(), 0), None);
+        assert_eq!(groups.stay(&mut Walk::default(), 9), None);
+        nodes[2].2.health().eject("test");
+        assert_eq!(super::tests::groups(&nodes, None).stay(&mut Walk::default(), 2), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::request::Parts;
 
@@ -14,6 +15,7 @@ type Read = dyn Fn(&Parts, Option<IpAddr>) -> Option<u64> + Send + Sync;
 pub struct HashKey {
     described: Arc<str>,
     read: Arc<Read>,
+    missing: Arc<AtomicU64>,
 }
 
 impl HashKey {
@@ -22,12 +24,21 @@ impl HashKey {
         described: impl Into<Arc<str>>,
         read: impl Fn(&Parts, Option<IpAddr>) -> Option<u64> + Send + Sync + 'static,
     ) -> Self {
-        Self { described: described.into(), read: Arc::new(read) }
+        Self { described: described.into(), read: Arc::new(read), missing: Arc::default() }
     }
 
     /// The hash of a request's part, if it has it.
     pub fn of(&self, request: &Parts, client: Option<IpAddr>) -> Option<u64> {
-        (self.read)(request, client)
+        let hash = (self.read)(request, client);
+        if hash.is_none() {
+            self.missing.fetch_add(1, Relaxed);
+        }
+        hash
+    }
+
+    /// How many requests did not have it.
+    pub fn missing(&self) -> u64 {
+        self.missing.load(Relaxed)
     }
 }
 

@@ -64,13 +64,18 @@ impl Balancer for RoundRobin {
     }
 }
 
-/// Turns of each member in one cycle.
-fn turns(weights: &[u32]) -> Vec<u64> {
+/// Weights divided by their greatest common divisor; 1 for each if all are 0.
+pub(super) fn units(weights: &[u32]) -> Vec<u64> {
     let divisor = weights.iter().fold(0, |divisor, weight| gcd(divisor, u64::from(*weight)));
     if divisor == 0 {
         return vec![1; weights.len()];
     }
-    let mut turns: Vec<u64> = weights.iter().map(|weight| u64::from(*weight) / divisor).collect();
+    weights.iter().map(|weight| u64::from(*weight) / divisor).collect()
+}
+
+/// Turns of each member in one cycle.
+fn turns(weights: &[u32]) -> Vec<u64> {
+    let mut turns = units(weights);
     let total: u64 = turns.iter().sum();
     let limit = MAX_CYCLE.max(weights.len() as u64);
     if total > limit {
@@ -82,7 +87,7 @@ fn turns(weights: &[u32]) -> Vec<u64> {
     turns
 }
 
-fn gcd(a: u64, b: u64) -> u64 {
+pub(super) fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
