@@ -27,7 +27,14 @@ mod references;
 mod requests;
 #[path = "gateway/secrets.rs"]
 mod secrets;
+#[cfg(feature = "tls")]
+#[path = "upstream/secure.rs"]
+#[allow(dead_code, reason = "the tests of upstreams use the rest")]
+mod secure;
 #[path = "gateway/support.rs"]
 mod support;
+#[cfg(feature = "tls")]
+#[path = "gateway/tls.rs"]
+mod tls;
 #[path = "gateway/unknown_fields.rs"]
 mod unknown_fields;

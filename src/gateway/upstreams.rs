@@ -41,16 +41,22 @@ pub(super) fn compile(
     upstreams: &Upstreams,
     endpoints: &Endpoints,
 ) -> Result<Arc<Upstream>, Finding> {
-    upstreams.compile(config(spec, owner, rules, vault)?, endpoints).map_err(|error| unbuildable(&error, owner))
+    upstreams.compile(config(spec, owner, rules, vault)?, endpoints).map_err(|error| unbuildable(&error, spec, owner))
 }
 
 /// Says which field is at fault. The item is named by the finding, so it is left out of the message.
-fn unbuildable(error: &UpstreamBuildError, owner: Owner<'_>) -> Finding {
+fn unbuildable(error: &UpstreamBuildError, spec: &UpstreamSpec, owner: Owner<'_>) -> Finding {
     let (field, message, mend) = match error {
         UpstreamBuildError::Tls { field, reason, .. } => {
             let found = TLS_FIELDS.iter().find(|(name, ..)| name == field);
             let (_, path, mend) = *found.unwrap_or(&("", "tls", "correct it"));
-            (path, reason.clone(), mend)
+            match spec.tls.as_ref().and_then(|tls| tls.client_cert_id.as_ref()) {
+                Some(id) if field.starts_with("client_") => {
+                    let field = field.trim_start_matches("client_");
+                    ("tls.client_cert_id", format!("the `{field}` of the ssl `{id}` {reason}"), mend)
+                }
+                _ => (path, reason.clone(), mend),
+            }
         }
         UpstreamBuildError::SchemeUnsupported { needs, .. } => {
             ("scheme", format!("needs {needs}"), "use a build that has it, or another scheme")

@@ -26,6 +26,8 @@ use super::endpoint::Endpoint;
 use super::error::Error;
 use super::forward::ForwardContext;
 use super::health::HealthWatch;
+#[cfg(feature = "client")]
+use super::health::Secure;
 use super::held::{Held, HeldStream, Stay};
 #[cfg(feature = "client")]
 use super::names::Name;
@@ -55,6 +57,9 @@ pub struct Upstream {
     pub(super) health: Option<Arc<HealthWatch>>,
     /// For cookies of sessions.
     pub(super) secret: AffinitySecret,
+    /// If probes speak TLS.
+    #[cfg(feature = "client")]
+    pub(super) probe_tls: Option<Arc<dyn Secure>>,
     pub(super) upkeep: Upkeep,
     pub(super) admission: Arc<Admission>,
     #[cfg(feature = "client")]

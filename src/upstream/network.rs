@@ -37,6 +37,12 @@ impl Network {
         network
     }
 
+    /// What watches the deadlines.
+    #[cfg(feature = "tls")]
+    pub(crate) fn sweep(&self) -> &Sweep {
+        &self.sweep
+    }
+
     /// Who is believed, and who we are.
     #[cfg(feature = "tls")]
     pub(crate) fn identities(&self) -> &Identities {

@@ -20,6 +20,8 @@ use super::connection_limit::ConnectionLimit;
 use super::dispatch::Upstream;
 use super::endpoint::Endpoint;
 use super::error::UpstreamBuildError;
+#[cfg(feature = "client")]
+use super::health::Secure;
 use super::health::{HealthWatch, ProbeKind};
 #[cfg(feature = "client")]
 use super::names::{Lookup, NamesConfig, Resolve, SystemResolver};
@@ -35,7 +37,7 @@ use super::service::Endpoints;
 use super::set::{EndpointSet, Rules};
 use super::state::States;
 #[cfg(all(feature = "client", feature = "tls"))]
-use super::tls::{Naming, Security, TlsFault};
+use super::tls::{Naming, ProbeSecurity, Security, TlsFault};
 use super::upkeep::Upkeep;
 #[cfg(feature = "client")]
 use crate::net::Sweep;
@@ -118,6 +120,8 @@ impl Upstreams {
         })?;
         let nodes = config.nodes.iter().map(|node| self.node(&config, node, endpoints));
         let nodes = nodes.collect::<Result<Box<[Node]>, _>>()?;
+        #[cfg(feature = "client")]
+        let probe_tls = self.probe_tls(&config)?;
         let mut upstreams = lock(&self.0.upstreams);
         let versions = upstreams.versions(&config.key);
         let mut alive: Vec<_> = versions.iter().rev().filter_map(Weak::upgrade).collect();
@@ -173,6 +177,8 @@ impl Upstreams {
             states,
             health,
             secret,
+            #[cfg(feature = "client")]
+            probe_tls,
             admission,
             #[cfg(feature = "client")]
             connections,
@@ -267,6 +273,32 @@ impl Upstreams {
         })
     }
 
+    /// The TLS of probes, if they speak it: of HTTP ones as they are told, of gRPC ones as the upstream does.
+    #[cfg(feature = "client")]
+    fn probe_tls(&self, config: &UpstreamConfig) -> Result<Option<Arc<dyn Secure>>, UpstreamBuildError> {
+        #[cfg(feature = "tls")]
+        {
+            let Some(active) = config.health.as_ref().and_then(|health| health.active.as_ref()) else {
+                return Ok(None);
+            };
+            let (verify, wire) = match &active.probe {
+                ProbeKind::Http(probe) if probe.tls => (probe.verify, Wire::Http1),
+                ProbeKind::Grpc { .. } if config.scheme.is_secure() => (true, Wire::Http2),
+                _ => return Ok(None),
+            };
+            let network = &self.0.network;
+            let security = ProbeSecurity::new(network.identities(), &config.tls, verify, wire, network.sweep());
+            let fault =
+                |TlsFault { field, reason }| UpstreamBuildError::Tls { upstream: config.key.clone(), field, reason };
+            security.map(|security| Some(Arc::new(security) as _)).map_err(fault)
+        }
+        #[cfg(not(feature = "tls"))]
+        {
+            let _ = config;
+            Ok(None)
+        }
+    }
+
     #[cfg(all(feature = "client", feature = "tls"))]
     fn security(&self, config: &UpstreamConfig, host: &str) -> Result<Option<Security>, UpstreamBuildError> {
         if !config.scheme.is_secure() {
@@ -315,7 +347,7 @@ fn probes_need(config: &UpstreamConfig) -> Option<&'static str> {
     match &active.probe {
         _ if cfg!(not(feature = "client")) => Some("the feature `client`"),
         ProbeKind::Grpc { .. } if cfg!(not(feature = "http2")) => Some("the feature `http2`"),
-        ProbeKind::Http(probe) if probe.tls => Some("TLS to upstreams, which is not there yet"),
+        ProbeKind::Http(probe) if probe.tls && cfg!(not(feature = "tls")) => Some("the feature `tls`"),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tollgate::upstream::health::{ActiveConfig, HealthConfig, HealthState, HttpProbe, ProbeKind, Thresholds};
 use tollgate::upstream::{Endpoints, Error, NodeConfig, PassHost, Target, TlsConfig, UpstreamBuildError};
 use tollgate::{Body, Request};
 
@@ -273,4 +274,37 @@ async fn sec_up_05_stray_bytes_under_tls_are_never_delivered() {
     client.idle(0).await;
     assert_eq!(get(&client, "a.test").await.unwrap(), "mine");
     assert!(client.upstream.endpoints().all(|endpoint| endpoint.quarantined));
+}
+
+#[tokio::test]
+async fn probes_shake_hands_as_requests_do_and_may_be_told_not_to_verify() {
+    let authority = Authority::new();
+    let good = authority.certificate(&["localhost"]);
+    let bad = Authority::new().certificate(&["localhost"]);
+    for (certificate, verify, well) in [(&good, true, true), (&bad, true, false), (&bad, false, true)] {
+        let origin = Secure::echo(certificate.server(None), HTTP1).await;
+        let soon = Duration::from_millis(20);
+        let active = ActiveConfig {
+            probe: ProbeKind::Http(HttpProbe { tls: true, verify, ..HttpProbe::default() }),
+            healthy_interval: soon,
+            unhealthy_interval: soon,
+            thresholds: Thresholds { successes: 1, http_failures: 1, tcp_failures: 1, timeouts: 1 },
+            ..ActiveConfig::default()
+        };
+        let mut config = origin.upstream("localhost", authority.believed());
+        config.health = Some(HealthConfig::new().with_active(active));
+        let client = Client::new(config);
+        client.upstreams.keep_up();
+        let unhealthy = || {
+            let state = |endpoint: tollgate::upstream::EndpointStatus| endpoint.health.map(|health| health.state);
+            client.upstream.endpoints().any(|endpoint| state(endpoint) == Some(HealthState::Unhealthy))
+        };
+        if well {
+            until(|| origin.seen().len() >= 3).await;
+            assert!(!unhealthy());
+            assert_eq!(origin.names()[0], some("localhost"));
+        } else {
+            until(unhealthy).await;
+        }
+    }
 }

@@ -52,7 +52,10 @@ impl Keeper {
 /// Probes the endpoints of `upstream`, lets in who was out for a time, and has the next set of endpoints made when a
 /// verdict falls. Ends with the upstream.
 async fn keep(watch: Arc<HealthWatch>, upstream: Weak<Upstream>) {
-    let mut probing = Probing::new(watch.judge.config());
+    let mut probing = match upstream.upgrade() {
+        Some(upstream) => Probing::new(watch.judge.config(), &upstream),
+        None => return,
+    };
     let mut rested = Instant::now();
     loop {
         let mut wake = {

@@ -28,6 +28,10 @@ pub use ejection::EjectionConfig;
 pub(crate) use keeper::Keeper;
 pub use machine::{HealthCounters, HealthState, Thresholds};
 pub use outlier::OutlierConfig;
+#[cfg(feature = "client")]
+pub(crate) use probe::Secure;
+#[cfg(all(feature = "client", feature = "tls"))]
+pub(crate) use probe::Securing;
 pub use record::HealthStatus;
 pub(crate) use record::{Health, Subject};
 pub use statuses::Statuses;

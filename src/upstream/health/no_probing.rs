@@ -10,7 +10,7 @@ use super::config::HealthConfig;
 pub(super) struct Probing;
 
 impl Probing {
-    pub(super) fn new(_: &HealthConfig) -> Self {
+    pub(super) fn new(_: &HealthConfig, _: &Upstream) -> Self {
         Self
     }
 

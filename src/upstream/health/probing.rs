@@ -21,10 +21,10 @@ struct Active {
 }
 
 impl Probing {
-    pub(super) fn new(config: &HealthConfig) -> Self {
+    pub(super) fn new(config: &HealthConfig, upstream: &Upstream) -> Self {
         Self(config.active.as_ref().map(|config| Active {
             config: config.clone(),
-            checker: Checker::new(config, Prober::new(config, None)),
+            checker: Checker::new(config, Prober::new(config, upstream.probe_tls.clone())),
             set: None,
         }))
     }

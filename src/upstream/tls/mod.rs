@@ -9,6 +9,8 @@ mod identity;
 #[cfg(all(feature = "client", feature = "tls"))]
 mod naming;
 #[cfg(all(feature = "client", feature = "tls"))]
+mod probe;
+#[cfg(all(feature = "client", feature = "tls"))]
 mod roots;
 #[cfg(all(feature = "client", feature = "tls"))]
 mod security;
@@ -25,6 +27,8 @@ pub(super) use fault::reason;
 pub(crate) use identity::Identities;
 #[cfg(all(feature = "client", feature = "tls"))]
 pub(crate) use naming::Naming;
+#[cfg(all(feature = "client", feature = "tls"))]
+pub(crate) use probe::ProbeSecurity;
 #[cfg(all(feature = "client", feature = "tls"))]
 pub(crate) use security::Security;
 #[cfg(all(feature = "callout", feature = "tls"))]

@@ -56,7 +56,7 @@ impl Naming {
 }
 
 /// A host as TLS names it, in lower case.
-fn name(host: &str) -> Option<ServerName<'static>> {
+pub(super) fn name(host: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(without_port(host).to_ascii_lowercase()).ok()
 }
 

@@ -6,4 +6,6 @@ mod http;
 mod prober;
 mod status_line;
 
-pub(crate) use prober::Prober;
+#[cfg(feature = "tls")]
+pub(crate) use prober::Securing;
+pub(crate) use prober::{Prober, Secure};
