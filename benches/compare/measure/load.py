@@ -1,4 +1,4 @@
-"""Load: wrk with a report of our own, and idle connections."""
+"""Load: wrk with a report of our own, h2load, and idle connections."""
 import re, socket, subprocess
 from .peers import consumer_count, route_count
 from .process import LOAD_CPU, RUN, settle
@@ -84,6 +84,43 @@ class Wrk:
         requests, duration, p50, p99, p999, broken, refused, size = map(int, found.group(1).split())
         return dict(requests=requests, seconds=duration / 1e6, rps=requests / (duration / 1e6), p50=p50, p99=p99, p999=p999,
                     errors=broken + refused, bytes=size)
+
+
+class H2load:
+    """One run of h2load: four connections of 100 streams; `grpc` calls with a message of 64 bytes."""
+
+    def __init__(self, workload, seconds, port):
+        self.seconds, self.log = seconds, RUN / f"{port}-h2load.log"
+        self.log.unlink(missing_ok=True)
+        arguments = ["h2load", "-t1", "-c4", "-m100", "-D", str(seconds), f"--log-file={self.log}"]
+        if workload == "grpc":
+            message = RUN / "message"
+            message.write_bytes(bytes([0, 0, 0, 0, 64]) + b"m" * 64)
+            arguments += ["-d", str(message), "-H", "content-type: application/grpc", "-H", "te: trailers"]
+        self.process = subprocess.Popen([*arguments, f"http://127.0.0.1:{port}/echo.Echo/Unary"], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, preexec_fn=lambda: settle(LOAD_CPU))
+
+    def report(self):
+        try:
+            output, errors = self.process.communicate(timeout=self.seconds + 10)
+        except BaseException:
+            self.process.kill()
+            raise
+        if "requests:" not in output:
+            raise RuntimeError(f"h2load gave no report: {output[-300:]} {errors[-300:]}")
+        latencies, refused = [], 0
+        for line in self.log.read_text().splitlines():
+            _, status, taken = line.split()
+            latencies.append(int(taken))
+            refused += status != "200"
+        latencies.sort()
+        at = lambda share: latencies[min(len(latencies) - 1, int(len(latencies) * share))] if latencies else 0
+        return dict(requests=len(latencies), seconds=self.seconds, rps=len(latencies) / self.seconds, p50=at(.5), p99=at(.99),
+                    p999=at(.999), errors=refused, bytes=0)
+
+
+def generator(workload):
+    return H2load if workload in ("grpc", "h2h1") else Wrk
 
 
 def idle(port, count):

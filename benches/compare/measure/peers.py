@@ -14,6 +14,11 @@ def route_count(workload):
     return {"routes10": 10, "routes10000": 10000, "bare": 1000, "gateway": 1000, "million": 1000}.get(workload, 0)
 
 
+def speaks_http2(workload):
+    """Whether the origin does."""
+    return workload in ("grpc", "h1h2")
+
+
 def consumer_count(workload):
     """Workloads with a key, a limit by consumer and metrics on each route."""
     return {"gateway": 1000, "million": 1_000_000}.get(workload, 0)
@@ -32,7 +37,10 @@ def document(workload, port, origin):
     """The declarative file that a user would write."""
     uris = [f"/svc{i}/*" for i in range(route_count(workload))] or ["/*"]
     routes = [{"id": f"r{i}", "uri": uri, "upstream_id": "origin"} for i, uri in enumerate(uris)]
-    whole = {"upstreams": [{"id": "origin", "nodes": {origin: 1}}], "routes": routes}
+    upstream = {"id": "origin", "nodes": {origin: 1}}
+    if speaks_http2(workload):
+        upstream["scheme"] = "grpc"
+    whole = {"upstreams": [upstream], "routes": routes}
     if consumer_count(workload):
         for route in routes:
             route["plugins"] = {
@@ -97,12 +105,39 @@ def hyper(workload, port, origin):
     return [BUILT / "compare-hyper", f"127.0.0.1:{port}", origin], {}
 
 
+def envoy(workload, port, origin):
+    """One listener, one route, one cluster; nothing that it does on its own account."""
+    extension = "type.googleapis.com/envoy.extensions."
+    address = lambda host, port: {"socket_address": {"address": host, "port_value": port}}
+    host, _, origin_port = origin.partition(":")
+    many = {"priority": "DEFAULT", "max_connections": 20000, "max_pending_requests": 20000, "max_requests": 20000}
+    cluster = {"name": "origin", "type": "STATIC", "circuit_breakers": {"thresholds": [many]}, "load_assignment": {
+        "cluster_name": "origin", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(host, int(origin_port))}}]}]}}
+    if speaks_http2(workload):
+        options = extension + "upstreams.http.v3.HttpProtocolOptions"
+        cluster["typed_extension_protocol_options"] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": options, "explicit_http_config": {"http2_protocol_options": {"max_concurrent_streams": 100}}}}
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "origin"}}]
+    manager = {"@type": extension + "filters.network.http_connection_manager.v3.HttpConnectionManager", "stat_prefix": "in",
+               "codec_type": "AUTO", "generate_request_id": False,
+               "route_config": {"name": "r", "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": routes}]},
+               "http_filters": [{"name": "router", "typed_config": {
+                   "@type": extension + "filters.http.router.v3.Router", "suppress_envoy_headers": True}}]}
+    listener = {"name": "l", "address": address("127.0.0.1", port),
+                "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}]}
+    path = RUN / f"{port}-envoy.json"
+    path.write_text(json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}}))
+    binary = os.environ.get("ENVOY", "envoy")
+    return [binary, "-c", path, "--concurrency", "1", "--disable-hot-restart", "-l", "error"], {}
+
+
 PEERS = {
     "tollgate": tollgate,
     "embedded": embedded,
     "nginx": nginx,
     "haproxy": haproxy,
     "hyper": hyper,
+    "envoy": envoy,
     "reload": reloading(10),
     "steady": reloading(0),
 }
@@ -112,7 +147,8 @@ def versions():
     """One line each of what is compared with."""
     import subprocess
     lines = []
-    for command in (["/usr/sbin/nginx", "-v"], ["/usr/sbin/haproxy", "-v"], ["wrk", "-v"], ["rustc", "--version"], ["uname", "-sr"]):
+    for command in (["/usr/sbin/nginx", "-v"], ["/usr/sbin/haproxy", "-v"], ["wrk", "-v"], ["h2load", "--version"],
+                    [os.environ.get("ENVOY", "envoy"), "--version"], ["rustc", "--version"], ["uname", "-sr"]):
         try:
             done = subprocess.run(command, capture_output=True, text=True)
         except OSError:

@@ -129,14 +129,19 @@ def clients(port):
     return found
 
 
-def wait_for_answer(port, process=None, seconds=60):
-    """Until the port answers 200 to a plain request."""
+def wait_for_answer(port, process=None, seconds=60, http2=False):
+    """Until the port answers 200 to a plain request; over HTTP/2: until it sends its settings."""
     until = time.time() + seconds
     while time.time() < until:
         if process is not None and process.poll() is not None:
             raise RuntimeError(f"ended with code {process.returncode} before it answered")
         try:
             with socket.create_connection(("127.0.0.1", port), 1) as connection:
+                if http2:
+                    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+                    if connection.recv(9)[3:4] == b"\x04":
+                        return
+                    continue
                 connection.sendall(b"GET /svc1/x HTTP/1.1\r\nHost: a\r\nX-Api-Key: key-1\r\n\r\n")
                 if b" 200 " in connection.recv(4096)[:20]:
                     return
