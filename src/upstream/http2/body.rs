@@ -1,86 +1,44 @@
-//! Bodies on HTTP/2 streams.
+//! A response body on its stream.
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep};
 
 use super::super::held::Stay;
 use super::connections::Stream;
-use crate::{Body, BodyError};
+use super::upload::Upload;
+use crate::BodyError;
 
-/// How far a request body is.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    frames: AtomicU64,
-    hungry: AtomicBool,
-}
-
-impl Progress {
-    /// Frames taken so far.
-    pub(super) fn frames(&self) -> u64 {
-        self.frames.load(Relaxed)
-    }
-
-    /// Whether it waits for the client.
-    pub(super) fn is_hungry(&self) -> bool {
-        self.hungry.load(Relaxed)
-    }
-}
-
-/// A request body that tells how far it is.
+/// The rest of a request that is sent while its response comes: in a task, since a client that reads no further may still
+/// send. It ends with the response.
 #[derive(Debug)]
-pub(super) struct Watched {
-    inner: Body,
-    progress: Arc<Progress>,
-}
+pub(super) struct Uploading(AbortHandle);
 
-impl Watched {
-    pub(super) fn new(inner: Body, progress: Arc<Progress>) -> Self {
-        Self { inner, progress }
+impl Uploading {
+    pub(super) fn start(upload: Upload) -> Self {
+        Self(tokio::spawn(upload.run()).abort_handle())
     }
 }
 
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let me = self.get_mut();
-        let frame = Pin::new(&mut me.inner).poll_frame(cx);
-        me.progress.hungry.store(frame.is_pending(), Relaxed);
-        me.progress.frames.fetch_add(u64::from(frame.is_ready()), Relaxed);
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
-/// Takes out of trailers what may not stand there (security.md H1-17).
-fn without_strays(mut frame: Frame<Bytes>) -> Frame<Bytes> {
-    if let Some(trailers) = frame.trailers_mut() {
-        crate::hop::strip_trailers(trailers);
-    }
-    frame
-}
-
-/// A response body on its stream, with a limit on each gap.
+/// A response body on its stream, with a limit on each gap. Dropping it before its end resets the stream.
 #[derive(Debug)]
 pub(crate) struct Streamed {
-    inner: Body,
     /// Gone at the end.
-    stream: Option<Stream>,
-    /// A place in the upstream, gone at the end.
+    inner: Option<Inner>,
+    /// Bytes that are still to come, if that was promised; h2 holds the peer to it.
+    remaining: Option<u64>,
+    /// What the response takes up in its upstream, until the end.
     stay: Option<Stay>,
     limit: Duration,
     /// Made at the first gap, used again for the others.
@@ -88,9 +46,25 @@ pub(crate) struct Streamed {
     waiting: bool,
 }
 
+#[derive(Debug)]
+struct Inner {
+    body: RecvStream,
+    /// All data has come.
+    at_trailers: bool,
+    _upload: Option<Uploading>,
+    _stream: Stream,
+}
+
 impl Streamed {
-    pub(super) fn new(inner: Body, stream: Stream, limit: Duration) -> Self {
-        Self { inner, stream: Some(stream), stay: None, limit, clock: None, waiting: false }
+    pub(super) fn new(
+        body: RecvStream,
+        remaining: Option<u64>,
+        upload: Option<Uploading>,
+        stream: Stream,
+        limit: Duration,
+    ) -> Self {
+        let inner = Inner { body, at_trailers: false, _upload: upload, _stream: stream };
+        Self { inner: Some(inner), remaining, stay: None, limit, clock: None, waiting: false }
     }
 
     /// Holds a place in the upstream until the body is over.
@@ -107,35 +81,73 @@ impl Streamed {
     }
 }
 
+impl Inner {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        while !self.at_trailers {
+            match self.body.poll_data(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(data))) => {
+                    // Asked for means taken: whoever reads this has room for it.
+                    let _ = self.body.flow_control().release_capacity(data.len());
+                    if !data.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(broken(error)))),
+                Poll::Ready(None) => self.at_trailers = true,
+            }
+        }
+        self.body.poll_trailers(cx).map(|trailers| match trailers {
+            Ok(Some(mut trailers)) => {
+                crate::hop::strip_trailers(&mut trailers);
+                Some(Ok(Frame::trailers(trailers)))
+            }
+            Ok(None) => None,
+            Err(error) => Some(Err(broken(error))),
+        })
+    }
+}
+
+fn broken(error: h2::Error) -> BodyError {
+    if error.is_io() {
+        return error.into_io().map_or(BodyError::Incomplete, BodyError::Io);
+    }
+    BodyError::Other(error.into())
+}
+
 impl HttpBody for Streamed {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let me = self.get_mut();
-        let frame = match Pin::new(&mut me.inner).poll_frame(cx) {
+        let Some(inner) = &mut me.inner else { return Poll::Ready(None) };
+        let frame = match inner.poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending if me.poll_late(cx).is_pending() => return Poll::Pending,
-            Poll::Pending => {
-                // Dropping the inner body resets the stream.
-                me.inner = Body::empty();
-                Some(Err(BodyError::Timeout))
-            }
+            Poll::Pending => Some(Err(BodyError::Timeout)),
         };
         me.waiting = false;
-        let frame = frame.map(|frame| frame.map(without_strays));
-        if !matches!(frame, Some(Ok(_))) {
-            me.stream = None;
+        let goes_on = match &frame {
+            Some(Ok(frame)) => {
+                let data = frame.data_ref().map_or(0, |data| data.len() as u64);
+                me.remaining = me.remaining.map(|remaining| remaining.saturating_sub(data));
+                frame.is_data()
+            }
+            _ => false,
+        };
+        if !goes_on {
+            me.inner = None;
             me.stay = None;
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(|inner| inner.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
