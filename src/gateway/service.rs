@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use http::{StatusCode, Version};
 use http_body::Body as HttpBody;
+use tokio::time::Sleep;
 use tower::Service;
 
 use super::Gateway;
@@ -95,8 +96,11 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> ResponseFuture {
-        let origin =
-            if self.info.own_codec && request.version() < Version::HTTP_2 { Origin::Codec } else { Origin::Host };
+        let origin = match self.info.own_codec {
+            true if request.version() < Version::HTTP_2 => Origin::Codec,
+            true => Origin::Streams,
+            false => Origin::Host,
+        };
         ResponseFuture(self.inner.enter(adopt(request), Some(self.info), origin))
     }
 }
@@ -106,7 +110,9 @@ where
 pub(super) enum Origin {
     /// Our HTTP/1 codec: the head is judged, hop-by-hop fields are off, the connection keeps the clocks.
     Codec,
-    /// hyper, in a host's server or under our own HTTP/2: what an `http::Request` still shows is judged here.
+    /// hyper under our own HTTP/2: what an `http::Request` still shows is judged here; the connection keeps the clocks.
+    Streams,
+    /// hyper in a host's server: the clocks are kept here, too.
     Host,
 }
 
@@ -149,7 +155,7 @@ impl Inner {
     fn serve(self: &Arc<Self>, mut request: Request, info: Option<ConnectInfo>, origin: Origin) -> BoxFuture {
         #[cfg(feature = "hyper-server")]
         let upgrade = match origin {
-            Origin::Codec => None,
+            Origin::Codec | Origin::Streams => None,
             Origin::Host => request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>().zip(upgrade_wish(&request)),
         };
         let live = self.live.load();
@@ -159,8 +165,8 @@ impl Inner {
         drop(live);
         let hosted = match origin {
             // The connection's own deadline covers it, and its own tunnel.
-            Origin::Codec => None,
-            Origin::Host => Some(Hosted {
+            Origin::Codec | Origin::Streams => None,
+            Origin::Host => Some(Duty {
                 deadline,
                 #[cfg(feature = "hyper-server")]
                 upgrade,
@@ -177,34 +183,54 @@ impl Inner {
 }
 
 /// What is the gateway's to do when the connection is another server's.
-struct Hosted {
+struct Duty {
     /// For the whole answer, up to its head.
     deadline: Duration,
     #[cfg(feature = "hyper-server")]
     upgrade: Option<(hyper::upgrade::OnUpgrade, crate::UpgradeWish)>,
 }
 
-impl Hosted {
-    async fn run(self, answer: impl Future<Output = Response>) -> Response {
-        #[cfg_attr(not(feature = "hyper-server"), expect(unused_mut, reason = "changed for upgrades only"))]
-        let mut response = match tokio::time::timeout(self.deadline, answer).await {
-            Ok(response) => response,
-            Err(_) => timed_out().into_response(),
-        };
-        #[cfg(feature = "hyper-server")]
-        if let Some((upgrade, wish)) = self.upgrade {
-            super::upgrade::join(upgrade, &wish, &mut response);
-        }
-        response
+pin_project_lite::pin_project! {
+    /// An answer with that duty. Written out, since a block that awaits the answer would be twice its size.
+    struct Hosted<F> {
+        #[pin]
+        answer: F,
+        #[pin]
+        clock: Sleep,
+        duty: Duty,
     }
 }
 
-fn finish(answer: impl Future<Output = Response> + Send + 'static, form: Form, hosted: Option<Hosted>) -> BoxFuture {
+impl<F: Future<Output = Response>> Future for Hosted<F> {
+    type Output = Response;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let me = self.project();
+        #[cfg_attr(not(feature = "hyper-server"), expect(unused_mut, reason = "changed for upgrades only"))]
+        let mut response = match me.answer.poll(cx) {
+            Poll::Ready(response) => response,
+            Poll::Pending => {
+                std::task::ready!(me.clock.poll(cx));
+                timed_out().into_response()
+            }
+        };
+        #[cfg(feature = "hyper-server")]
+        if let Some((upgrade, wish)) = me.duty.upgrade.take() {
+            super::upgrade::join(upgrade, &wish, &mut response);
+        }
+        Poll::Ready(response)
+    }
+}
+
+fn finish(answer: impl Future<Output = Response> + Send + 'static, form: Form, hosted: Option<Duty>) -> BoxFuture {
     match hosted {
         // The connection catches panics, too, and keeps its own form of answers to them.
         None if form == Form::AsMade => Box::pin(answer),
         None => Box::pin(Answer::new(answer, form)),
-        Some(hosted) => Box::pin(Answer::new(hosted.run(answer), form)),
+        Some(duty) => {
+            let clock = tokio::time::sleep(duty.deadline);
+            Box::pin(Answer::new(Hosted { answer, clock, duty }, form))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
@@ -15,7 +15,7 @@ use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::ReadBuf;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tower::Service;
 
 use super::wire::request_too_long;
@@ -81,9 +81,23 @@ where
     fn execute(&self, future: F) {
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move {
-            future.await;
-        });
+        tasks.spawn(Ended { future });
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A future without its output. A block that awaits one would be twice its size, and copied as such.
+    struct Ended<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Ended<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().future.poll(cx).map(drop)
     }
 }
 
@@ -125,26 +139,18 @@ where
 {
     type Response = http::Response<Counted>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answering<S, S::Future>;
 
     fn call(&self, request: http::Request<hyper::body::Incoming>) -> Self::Future {
         let stream = Stream::open(&self.streams);
-        let service = Arc::clone(&self.service);
-        Box::pin(async move {
-            let is_call = grpc::is_call(&request);
-            let response = match canonical(request.map(Body::from)) {
-                Err(error) => stream.0.own(error, is_call),
-                Ok(request) => {
-                    let limit = stream.0.client.limits().request_timeout;
-                    match tokio::time::timeout(limit, answer(service, request)).await {
-                        Ok(Some(response)) => response,
-                        Ok(None) => stream.0.own(Error::Internal("panic"), is_call),
-                        Err(_) => stream.0.own(request_too_long(), is_call),
-                    }
-                }
-            };
-            Ok(response.map(|body| Counted { body, _stream: stream }))
-        })
+        let limit = stream.0.client.limits().request_timeout;
+        let is_call = grpc::is_call(&request);
+        let state = match canonical(request.map(Body::from)) {
+            Ok(request) => Calling::Waits { request: Some(request) },
+            Err(error) => Calling::Refused { error: Some(error) },
+        };
+        let clock = tokio::time::sleep(limit);
+        Answering { service: Arc::clone(&self.service), stream: Some(stream), is_call, state, clock }
     }
 }
 
@@ -160,29 +166,75 @@ impl Streams {
     }
 }
 
-/// Calls the service; `None` when it panicked, which ends this stream alone (PAN-01).
-async fn answer<S>(service: Arc<Mutex<S>>, request: Request) -> Option<Response>
+pin_project_lite::pin_project! {
+    /// The answer to one stream. A panic of the service ends this stream alone (PAN-01). Written out, since nested blocks
+    /// would hold and copy the request several times.
+    struct Answering<S, F> {
+        service: Arc<Mutex<S>>,
+        stream: Option<Stream>,
+        // It is a gRPC call.
+        is_call: bool,
+        #[pin]
+        state: Calling<F>,
+        #[pin]
+        clock: Sleep,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = CallingNow]
+    enum Calling<F> {
+        /// The request is not one to be served.
+        Refused { error: Option<Error> },
+        /// The service is not ready yet.
+        Waits { request: Option<Request> },
+        Runs { #[pin] call: F },
+    }
+}
+
+impl<S> Future for Answering<S, S::Future>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
-    let mut request = Some(request);
-    let call = std::future::poll_fn(|cx| {
-        let mut service = service.lock().unwrap_or_else(PoisonError::into_inner);
-        match catch_unwind(AssertUnwindSafe(|| service.poll_ready(cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(Ok(()))) => Poll::Ready(
-                request.take().and_then(|request| catch_unwind(AssertUnwindSafe(|| service.call(request))).ok()),
-            ),
-            Err(_) => Poll::Ready(None),
-        }
-    })
-    .await?;
-    let mut call = pin!(call);
-    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
-        Ok(polled) => polled.map(Result::ok),
-        Err(_) => Poll::Ready(None),
-    })
-    .await
+    type Output = Result<http::Response<Counted>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut me = self.project();
+        let panicked = || Error::Internal("panic");
+        let ended = loop {
+            match me.state.as_mut().project() {
+                CallingNow::Refused { error } => break error.take().map(Err),
+                CallingNow::Waits { request } => {
+                    let mut service = me.service.lock().unwrap_or_else(PoisonError::into_inner);
+                    let call = match catch_unwind(AssertUnwindSafe(|| service.poll_ready(cx))) {
+                        Ok(Poll::Pending) => break None,
+                        Ok(Poll::Ready(Ok(()))) => request
+                            .take()
+                            .and_then(|request| catch_unwind(AssertUnwindSafe(|| service.call(request))).ok()),
+                        Err(_) => None,
+                    };
+                    drop(service);
+                    let Some(call) = call else { break Some(Err(panicked())) };
+                    me.state.set(Calling::Runs { call });
+                }
+                CallingNow::Runs { call } => match catch_unwind(AssertUnwindSafe(|| call.poll(cx))) {
+                    Ok(Poll::Pending) => break None,
+                    Ok(Poll::Ready(Ok(response))) => break Some(Ok(response)),
+                    Err(_) => break Some(Err(panicked())),
+                },
+            }
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                ready!(me.clock.poll(cx));
+                Err(request_too_long())
+            }
+        };
+        let Some(stream) = me.stream.take() else { return Poll::Pending };
+        let response = ended.unwrap_or_else(|error| stream.0.own(error, *me.is_call));
+        Poll::Ready(Ok(response.map(|body| Counted { body, _stream: stream })))
+    }
 }
 
 /// Brings a request into the form that HTTP/1 requests have here: the authority is in `Host` (H2-02, H2-03, H2-07).

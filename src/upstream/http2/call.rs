@@ -93,4 +93,3 @@ pub(super) async fn call(
     })
     .await
 }
-
