@@ -86,6 +86,15 @@ ask_two_gateways() {
   says two_gateways $(($1 + 1)) "the internal gateway" /
 }
 
+ask_upstream_service() {
+  says upstream_service "$1" "hello from one" / --retry-all-errors
+  says upstream_service "$1" "hello from two" /
+  says upstream_service "$1" "200 OK" /stop
+  local answers
+  answers=$(for _ in $(seq 50); do curl -s "http://127.0.0.1:$1/"; done | sort | uniq -c | xargs)
+  [[ "$answers" == "50 hello from two" ]] || fail upstream_service "behind the stop: $answers"
+}
+
 # The gateway with a file: judged, explained, served, and followed.
 ask_file() {
   local file=$LOGS/example.yaml port
