@@ -18,10 +18,15 @@ impl Nginx {
     ///
     /// Fails the test in one line when nginx is missing or does not start.
     pub(crate) fn start(directives: &str) -> Self {
+        Self::listening("", directives)
+    }
+
+    /// As [`start`](Self::start), with these words behind the address that it listens on, such as `ssl http2`.
+    pub(crate) fn listening(how: &str, directives: &str) -> Self {
         let mut told = String::new();
         // another process can take the free port before nginx does
         for _ in 0..5 {
-            match Self::try_start(directives) {
+            match Self::try_start(how, directives) {
                 Ok(nginx) => return nginx,
                 Err(error) if error.contains("Address already in use") => told = error,
                 Err(error) => panic!("nginx did not start: {error}"),
@@ -30,7 +35,7 @@ impl Nginx {
         panic!("nginx found no free port: {told}")
     }
 
-    fn try_start(directives: &str) -> Result<Self, String> {
+    fn try_start(how: &str, directives: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let run = folder.path().display().to_string();
@@ -41,7 +46,7 @@ impl Nginx {
              http {{\n  access_log {run}/access.log;\n  keepalive_requests 1000000;\n\
              client_body_temp_path {run}/body; proxy_temp_path {run}/proxy; fastcgi_temp_path {run}/fastcgi;\n\
              uwsgi_temp_path {run}/uwsgi; scgi_temp_path {run}/scgi;\n\
-             server {{ listen {address};\n{}\n}}\n}}\n",
+             server {{ listen {address} {how};\n{}\n}}\n}}\n",
             directives.replace("@DIR@", &run)
         );
         let file = folder.path().join("nginx.conf");

@@ -1,0 +1,9 @@
+//! Upstreams as a configuration file has them, with real servers behind.
+#![cfg(test)]
+#![cfg(all(unix, feature = "full", feature = "real-servers"))]
+mod peers;
+#[path = "upstream/secure.rs"]
+#[allow(dead_code, reason = "the tests of upstreams use the rest")]
+mod secure;
+#[path = "real_upstreams/tls.rs"]
+mod tls;
