@@ -2,7 +2,7 @@
 use std::time::{Duration, Instant};
 
 use tollgate::gateway::Route;
-use tollgate::model::Settings;
+use tollgate::model::{Settings, UpstreamSpec};
 use tollgate::{Body, Next, Request, Response};
 
 use crate::peers::client::Client;
@@ -288,6 +288,33 @@ async fn sec_ret_02_a_connection_that_closes_on_reuse_is_invisible_to_a_get() {
             client.send(get("/")).await;
             assert_eq!(client.answer().await.status(), 200, "{front:?}");
         }
+    }
+}
+
+/// A client that sends half of its body, and the rest when the origin has reset the connection with the first half.
+#[tokio::test]
+async fn sec_ret_03_an_upload_goes_on_elsewhere_with_all_of_it() {
+    for front in BOTH {
+        let origin = Origin::scripted(|connection| match connection {
+            0 => vec![Step::until("hello"), Step::Reset],
+            _ => vec![Step::Request, Step::send(FINAL), Step::Again],
+        });
+        let rig = Rig::with(front, origin.await, Settings::default(), |builder, node| {
+            let upstream = UpstreamSpec { retries: Some(1), ..UpstreamSpec::of([node]) };
+            builder.route(Route::new("/*").to(upstream))
+        })
+        .await;
+        let mut client = rig.client().await;
+        client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello").await;
+        // The second connection is there, so the first half is on its way again.
+        rig.origin.wait(|seen| seen.get(1).is_some_and(|second| second.bytes.ends_with(b"hello"))).await;
+        client.send("world").await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status(), answer.text()), (200, "ok".to_owned()), "{front:?}");
+        assert!(rig.origin.seen()[1].bytes.ends_with(b"helloworld"));
+        // The client's connection is in step.
+        client.send(get("/next")).await;
+        assert_eq!(client.answer().await.status(), 200, "{front:?}");
     }
 }
 
