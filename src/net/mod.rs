@@ -3,6 +3,8 @@
 //! Reads go into one chunk per thread and come back as shared slices, so an idle connection holds no buffer. A deadline
 //! is one number per socket; one task per owner looks at all of them four times a second and shuts down what is late,
 //! which wakes the task that waits on the socket: no timer is started or stopped on a request's path.
+#[cfg(feature = "http2")]
+mod gather;
 mod io;
 mod relay;
 mod stream;
@@ -11,6 +13,8 @@ mod sweep;
 pub(crate) mod tls;
 mod transport;
 
+#[cfg(feature = "http2")]
+pub(crate) use gather::Gather;
 pub use io::{Io, Probe, Room};
 pub use relay::{Direction, Relay, Watch};
 pub use stream::IoStream;

@@ -1,6 +1,6 @@
 //! A connection in HTTP/2, by hyper.
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -21,7 +21,7 @@ use tower::Service;
 use super::wire::request_too_long;
 use crate::error::{Error, IntoResponse, Request, Response};
 use crate::http1::is_host;
-use crate::net::IoStream;
+use crate::net::{Gather, IoStream};
 use crate::server::registry::Client;
 use crate::{Body, BodyError, grpc, into_problem};
 
@@ -52,13 +52,13 @@ where
     let mut connection = pin!(connection);
     let mut drained = pin!(client.drained());
     let aged = Instant::now() + limits.connection_age;
-    let mut ending = false;
+    let (mut ending, mut gather) = (false, Gather::default());
     loop {
         // Looked at once in an idle time: a connection without a stream for one to two of them ends.
         let look = (Instant::now() + limits.idle_timeout).min(aged);
         tokio::select! {
             // How a connection ends is of no use to anybody here.
-            _ = connection.as_mut() => return,
+            _ = poll_fn(|cx| gather.poll(cx, |cx| connection.as_mut().poll(cx))) => return,
             () = &mut drained, if !ending => ending = true,
             () = tokio::time::sleep_until(look), if !ending => {
                 ending = Instant::now() >= aged || streams.open.load(Relaxed) == 0;

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::net::{Io, IoStream};
+use crate::net::{Gather, Io, IoStream};
 
 /// The list of field lines of a response, each with 32 bytes on top (RFC 9113 §6.5.2; security.md UP-02).
 const MAX_HEADER_LIST: u32 = 64 * 1024;
@@ -116,8 +116,8 @@ impl Drop for Link {
 async fn drive(mut connection: Connection<IoStream, Bytes>, mut sender: SendRequest<Bytes>, state: Arc<State>) {
     let mut life = connection.ping_pong().map(Life::new);
     let mut connection = pin!(connection);
-    let mut allowed = 0;
-    std::future::poll_fn(|cx| {
+    let (mut allowed, mut gather) = (0, Gather::default());
+    let mut work = |cx: &mut Context<'_>| {
         // An error here is an error of each stream as well, and is told there.
         let mut over = connection.as_mut().poll(cx).is_ready();
         let now = connection.max_concurrent_send_streams();
@@ -135,8 +135,8 @@ async fn drive(mut connection: Connection<IoStream, Bytes>, mut sender: SendRequ
             state.changed.notify_waiters();
         }
         if over { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
+    };
+    std::future::poll_fn(|cx| gather.poll(cx, &mut work)).await;
 }
 
 /// Asks the peer for signs of life.
