@@ -163,8 +163,8 @@ impl Master {
     pub(crate) fn start(builder: GatewayBuilder, first: Snapshot) -> Result<Gateway, ApplyError> {
         #[cfg(feature = "client")]
         let names = Names::new(builder.resolver);
-        let GatewayBuilder { registry, layers, routes, endpoints, predicates, custom_vars, .. } = builder;
-        let upstreams = Upstreams::new();
+        let GatewayBuilder { registry, layers, routes, endpoints, predicates, custom_vars, upstreams, .. } = builder;
+        let upstreams = upstreams.build();
         let kit = Kit {
             registry,
             predicates,

@@ -13,9 +13,10 @@ use crate::model::{Host, Method, NodeSpec, RouteSpec, Seconds, Settings, Snapsho
 use crate::plugin::{AuthPlugin, Plugin, Registry};
 use crate::request::{CustomVars, Getter};
 use crate::router::{Predicate, Variables};
-use crate::upstream::Endpoints;
 #[cfg(feature = "client")]
 use crate::upstream::Resolve;
+use crate::upstream::balance::BalancerFactory;
+use crate::upstream::{Endpoints, UpstreamsBuilder};
 use crate::{Next, PluginLayer};
 
 /// A route in code: the same data as a [`RouteSpec`], with tower layers around it.
@@ -154,6 +155,7 @@ pub struct GatewayBuilder {
     pub(crate) predicates: HashMap<String, Predicate>,
     pub(crate) custom_vars: CustomVars,
     pub(crate) settings: Settings,
+    pub(crate) upstreams: UpstreamsBuilder,
     #[cfg(feature = "client")]
     pub(crate) resolver: Option<Arc<dyn Resolve>>,
 }
@@ -167,6 +169,7 @@ impl Default for GatewayBuilder {
             endpoints: Endpoints::default(),
             predicates: HashMap::new(),
             custom_vars: CustomVars::default(),
+            upstreams: UpstreamsBuilder::default(),
             settings: Settings::default(),
             #[cfg(feature = "client")]
             resolver: None,
@@ -246,6 +249,13 @@ impl GatewayBuilder {
         B::Error: Into<BoxError>,
     {
         self.endpoints = self.endpoints.with(name, service);
+        self
+    }
+
+    /// Registers a balancing policy, which an upstream names by its `type`; in place of one of that name.
+    #[must_use]
+    pub fn balancer(mut self, name: &str, factory: impl BalancerFactory) -> Self {
+        self.upstreams = self.upstreams.balancer(name, factory);
         self
     }
 

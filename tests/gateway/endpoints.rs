@@ -1,10 +1,12 @@
 //! Services of the host program as endpoints, and what they and the layers around them are told.
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response};
 use serde_json::json;
 use tollgate::gateway::{Gateway, Route, RouteMatch};
 use tollgate::model::{NodeSpec, UpstreamSpec};
+use tollgate::upstream::balance::{Balancer, Member, Pick, Policy};
 use tollgate::{Body, ConnectInfo, Exchange};
 use tower::ServiceExt as _;
 
@@ -29,6 +31,35 @@ async fn a_service_stands_beside_network_nodes_under_one_balancer() {
         own += usize::from(told(&gateway, "/").await.1 == "a");
     }
     assert_eq!((own, origin.requests().len(), origin.seen().len()), (10, 20, 1));
+}
+
+/// Always the last member.
+struct Last(usize);
+
+impl Balancer for Last {
+    fn pick(&self, pick: &Pick<'_>) -> Option<usize> {
+        (0..self.0).rev().find(|index| pick.is_usable(*index))
+    }
+}
+
+#[tokio::test]
+async fn a_balancer_of_the_hosts_own_is_named_by_a_file() {
+    let last = |members: &[Member], _: &Policy| -> Arc<dyn Balancer> { Arc::new(Last(members.len())) };
+    let gateway = builder().balancer("last", last).build().unwrap();
+    let upstream = |kind: &str| {
+        snapshot(&json!({
+            "upstreams": [{"id": "u", "type": kind, "nodes": [
+                {"service": "a", "weight": 1}, {"service": "b", "weight": 1},
+            ]}],
+            "routes": [{"id": "r", "uri": "/", "upstream_id": "u"}],
+        }))
+    };
+    gateway.apply(upstream("last")).unwrap();
+    for _ in 0..5 {
+        assert_eq!(told(&gateway, "/").await.1, "b");
+    }
+    let error = gateway.apply(upstream("first")).unwrap_err().to_string();
+    assert!(error.contains("there is no balancer `first`"), "{error}");
 }
 
 #[tokio::test]
