@@ -40,7 +40,8 @@ mod tests {
             let said = Rc::clone(&said);
             local.spawn_local(async move {
                 let mut gather = Gather::default();
-                poll_fn(|cx| gather.poll(cx, |_| Poll::Ready(said.borrow_mut().push(format!("work {name}"))))).await;
+                poll_fn(|cx| gather.poll(cx, |_| Poll::Ready(()))).await;
+                said.borrow_mut().push(format!("work {name}"));
             });
         }
         for name in ["a", "b"] {
