@@ -331,3 +331,68 @@ async fn a_client_that_goes_away_resets_its_stream() {
     left.pass().await;
     assert_eq!((client.upstream.active_requests(), origin.connections()), (0, 1));
 }
+
+/// Sends so many `103` before its answer.
+async fn hinting(hints: usize) -> Origin {
+    frames(move |_, mut connection| async move {
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            for hint in 0..hints {
+                let early =
+                    http::Response::builder().status(103).header("link", format!("</{hint}>")).body(()).unwrap();
+                respond.send_informational(early).unwrap();
+            }
+            respond.send_response(http::Response::new(()), true).unwrap();
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn sec_up_08_early_hints_come_before_the_answer() {
+    let origin = hinting(3).await;
+    let seen = std::sync::Mutex::new(Vec::new());
+    let tell = |early: http::Response<()>| {
+        seen.lock().unwrap().push((early.status().as_u16(), early.headers()["link"].clone()))
+    };
+    let context = tollgate::upstream::ForwardContext { interim: Some(&tell), ..Default::default() };
+    let response = grpc(origin.address).forward(request("GET", "/", Body::empty()), context).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let seen = seen.lock().unwrap();
+    assert_eq!(
+        *seen,
+        [(103, "</0>"), (103, "</1>"), (103, "</2>")].map(|(status, link)| (status, HeaderValue::from_static(link)))
+    );
+}
+
+#[tokio::test]
+async fn sec_up_02_interim_answers_without_end_are_a_502() {
+    let error = grpc(hinting(17).await.address).get("/").await.unwrap_err();
+    assert_eq!((error.reason(), error.status().as_u16()), ("malformed_response", 502), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_may_still_send() {
+    // The origin answers at once with more than fits any window, and takes the request meanwhile.
+    let server = Server::start(10, |request: http::Request<Incoming>| async move {
+        let (sender, taken) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move { sender.send(request.into_body().collect().await.unwrap().to_bytes().len()) });
+        let first = futures_util::stream::once(async { Ok(Frame::data(Bytes::from(vec![0; 4 << 20]))) });
+        let then = futures_util::stream::once(async { Ok(Frame::data(taken.await.unwrap().to_string().into())) });
+        http::Response::new(Body::stream(StreamBody::new(futures_util::StreamExt::chain(first, then))))
+    })
+    .await;
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let frames = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|frame| (Ok::<_, BodyError>(frame), receiver))
+    });
+    let call = request("POST", "/", Body::stream(StreamBody::new(frames)));
+    let client = grpc(server.address);
+    let response = client.send(call).await.unwrap();
+    for _ in 0..32 {
+        let sent = sender.send(Frame::data(Bytes::from(vec![1; 64 << 10])));
+        tokio::time::timeout(PATIENCE, sent).await.expect("room for the request").unwrap();
+    }
+    drop(sender);
+    let whole = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(&whole[4 << 20..], b"2097152");
+}
