@@ -38,6 +38,7 @@ pub(crate) async fn connect(transport: Transport, hello: Hello, sweep: &Sweep) -
     let connection =
         UnbufferedClientConnection::new_with_alpn(config, name, protocols).map_err(super::session::broken)?;
     let mut session = Session::new(connection);
+    session.begin()?;
     poll_fn(|cx| session.poll_handshake(cx, &transport)).await?;
     let protocol = session.protocol();
     let io = Io::secured(transport, Layer::new(session), sweep);

@@ -116,6 +116,53 @@ async fn large_messages_pass_both_ways_at_once() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_comes_in_crumbs_is_a_handshake() {
+    for version in BOTH {
+        let pair = Pair::new(&[version]);
+        for size in [1, 7, 300] {
+            let ((near, mut middle), (mut behind, far)) = (Pair::sockets().await, Pair::sockets().await);
+            middle.set_nodelay(true).unwrap();
+            let crumbs = async {
+                let (mut down, mut up) = ([0; 300], [0; 4096]);
+                loop {
+                    tokio::select! {
+                        count = behind.read(&mut down[..size]) => match count {
+                            Ok(1..) => middle.write_all(&down[..count.unwrap()]).await.unwrap(),
+                            _ => return,
+                        },
+                        count = middle.read(&mut up) => match count {
+                            Ok(1..) => behind.write_all(&up[..count.unwrap()]).await.unwrap(),
+                            _ => return,
+                        },
+                    }
+                    // The client reads what there is.
+                    tokio::task::yield_now().await;
+                }
+            };
+            let name = ServerName::try_from("localhost").unwrap();
+            let hello = Hello { config: Arc::clone(&pair.client), name, protocols: Vec::new() };
+            let acceptor = TlsAcceptor::from(Arc::new(pair.server.clone()));
+            let talk = async {
+                let (io, server) =
+                    tokio::join!(connect(Transport::Tcp(near), hello, &pair.sweep), acceptor.accept(far));
+                let (io, mut server) = (io.unwrap().io, server.unwrap());
+                server.write_all(b"after all").await.unwrap();
+                server.flush().await.unwrap();
+                let mut heard = Vec::new();
+                while heard.len() < 9 {
+                    heard.extend_from_slice(&read(&io).await.unwrap());
+                }
+                assert_eq!(heard, b"after all");
+            };
+            tokio::select! {
+                () = talk => {}
+                () = crumbs => panic!("{version:?}, {size} bytes at a time: it broke off"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn head_and_body_become_one_message_and_small_buffers_get_all_of_it() {
     let (io, mut server) = Pair::new(BOTH).open().await;
     write(&io, b"head ", b"body").await;
