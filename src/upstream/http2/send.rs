@@ -19,12 +19,15 @@ use crate::{Body, BodyError};
 
 /// Field lines of a response (security.md UP-02).
 const MAX_FIELDS: usize = 200;
+/// Connections that may go away under one attempt.
+const REPLACEMENTS: u32 = 3;
 
 /// Sends `request` on a stream to `remote`, the one at hand if there is one. Upgrades do not exist in HTTP/2: a wish for one
 /// is not passed on.
 ///
-/// A connection that was used before and goes away without looking at the request is replaced, once, without counting
-/// as an attempt (RET-02).
+/// A connection that was used before and goes away without looking at the request is replaced, without counting as an
+/// attempt (RET-02). That may happen more than once in a row: endpoints that limit the age of connections end many at
+/// about the same time.
 pub(crate) async fn send(
     remote: &Remote,
     mut at_hand: Option<Stream>,
@@ -32,7 +35,7 @@ pub(crate) async fn send(
     forward: &ForwardContext<'_>,
     plan: &Plan<'_>,
 ) -> Result<Reply, Failure> {
-    let mut replaced = false;
+    let mut left = REPLACEMENTS;
     loop {
         let stream = match at_hand.take() {
             Some(stream) => stream,
@@ -41,9 +44,9 @@ pub(crate) async fn send(
                 remote.streams().stream(remote, label, plan).await.map_err(Failure::before)?
             }
         };
-        let may_replace = !replaced && stream.is_reused();
+        let may_replace = left > 0 && stream.is_reused();
         match attempt(stream, remote, request, forward, plan).await {
-            Err(Attempted { stale: true, .. }) if may_replace && request.payload.is_there() => replaced = true,
+            Err(Attempted { stale: true, .. }) if may_replace && request.payload.is_there() => left -= 1,
             ended => return ended.map_err(|attempted| attempted.failure),
         }
     }
@@ -69,7 +72,8 @@ async fn attempt(
         let reason = "the target is no path";
         return Err(failed(Error::Http2 { endpoint: endpoint(), source: reason.into() }, Delivery::None));
     };
-    let Some(body) = request.payload.take(plan.replay_bytes, plan.repeatable) else {
+    // Whatever the method: what the endpoint did not look at is sent again (RET-01).
+    let Some(body) = request.payload.take(plan.replay_bytes, true) else {
         return Err(failed(Error::RequestBody(BodyError::Incomplete), Delivery::None));
     };
     let head = with_length(head, &body);
