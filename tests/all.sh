@@ -24,6 +24,7 @@ install_packages() {
   command -v cc >/dev/null || missing+=(build-essential)
   command -v node >/dev/null || missing+=(nodejs)
   command -v npm >/dev/null || missing+=(npm)
+  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
   ((${#missing[@]})) || return 0
   local root=()
   ((EUID == 0)) || root=(sudo)
@@ -36,6 +37,12 @@ install_provider() {
   mkdir -p target/oidc
   cp tests/oidc/package.json tests/oidc/package-lock.json target/oidc/
   npm ci --prefix target/oidc --no-audit --no-fund
+}
+
+# grpcio in a Python of its own, for tests/grpc.
+install_grpcio() {
+  [[ -x target/grpc/bin/python ]] || python3 -m venv target/grpc
+  target/grpc/bin/pip install --quiet --disable-pip-version-check grpcio==1.85.3
 }
 
 # Runs a command as one step. In the background, so that `set -e` holds inside of functions too.
@@ -84,6 +91,7 @@ light_features() {
 mkdir -p "$LOGS"
 step "packages" install_packages
 step "OpenID provider" install_provider
+step "grpcio" install_grpcio
 step "format" cargo fmt --check
 step "lints, all features" cargo clippy --all-features --all-targets -- -D warnings
 step "tests, all features" tests --all-features

@@ -84,6 +84,11 @@ impl Gateway {
         self.addresses[0]
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Waits for a line on standard error that has `text` in it.
     pub(crate) async fn hear(&self, text: &str) -> String {
         wait_for(&self.told, text).await
@@ -101,7 +106,7 @@ impl Gateway {
 
     /// Sends a signal, `TERM` or the like.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -s {name} {}", self.process.id())]).status().unwrap();
+        let sent = Command::new("sh").args(["-c", &format!("kill -s {name} {}", self.id())]).status().unwrap();
         assert!(sent.success());
     }
 

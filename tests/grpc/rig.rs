@@ -1,0 +1,37 @@
+//! A gateway before an origin, with listeners for HTTP/1 and HTTP/2.
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use tollgate::gateway::Gateway;
+use tollgate::model::{ReadOptions, read};
+use tollgate::server::{Listener, Protocols, Server};
+
+/// A gateway with one route to everything; ends with the value.
+pub(crate) struct Front {
+    pub(crate) address: SocketAddr,
+    _server: Server,
+}
+
+impl Front {
+    /// Leads to a gRPC origin.
+    pub(crate) fn of_grpc(origin: SocketAddr) -> Self {
+        Self::leading_to(&json!({"scheme": "grpc", "nodes": {(origin.to_string()): 1}}))
+    }
+
+    /// Leads to an origin that speaks HTTP/1.
+    pub(crate) fn of_http(origin: SocketAddr) -> Self {
+        Self::leading_to(&json!({"nodes": {(origin.to_string()): 1}}))
+    }
+
+    pub(crate) fn leading_to(upstream: &Value) -> Self {
+        let gateway = Gateway::builder().build().unwrap();
+        let route = json!({"id": "r", "uri": "/*", "enable_websocket": true, "upstream": upstream});
+        let read = read(&json!({"routes": [route]}), &ReadOptions::default());
+        assert_eq!(read.errors().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
+        gateway.apply(read.snapshot).unwrap();
+        let server = Server::builder().serve(move |info| gateway.connection(info));
+        let listener = Listener::new(([127, 0, 0, 1], 0).into()).with_protocols(Protocols::Both);
+        let address = server.listen(listener).unwrap();
+        Self { address, _server: server }
+    }
+}
