@@ -1,7 +1,9 @@
 //! What is read and checked, but not acted on: nobody should believe himself guarded by it, so each use is a warning.
 use super::checks;
 use super::upstreams::Owner;
-use crate::model::{Described, DnsSettings, Finding, Id, Kind, Limits, Settings, SslSpec, SslType, UpstreamSpec};
+use crate::model::{
+    Described, DnsSettings, Finding, Id, Kind, Limits, Settings, Severity, SslSpec, SslType, UpstreamSpec,
+};
 use crate::request::{Asked, CustomVars};
 use crate::router::{Expr, VarName};
 
@@ -28,9 +30,16 @@ pub(crate) fn ssl(ssl: &SslSpec) -> Option<Finding> {
     (ssl.purpose == SslType::Server).then(warning)
 }
 
-/// A warning if nothing acts on a part of the upstream.
-pub(crate) fn upstream(spec: &UpstreamSpec, owner: Owner<'_>) -> Option<Finding> {
-    spec.checks.as_ref().and_then(|checks| checks::left_out(checks, owner))
+/// A warning for each part of the upstream that nothing acts on.
+pub(crate) fn upstream(spec: &UpstreamSpec, owner: Owner<'_>) -> impl Iterator<Item = Finding> {
+    let checks = spec.checks.as_ref().and_then(|checks| checks::left_out(checks, owner));
+    let goes_by_weight = !matches!(&*spec.balancer, "chash" | "ewma");
+    let slow_start = spec.slow_start.as_ref().filter(|_| !goes_by_weight).map(|_| {
+        let mut finding = owner.fault("slow_start", format!("is not heeded by {}", spec.balancer));
+        finding.severity = Severity::Warning;
+        finding.with_mend("remove it, or set `type` to roundrobin or least_conn")
+    });
+    checks.into_iter().chain(slow_start)
 }
 
 /// A warning for each variable of a condition that no request ever has.

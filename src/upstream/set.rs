@@ -117,7 +117,9 @@ impl EndpointSet {
                 state,
             })
             .collect();
-        if let Some(slow_start) = &rules.config.slow_start {
+        if let Some(slow_start) = &rules.config.slow_start
+            && !rules.factory.keeps_unusable()
+        {
             slow_down(&mut slots, slow_start);
         }
         let heed = Heed::of(rules.config);

@@ -177,6 +177,16 @@ async fn the_secret_of_sessions_may_be_a_reference() {
 }
 
 #[test]
+fn a_slow_start_that_nobody_heeds_is_a_warning() {
+    for (policy, warned) in [("ewma", true), ("chash", true), ("least_conn", false), ("roundrobin", false)] {
+        let upstream = json!({"type": policy, "key": "uri", "slow_start": {"window_ms": 1000}});
+        let findings = builder().build().unwrap().check(&snapshot(&document(upstream, json!({}))));
+        let paths: Vec<_> = findings.iter().map(|finding| (&*finding.path, finding.is_error())).collect();
+        assert_eq!(paths, if warned { vec![("slow_start", false)] } else { vec![] }, "{policy}");
+    }
+}
+
+#[test]
 fn a_key_that_cannot_be_hashed_is_a_fault_of_its_field() {
     let upstream = json!({"type": "chash", "hash_on": "vars_combinations", "key": "${"});
     let gateway = builder().build().unwrap();

@@ -248,6 +248,20 @@ async fn a_new_endpoint_gets_its_share_step_by_step() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_key_moves_while_an_endpoint_starts_slowly() {
+    let (upstreams, endpoints) = (Upstreams::new(), services(&[("old", Some(0)), ("new", Some(0))]));
+    let config = |names: &[&str]| {
+        let mut config = of_policy("chash", to_services(names));
+        config.slow_start = Some(SlowStart::new(Duration::from_secs(100)));
+        config
+    };
+    let _before = upstreams.compile(config(&["old"]), &endpoints).unwrap();
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    let upstream = upstreams.compile(config(&["old", "new"]), &endpoints).unwrap();
+    assert_eq!(upstream.endpoints().map(|one| one.weight).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn endpoints_that_come_together_are_not_slow() {
     let endpoints = services(&[("a", Some(0)), ("b", Some(0))]);
     let mut config = of_policy("roundrobin", to_services(&["a", "b"]));

@@ -109,7 +109,8 @@ pub trait BalancerFactory: Send + Sync + 'static {
     fn build(&self, members: &[Member], policy: &Policy) -> Arc<dyn Balancer>;
 
     /// Whether members that are not healthy are among those given to `build`, so that the balancer has to leave them out
-    /// by [`Pick::is_usable`]. Default: no, and a balancer is built anew when the health of one changes.
+    /// by [`Pick::is_usable`]; and whether weights stay what they are during a [slow start](super::SlowStart). Default: no,
+    /// and a balancer is built anew when the health of one changes.
     fn keeps_unusable(&self) -> bool {
         false
     }
