@@ -1,8 +1,8 @@
 //! What a pick costs, by policy and number of endpoints.
 //!
 //! `cargo bench --bench balance`. Each pick is of another client, so that `chash` looks at another place of its ring each time.
-//! *Request* is what a request costs the policies that count load: the pick, its coming and its end, with a hundred others in
-//! flight; for `ewma` the recording of a latency too. *Retry* is a pick with one endpoint tried before. *Build* is what a
+//! *Request* is what a request costs a policy that counts load: the pick, its coming and its end, with a hundred others in
+//! flight. *Retry* is a pick with one endpoint tried before. *Build* is what a
 //! change of the endpoints costs, which no request waits for.
 #![expect(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
 use std::collections::VecDeque;
@@ -67,17 +67,11 @@ fn main() {
             if balancer.counts_load() {
                 let mut busy: VecDeque<_> =
                     (0..IN_FLIGHT).map(|_| members.get(clients.ask(&*balancer, &[])).unwrap().load.enter()).collect();
-                let records = policy == "ewma";
-                let mut later = now;
                 group.bench_function(format!("{policy}/request"), |bencher| {
                     bencher.iter(|| {
                         let member = members.get(clients.ask(&*balancer, &[])).unwrap();
                         busy.push_back(member.load.enter());
                         drop(busy.pop_front());
-                        if records {
-                            later += Duration::from_micros(100);
-                            member.load.latency().record(Duration::from_millis(5), later);
-                        }
                     });
                 });
             }
