@@ -84,6 +84,8 @@ impl Gateway {
         source: impl ConfigSource,
         mut report: impl FnMut(ConfigEvent) + Send,
     ) -> Result<(), SourceError> {
+        // What was applied before there was a runtime has waited for one.
+        self.0.upstreams.keep_up();
         let mut stream = pin!(source.watch());
         let mut last = Ok(());
         let mut refresh = tokio::time::interval(REFRESH);

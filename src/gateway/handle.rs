@@ -40,7 +40,7 @@ pub(crate) struct Inner {
     /// The layers around everything; unset when there are none.
     pub(super) outer: OnceLock<Next>,
     /// Keeps pools and balancers between two snapshots.
-    upstreams: Upstreams,
+    pub(super) upstreams: Upstreams,
 }
 
 impl fmt::Debug for Gateway {

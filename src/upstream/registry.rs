@@ -202,9 +202,12 @@ impl Upstreams {
     }
 
     /// Has the upstreams that were compiled since the last call begin what they do beside requests: following the names of
-    /// their nodes. Must be called inside a tokio runtime; otherwise, or if it is never called, each begins with its
-    /// first request.
+    /// their nodes, and health checks. Outside of a tokio runtime nothing happens, and they wait for the next call; each
+    /// begins with its first request at the latest.
     pub fn keep_up(&self) {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
         for upstream in std::mem::take(&mut *lock(&self.0.fresh)).iter().filter_map(Weak::upgrade) {
             upstream.keep_up();
         }

@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::config::ActiveConfig;
+use super::later::later;
 use super::machine::{Report, Thresholds};
 use super::record::{Health, Side};
 
@@ -128,7 +129,7 @@ impl<P: Probe> Checker<P> {
             else {
                 continue;
             };
-            let earlier = *began + self.interval(&target.health);
+            let earlier = later(*began, self.interval(&target.health));
             if earlier < *due {
                 self.queue(slot, earlier);
             }
@@ -195,7 +196,7 @@ impl<P: Probe> Checker<P> {
         let (health, began) = (Arc::clone(&target.health), *began);
         let changed = report.is_some_and(|report| health.report(report, &self.thresholds, Side::Probe, || Some(())));
         let now = Instant::now();
-        self.queue(slot, began.map_or(now, |began| (began + self.interval(&health)).max(now)));
+        self.queue(slot, began.map_or(now, |began| later(began, self.interval(&health)).max(now)));
         changed
     }
 
@@ -218,7 +219,7 @@ impl<P: Probe> Checker<P> {
             }
         };
         let due = match began {
-            Some(began) => (began + interval).max(now),
+            Some(began) => later(began, interval).max(now),
             None => now + interval.min(SPREAD).mul_f64(part),
         };
         let slot = self.free.pop().unwrap_or_else(|| {

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::later::later;
+
 /// How traffic takes endpoints out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EjectionConfig {
@@ -50,8 +52,9 @@ impl Ejection {
             return until;
         }
         let soon = self.back.is_some_and(|back| now.duration_since(back) < self.lasted);
-        let lasts = if soon { (self.lasted * 2).min(config.max_time.max(config.time)) } else { config.time };
-        let until = now + lasts;
+        let lasts =
+            if soon { self.lasted.saturating_mul(2).min(config.max_time.max(config.time)) } else { config.time };
+        let until = later(now, lasts);
         (self.lasted, self.until) = (lasts, Some(until));
         until
     }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::config::HealthConfig;
+use super::later::later;
 use super::machine::Report;
 use super::outcome::Outcome;
 use super::record::{Health, Side};
@@ -110,7 +111,7 @@ impl Judge {
         if !due {
             return false;
         }
-        let is_first = compare_at.replace(now + outlier.interval).is_none();
+        let is_first = compare_at.replace(later(now, outlier.interval)).is_none();
         let windows: Vec<_> = crowd.iter().map(|health| health.take_window()).collect();
         if is_first {
             return false;

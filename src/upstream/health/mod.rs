@@ -9,6 +9,7 @@ mod config;
 mod ejection;
 mod judge;
 mod keeper;
+mod later;
 mod machine;
 mod outcome;
 mod outlier;

@@ -24,10 +24,19 @@ impl Outcome {
         Some(match ended {
             Ok(status) => Self::Status(status),
             Err(Error::Malformed { .. }) => Self::Malformed,
-            Err(Error::ConnectTimeout { .. } | Error::SendTimeout { .. } | Error::ReadTimeout { .. }) => Self::Timeout,
-            Err(Error::Connect { .. } | Error::Closed { .. } | Error::Http2 { .. } | Error::Panicked { .. }) => {
-                Self::Broken
-            }
+            Err(
+                Error::ConnectTimeout { .. }
+                | Error::TlsTimeout { .. }
+                | Error::SendTimeout { .. }
+                | Error::ReadTimeout { .. },
+            ) => Self::Timeout,
+            Err(
+                Error::Connect { .. }
+                | Error::Tls { .. }
+                | Error::Closed { .. }
+                | Error::Http2 { .. }
+                | Error::Panicked { .. },
+            ) => Self::Broken,
             Err(_) => return None,
         })
     }
