@@ -32,9 +32,15 @@ mod faults;
 #[cfg(test)]
 #[path = "upstream/health.rs"]
 mod health;
+#[cfg(all(test, feature = "http2"))]
+#[path = "upstream/health_grpc.rs"]
+mod health_grpc;
 #[cfg(test)]
 #[path = "upstream/health_load.rs"]
 mod health_load;
+#[cfg(all(test, feature = "tls"))]
+#[path = "upstream/health_tls.rs"]
+mod health_tls;
 #[cfg(test)]
 #[path = "upstream/hedge.rs"]
 mod hedge;

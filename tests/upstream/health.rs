@@ -27,7 +27,7 @@ fn probing(path: &str) -> ActiveConfig {
 fn passive() -> HealthConfig {
     HealthConfig::new()
         .with_passive(PassiveConfig { thresholds: AT_ONCE, ..PassiveConfig::default() })
-        .with_ejection(EjectionConfig { time: 10 * SOON, ..EjectionConfig::default() })
+        .with_ejection(EjectionConfig { time: 50 * SOON, ..EjectionConfig::default() })
 }
 
 fn with(mut config: UpstreamConfig, health: HealthConfig) -> UpstreamConfig {
