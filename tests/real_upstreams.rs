@@ -1,6 +1,8 @@
 //! Upstreams as a configuration file has them, with real servers behind.
 #![cfg(test)]
 #![cfg(all(unix, feature = "full", feature = "real-servers"))]
+#[path = "real_upstreams/health.rs"]
+mod health;
 mod peers;
 #[path = "upstream/secure.rs"]
 #[allow(dead_code, reason = "the tests of upstreams use the rest")]

@@ -27,11 +27,14 @@ enum Says {
     Nothing,
 }
 
+/// Path and message of a call.
+type Asked = (String, Vec<u8>);
+
 /// A server whose health service says of each service what it is told to.
 struct Server {
     address: std::net::SocketAddr,
     says: Arc<Mutex<Says>>,
-    asked: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
