@@ -307,7 +307,7 @@ fn rules_of_upstreams() {
             (upstream(json!({"slow_start": {"window_ms": 30_000, "aggression": 0.5}})), &[]),
             (
                 upstream(json!({"slow_start": {"aggression": 0}})),
-                &[at("slow_start.window_ms", "is missing"), at("slow_start.aggression", RANGE)],
+                &[at("slow_start.aggression", RANGE), at("slow_start.window_ms", "is missing")],
             ),
             (upstream(json!({"max_requests": 0})), &[at("max_requests", RANGE)]),
         ],

@@ -7,6 +7,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::super::dispatch::Upstream;
+#[cfg(not(feature = "client"))]
+use super::no_probing::Probing;
+#[cfg(feature = "client")]
 use super::probing::Probing;
 use super::record::Health;
 use super::watch::HealthWatch;

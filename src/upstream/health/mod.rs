@@ -11,14 +11,13 @@ mod judge;
 mod keeper;
 mod later;
 mod machine;
+#[cfg(not(feature = "client"))]
+mod no_probing;
 mod outcome;
 mod outlier;
 #[cfg(feature = "client")]
 mod probe;
 #[cfg(feature = "client")]
-mod probing;
-#[cfg(not(feature = "client"))]
-#[path = "no_probing.rs"]
 mod probing;
 mod record;
 mod statuses;
