@@ -195,8 +195,9 @@ pin_project_lite::pin_project! {
     struct Hosted<F> {
         #[pin]
         answer: F,
+        // Begun with the first wait: whoever calls need not be inside of a runtime, and what is there at once needs none.
         #[pin]
-        clock: Sleep,
+        clock: Option<Sleep>,
         duty: Duty,
     }
 }
@@ -205,13 +206,18 @@ impl<F: Future<Output = Response>> Future for Hosted<F> {
     type Output = Response;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let me = self.project();
+        let mut me = self.project();
         #[cfg_attr(not(feature = "hyper-server"), expect(unused_mut, reason = "changed for upgrades only"))]
         let mut response = match me.answer.poll(cx) {
             Poll::Ready(response) => response,
             Poll::Pending => {
-                std::task::ready!(me.clock.poll(cx));
-                timed_out().into_response()
+                if me.clock.is_none() {
+                    me.clock.set(Some(tokio::time::sleep(me.duty.deadline)));
+                }
+                match me.clock.as_pin_mut().map(|clock| clock.poll(cx)) {
+                    Some(Poll::Ready(())) => timed_out().into_response(),
+                    Some(Poll::Pending) | None => return Poll::Pending,
+                }
             }
         };
         #[cfg(feature = "hyper-server")]
@@ -227,10 +233,7 @@ fn finish(answer: impl Future<Output = Response> + Send + 'static, form: Form, h
         // The connection catches panics, too, and keeps its own form of answers to them.
         None if form == Form::AsMade => Box::pin(answer),
         None => Box::pin(Answer::new(answer, form)),
-        Some(duty) => {
-            let clock = tokio::time::sleep(duty.deadline);
-            Box::pin(Answer::new(Hosted { answer, clock, duty }, form))
-        }
+        Some(duty) => Box::pin(Answer::new(Hosted { answer, clock: None, duty }, form)),
     }
 }
 

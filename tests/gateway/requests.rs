@@ -7,7 +7,7 @@ use tollgate::gateway::{Explained, Gateway, Route};
 use tollgate::{Body, Next};
 
 use super::peers::origin::{Origin, Step};
-use super::support::{ask, builder, error_message, get, snapshot, told};
+use super::support::{ask, builder, error_message, get, saying, snapshot, told};
 
 fn gateway(document: &Value) -> Gateway {
     let gateway = builder().build().unwrap();
@@ -151,4 +151,14 @@ async fn sec_ret_03_the_setting_says_which_bodies_are_sent_again() {
     gateway.apply(snapshot(&document(4))).unwrap();
     assert_eq!(ask(&gateway, put()).await.status, 502);
     assert_eq!(asked(), 3);
+}
+
+#[test]
+fn a_request_may_be_handed_over_before_there_is_a_runtime() {
+    use tower::Service as _;
+    let mut gateway = builder().route(Route::new("/").to_service(saying("here"))).build().unwrap();
+    let request = Request::builder().uri("/").header("host", "a.test").body(Body::empty()).unwrap();
+    let answer = gateway.call(request);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    assert_eq!(runtime.block_on(answer).unwrap().status(), 200);
 }
