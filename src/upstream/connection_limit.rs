@@ -60,7 +60,12 @@ impl Bound<'_> {
         self.upstream.close_idle();
         let place = timeout_at(until, Arc::clone(free).acquire_owned()).await;
         // The semaphore is never closed.
-        place.ok().and_then(Result::ok).ok_or_else(|| Error::Connections { upstream: self.upstream.config.key.clone() })
+        place.ok().and_then(Result::ok).ok_or_else(|| self.none_left())
+    }
+
+    /// There was no place in time.
+    pub(crate) fn none_left(self) -> Error {
+        Error::Connections { upstream: self.upstream.config.key.clone() }
     }
 }
 

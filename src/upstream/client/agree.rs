@@ -1,7 +1,7 @@
 //! Connections whose version of HTTP TLS agrees upon.
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::super::attempt::{Failure, Plan};
 use super::super::error::Error;
@@ -38,9 +38,8 @@ impl Remote {
             if streams.spoken() == Spoken::Http1 {
                 break None;
             }
-            let turn = timeout_at(until, streams.turn()).await;
-            let turn = turn.map_err(|_| Error::ConnectTimeout { endpoint: Arc::clone(&self.name) })?;
-            if let Some(stream) = streams.waiting(label, plan) {
+            let turn = streams.turn(self, until, plan).await?;
+            if let Some(stream) = streams.waiting(label, plan).or_else(|| streams.crowded(label, plan)) {
                 return Ok(Agreed::Http2(stream));
             }
             if streams.spoken() != Spoken::Http1 {

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::super::attempt::Plan;
-use super::super::config::{Keepalive, Scheme};
+use super::super::config::{Keepalive, Scheme, UpstreamKey};
 use super::super::connection_limit::ConnectionLimit;
 use super::super::error::Error;
 #[cfg(feature = "http2")]
@@ -30,6 +30,8 @@ pub(crate) struct RemoteKey {
     pub(crate) address: IpAddr,
     pub(crate) port: u16,
     pub(crate) wire: Wire,
+    /// The upstream that may have so many connections only: it shares them with no other.
+    pub(crate) bounded: Option<UpstreamKey>,
     /// With TLS.
     #[cfg(feature = "tls")]
     pub(crate) security: Option<Security>,
@@ -206,6 +208,7 @@ mod tests {
                 address: IpAddr::from([127, 0, 0, 1]),
                 port,
                 wire: Wire::Http1,
+                bounded: None,
                 #[cfg(feature = "tls")]
                 security: None,
             };

@@ -1,5 +1,7 @@
 //! A response body on its stream.
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,17 +19,22 @@ use crate::BodyError;
 /// The rest of a request that is sent while its response comes: in a task, since a client that reads no further may still
 /// send. It ends with the response.
 #[derive(Debug)]
-pub(super) struct Uploading(AbortHandle);
+pub(super) struct Uploading {
+    task: AbortHandle,
+    /// It waits for the client.
+    hungry: Arc<AtomicBool>,
+}
 
 impl Uploading {
     pub(super) fn start(upload: Upload) -> Self {
-        Self(tokio::spawn(upload.run()).abort_handle())
+        let hungry = Arc::<AtomicBool>::default();
+        Self { task: tokio::spawn(upload.run(Arc::clone(&hungry))).abort_handle(), hungry }
     }
 }
 
 impl Drop for Uploading {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -51,7 +58,7 @@ struct Inner {
     body: RecvStream,
     /// All data has come.
     at_trailers: bool,
-    _upload: Option<Uploading>,
+    upload: Option<Uploading>,
     _stream: Stream,
 }
 
@@ -63,7 +70,7 @@ impl Streamed {
         stream: Stream,
         limit: Duration,
     ) -> Self {
-        let inner = Inner { body, at_trailers: false, _upload: upload, _stream: stream };
+        let inner = Inner { body, at_trailers: false, upload, _stream: stream };
         Self { inner: Some(inner), remaining, stay: None, limit, clock: None, waiting: false }
     }
 
@@ -77,7 +84,16 @@ impl Streamed {
         if !std::mem::replace(&mut self.waiting, true) {
             clock.as_mut().reset(Instant::now() + self.limit);
         }
-        clock.as_mut().poll(cx)
+        // A gap is the endpoint's unless the rest of the request is to come first.
+        let upload = self.inner.as_ref().and_then(|inner| inner.upload.as_ref());
+        let hungry = || upload.is_some_and(|upload| upload.hungry.load(Relaxed));
+        while clock.as_mut().poll(cx).is_ready() {
+            if !hungry() {
+                return Poll::Ready(());
+            }
+            clock.as_mut().reset(Instant::now() + self.limit);
+        }
+        Poll::Pending
     }
 }
 

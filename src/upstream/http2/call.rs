@@ -31,14 +31,25 @@ pub(super) enum Failed {
     Body(BodyError),
     /// No head in time.
     Late,
+    /// The endpoint took nothing of the request for too long.
+    SendLate,
     /// The response breaks a rule.
     Malformed(&'static str),
 }
 
-/// Sends `head` and `body`; goes on sending until the head of the response is there.
-///
-/// The time counts from when the endpoint last took something of the request; while the client is slow with its body it
-/// does not count at all.
+/// Who is waited for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Waiting {
+    /// The client, for more of its body. That is no time of the endpoint's.
+    Client,
+    /// The endpoint, to take more of the request, of which it has taken so many pieces (`timeout.send`).
+    Room(u64),
+    /// The endpoint, for its answer (`timeout.read`).
+    Answer,
+}
+
+/// Sends `head` and `body`; goes on sending until the head of the response is there. Each wait for the endpoint has its
+/// time from its beginning on.
 pub(super) async fn call(
     mut sender: SendRequest<Bytes>,
     head: Request<()>,
@@ -51,9 +62,8 @@ pub(super) async fn call(
         Ok((response, stream)) => (response, Some(Upload::new(stream, body))),
         Err(error) => return Err(Failed::Unsent(error, body)),
     };
-    let limit = plan.timeouts.read;
-    let mut clock = pin!(sleep(limit));
-    let (mut steps, mut interims) = (0, 0);
+    let (mut waiting, mut interims) = (Waiting::Answer, 0);
+    let mut clock = pin!(sleep(plan.timeouts.read));
     std::future::poll_fn(|cx| {
         if let Some(sending) = &mut upload {
             match sending.poll(cx) {
@@ -81,15 +91,23 @@ pub(super) async fn call(
             }
             Poll::Pending => {}
         }
-        while clock.as_mut().poll(cx).is_ready() {
-            let (hungry, now) = upload.as_ref().map_or((false, steps), |upload| (upload.is_hungry(), upload.steps()));
-            if !hungry && now == steps {
-                return Poll::Ready(Err(Failed::Late));
+        let now = match &upload {
+            None => Waiting::Answer,
+            Some(upload) if upload.is_hungry() => Waiting::Client,
+            Some(upload) => Waiting::Room(upload.steps()),
+        };
+        let (limit, late) = match now {
+            Waiting::Client => {
+                waiting = now;
+                return Poll::Pending;
             }
-            steps = now;
+            Waiting::Room(_) => (plan.timeouts.send, Failed::SendLate),
+            Waiting::Answer => (plan.timeouts.read, Failed::Late),
+        };
+        if std::mem::replace(&mut waiting, now) != now {
             clock.as_mut().reset(Instant::now() + limit);
         }
-        Poll::Pending
+        clock.as_mut().poll(cx).map(|()| Err(late))
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! HTTP/2 connections to one remote, and who has which stream.
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -33,14 +33,18 @@ pub(crate) enum Spoken {
 /// The connections to one remote.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    list: Mutex<Vec<Arc<Connection>>>,
+    list: Arc<List>,
     /// One is opened at a time, so that a burst does not open as many connections as it has requests.
     opening: Semaphore,
     speaks_http1: AtomicBool,
 }
 
+type List = Mutex<Vec<Arc<Connection>>>;
+
 #[derive(Debug)]
 struct Connection {
+    /// Where it is found.
+    list: Weak<List>,
     link: Link,
     label: OwnLabel,
     served: AtomicU32,
@@ -87,13 +91,17 @@ impl Drop for Stream {
         let last = self.connection.link.streams().fetch_sub(1, Relaxed) == 1;
         if last && self.connection.limit.as_ref().is_some_and(|limit| limit.is_wanted()) {
             self.give_up_connection();
+            // Its place is wanted now: it must not stay until somebody looks for a stream on it.
+            if let Some(list) = self.connection.list.upgrade() {
+                lock(&list).retain(|connection| !Arc::ptr_eq(connection, &self.connection));
+            }
         }
     }
 }
 
 impl Connections {
     pub(crate) fn new() -> Self {
-        Self { list: Mutex::default(), opening: Semaphore::new(1), speaks_http1: AtomicBool::new(false) }
+        Self { list: Arc::default(), opening: Semaphore::new(1), speaks_http1: AtomicBool::new(false) }
     }
 
     /// A stream, on a new connection if those there are full.
@@ -102,15 +110,8 @@ impl Connections {
             return Ok(stream);
         }
         let until = Instant::now() + plan.timeouts.connect;
-        let turn = timeout_at(until, self.turn()).await;
-        let _turn = turn.map_err(|_| Error::ConnectTimeout { endpoint: Arc::clone(&remote.name) })?;
-        if let Some(stream) = self.waiting(label, plan) {
-            return Ok(stream);
-        }
-        let full = plan.connections.is_some_and(|bound| bound.limit.is_full());
-        if (full || self.list().len() >= MAX_CONNECTIONS)
-            && let Some(stream) = self.free(label, plan, usize::MAX)
-        {
+        let _turn = self.turn(remote, until, plan).await?;
+        if let Some(stream) = self.waiting(label, plan).or_else(|| self.crowded(label, plan)) {
             return Ok(stream);
         }
         let opened = remote.open(label, Wire::Http2, until, plan).await?;
@@ -122,10 +123,26 @@ impl Connections {
         self.free(label, plan, MAX_STREAMS)
     }
 
-    /// The right to open a connection; waited for in turn.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    /// When there may be no more connections: a stream that waits inside of the one with the fewest.
+    pub(crate) fn crowded(&self, label: Label<'_>, plan: &Plan<'_>) -> Option<Stream> {
+        let full = plan.connections.is_some_and(|bound| bound.limit.is_full());
+        if full || self.list().len() >= MAX_CONNECTIONS { self.free(label, plan, usize::MAX) } else { None }
+    }
+
+    /// The right to open a connection; waited for in turn. Whose turn it is may wait for a place under the upstream's own
+    /// limit: then it is not the endpoint that is slow.
+    pub(crate) async fn turn(
+        &self,
+        remote: &Remote,
+        until: Instant,
+        plan: &Plan<'_>,
+    ) -> Result<Option<SemaphorePermit<'_>>, Error> {
+        let turn = timeout_at(until, self.opening.acquire()).await;
         // The semaphore is never closed.
-        self.opening.acquire().await.ok()
+        turn.map(Result::ok).map_err(|_| match plan.connections {
+            Some(bound) if bound.limit.is_wanted() => bound.none_left(),
+            _ => Error::ConnectTimeout { endpoint: Arc::clone(&remote.name) },
+        })
     }
 
     /// Begins HTTP/2 on a new connection; its first stream.
@@ -136,7 +153,8 @@ impl Connections {
         label: Label<'_>,
         plan: &Plan<'_>,
     ) -> Result<Stream, Error> {
-        let connection = Arc::new(begin(remote, io, label, plan).await?);
+        let list = Arc::downgrade(&self.list);
+        let connection = Arc::new(begin(remote, io, label, plan, list).await?);
         self.speaks_http1.store(false, Relaxed);
         let stream = connection.take();
         let mut list = self.list();
@@ -196,8 +214,12 @@ impl Connections {
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.list)
     }
+}
+
+fn lock(list: &List) -> MutexGuard<'_, Vec<Arc<Connection>>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Connection {
@@ -213,12 +235,19 @@ impl Connection {
 }
 
 /// Waits until the peer has said how many streams it takes: from then on it is known to speak HTTP/2.
-async fn begin(remote: &Remote, io: Arc<Io>, label: Label<'_>, plan: &Plan<'_>) -> Result<Connection, Error> {
+async fn begin(
+    remote: &Remote,
+    io: Arc<Io>,
+    label: Label<'_>,
+    plan: &Plan<'_>,
+    list: Weak<List>,
+) -> Result<Connection, Error> {
     let (clock, address) = (io.clock().clone(), Io::peer(&io));
     let link = tokio::time::timeout(plan.timeouts.connect, Link::begin(io)).await;
     let link = link.map_err(|_| Error::ConnectTimeout { endpoint: Arc::clone(&remote.name) })?;
     let link = link.map_err(|error| Error::Http2 { endpoint: Arc::clone(&remote.name), source: error.into() })?;
     Ok(Connection {
+        list,
         link,
         label: label.map(|label| label.to_ascii_lowercase().into()),
         served: AtomicU32::new(0),

@@ -1,7 +1,7 @@
 //! One attempt at one remote over HTTP/2.
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TE};
+use http::header::{CONTENT_LENGTH, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Response, StatusCode, Uri};
 use http_body::Body as _;
@@ -15,10 +15,8 @@ use super::body::{Streamed, Uploading};
 use super::call::{Called, Failed, call};
 use super::connections::Stream;
 use crate::hop::strip_hop_by_hop;
-use crate::{Body, BodyError};
+use crate::{Body, BodyError, grpc};
 
-/// Field lines of a response (security.md UP-02).
-const MAX_FIELDS: usize = 200;
 /// Connections that may go away under one attempt.
 const REPLACEMENTS: u32 = 3;
 
@@ -82,6 +80,7 @@ async fn attempt(
             return reply(called, stream, plan)
                 .map_err(|reason| failed(Error::Malformed { endpoint: endpoint(), reason }, Delivery::Possible));
         }
+        Err(Failed::SendLate) => return Err(failed(Error::SendTimeout { endpoint: endpoint() }, Delivery::Possible)),
         Err(Failed::Late) => return Err(failed(Error::ReadTimeout { endpoint: endpoint() }, Delivery::Possible)),
         Err(Failed::Malformed(reason)) => {
             return Err(failed(Error::Malformed { endpoint: endpoint(), reason }, Delivery::Possible));
@@ -115,8 +114,7 @@ fn head(request: &Outgoing, remote: &Remote, forward: &ForwardContext<'_>) -> Op
     strip_hop_by_hop(&mut headers);
     let host = headers.remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     forward.insert_fields(&mut headers);
-    let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    if is_grpc {
+    if grpc::is_grpc(&headers) {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     let mut uri = http::uri::Parts::default();
@@ -147,7 +145,7 @@ fn with_length(mut head: http::Request<()>, body: &Body) -> http::Request<()> {
 /// The reply that a response makes, unless it breaks a rule.
 fn reply(called: Called, stream: Stream, plan: &Plan<'_>) -> Result<Reply, &'static str> {
     let (mut parts, body) = called.response.into_parts();
-    if parts.headers.len() > MAX_FIELDS {
+    if parts.headers.len() > plan.answers.header_count {
         return Err("too many fields");
     }
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -159,7 +157,8 @@ fn reply(called: Called, stream: Stream, plan: &Plan<'_>) -> Result<Reply, &'sta
         Answer::Ready(Body::empty())
     } else {
         let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let upload = called.upload.map(Uploading::start);
+        // An endpoint that refuses the request does not get the rest of it (UP-07).
+        let upload = called.upload.filter(|_| parts.status.as_u16() < 400).map(Uploading::start);
         Answer::Multiplexed(Box::pin(Streamed::new(body, length, upload, stream, plan.timeouts.read)))
     };
     Ok(Reply { head: Response::from_parts(parts, ()), body, address })

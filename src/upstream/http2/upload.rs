@@ -1,5 +1,7 @@
 //! A request body on its way out on a stream.
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -19,6 +21,8 @@ pub(super) struct Upload {
     steps: u64,
     taken: bool,
     hungry: bool,
+    /// Told of `hungry`, for who waits for the response elsewhere.
+    tell: Option<Arc<AtomicBool>>,
 }
 
 /// Why a body was not sent to its end.
@@ -32,7 +36,7 @@ pub(super) enum Stopped {
 
 impl Upload {
     pub(super) fn new(stream: SendStream<Bytes>, body: Body) -> Self {
-        Self { stream, body, waiting: Bytes::new(), steps: 0, taken: false, hungry: false }
+        Self { stream, body, waiting: Bytes::new(), steps: 0, taken: false, hungry: false, tell: None }
     }
 
     /// Grows with each piece that moves.
@@ -59,7 +63,7 @@ impl Upload {
             let frame = match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
-                    self.hungry = true;
+                    self.set_hungry(true);
                     // Whoever waits for the client hears of it when the peer wants no more.
                     return match self.stream.poll_reset(cx) {
                         Poll::Ready(_) => Poll::Ready(Err(Stopped::Peer)),
@@ -67,7 +71,7 @@ impl Upload {
                     };
                 }
             };
-            self.hungry = false;
+            self.set_hungry(false);
             self.taken = true;
             self.steps += 1;
             match frame {
@@ -116,8 +120,16 @@ impl Upload {
         self.stream.send_data(Bytes::new(), true).map_err(|_| Stopped::Peer)
     }
 
-    /// Goes on to the end.
-    pub(super) async fn run(mut self) {
+    fn set_hungry(&mut self, hungry: bool) {
+        self.hungry = hungry;
+        if let Some(tell) = &self.tell {
+            tell.store(hungry, Relaxed);
+        }
+    }
+
+    /// Goes on to the end; `hungry` says meanwhile whether it waits for the client.
+    pub(super) async fn run(mut self, hungry: Arc<AtomicBool>) {
+        self.tell = Some(hungry);
         // How it ends is told by the response's body.
         let _ = std::future::poll_fn(|cx| self.poll(cx)).await;
     }
