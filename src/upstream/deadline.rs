@@ -17,6 +17,8 @@ pub(crate) struct Deadline {
     pub(crate) until: Instant,
     /// The caller of a gRPC method waits no longer; to him its end is a status of the call.
     is_call: bool,
+    /// It is the upstream's own, not one that the caller chose.
+    own: bool,
 }
 
 impl Deadline {
@@ -36,7 +38,13 @@ impl Deadline {
         };
         // A time beyond all calendars is none.
         let until = Instant::now().checked_add(time)?;
-        Some(Self { until, is_call })
+        let own = told.is_none_or(|told| time < told);
+        Some(Self { until, is_call, own })
+    }
+
+    /// Its end, if it is the upstream's own: then an endpoint that lets it pass is too slow.
+    pub(crate) fn of_the_upstream(self) -> Option<Instant> {
+        self.own.then_some(self.until)
     }
 
     /// Tells an endpoint what is left of it, if it is to know: an endpoint that hears of more works for nobody.

@@ -1,6 +1,6 @@
 //! Probes every endpoint of one upstream, each in its time.
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::fmt;
 use std::future::{Future, pending};
 use std::hash::{BuildHasher as _, RandomState};
@@ -94,8 +94,11 @@ impl<P: Probe> Checker<P> {
     ///
     /// Who was probed before, be it by another checker, is probed next when that is due; the first probes of the others
     /// are spread over the interval.
-    pub(crate) fn set_targets(&mut self, targets: Vec<Target>) {
+    pub(crate) fn set_targets(&mut self, mut targets: Vec<Target>) {
         let key = |target: &Target| (Arc::as_ptr(&target.health), target.address);
+        // A name may lead to the same address twice.
+        let mut seen = HashSet::new();
+        targets.retain(|target| seen.insert(key(target)));
         let before =
             self.slots.iter().enumerate().filter_map(|(slot, held)| held.target.as_ref().map(|one| (key(one), slot)));
         let mut before: HashMap<_, _> = before.collect();

@@ -1,4 +1,5 @@
 //! What attempts say of endpoints, and what time does to those that are out.
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::time::Instant;
@@ -16,13 +17,15 @@ pub(crate) struct Judge {
     /// Held from the count of those that are out until another one is. Nobody waits for it: whoever finds it taken
     /// leaves the matter to the next failure.
     leaving: Mutex<()>,
+    /// As many are out as may be.
+    full: AtomicBool,
     /// When outliers are looked for next.
     compare_at: Mutex<Option<Instant>>,
 }
 
 impl Judge {
     pub(crate) fn new(config: HealthConfig) -> Self {
-        Self { config, leaving: Mutex::new(()), compare_at: Mutex::new(None) }
+        Self { config, leaving: Mutex::new(()), full: AtomicBool::new(false), compare_at: Mutex::new(None) }
     }
 
     pub(crate) fn config(&self) -> &HealthConfig {
@@ -61,6 +64,9 @@ impl Judge {
                 changed |= health.eject("too many failures in a row");
             }
         }
+        if changed {
+            self.full.store(false, Relaxed);
+        }
         changed
     }
 
@@ -71,20 +77,31 @@ impl Judge {
             Err(std::sync::TryLockError::Poisoned(leaving)) => leaving.into_inner(),
             Err(std::sync::TryLockError::WouldBlock) => return None,
         };
+        // What was refused is refused until a verdict falls: nobody looks at thousands of endpoints for each failure.
+        if self.full.load(Relaxed) {
+            return None;
+        }
         let (out, all) = crowd.fold((0, 0), |(out, all), health| (out + usize::from(health.is_ejected()), all + 1));
-        self.config.ejection.allows(out, all).then_some(leaving)
+        let allowed = self.config.ejection.allows(out, all);
+        self.full.store(!allowed, Relaxed);
+        allowed.then_some(leaving)
     }
 
     /// Starts the clock of those who are newly out, lets in whose time is over, and compares endpoints when it is time
     /// to. Says whether any became usable or unusable, and when to call again if nothing happens before.
-    pub(crate) fn settle(&self, crowd: &[&Health], now: Instant) -> (bool, Option<Instant>) {
-        let mut changed = self.compare(crowd, now);
+    ///
+    /// `counted` are those that get requests.
+    pub(crate) fn settle(&self, crowd: &[&Health], counted: &[&Health], now: Instant) -> (bool, Option<Instant>) {
+        self.full.store(false, Relaxed);
+        let mut changed = self.compare(crowd, counted, now);
         let mut next = *self.compare_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for health in crowd {
             let status = health.status();
-            // Where there are probes, they bring back whom reports took out.
-            let waits = status.is_outlier || (self.config.active.is_none() && !status.state.is_usable());
-            let ejection = &mut health.kept().ejection;
+            let mut kept = health.kept();
+            // Probes bring back whom reports took out, if they reach it: services of the process are not probed.
+            let by_time = self.config.active.is_none() || kept.probed.is_none();
+            let waits = status.is_outlier || (by_time && !status.state.is_usable());
+            let ejection = &mut kept.ejection;
             if !waits {
                 ejection.end(now);
                 continue;
@@ -95,16 +112,14 @@ impl Judge {
                 continue;
             }
             ejection.end(now);
-            changed |= match self.config.active {
-                None => health.readmit(),
-                Some(_) => health.readmit_outlier(),
-            };
+            drop(kept);
+            changed |= if by_time { health.readmit() } else { health.readmit_outlier() };
         }
         (changed, next)
     }
 
     /// Takes out those that did worse than the others in the interval that is over.
-    fn compare(&self, crowd: &[&Health], now: Instant) -> bool {
+    fn compare(&self, crowd: &[&Health], counted: &[&Health], now: Instant) -> bool {
         let Some(outlier) = &self.config.outlier else { return false };
         let mut compare_at = self.compare_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let due = compare_at.is_none_or(|at| at <= now);
@@ -120,7 +135,7 @@ impl Judge {
         let mut changed = false;
         for health in worst.into_iter().filter_map(|index| crowd.get(index)) {
             if !health.status().is_outlier
-                && let Some(_leaving) = self.may_leave(crowd.iter().copied())
+                && let Some(_leaving) = self.may_leave(counted.iter().copied())
             {
                 changed |= health.eject("it does worse than the others");
             }
@@ -154,7 +169,8 @@ mod tests {
     }
 
     fn settle(judge: &Judge, crowd: &[Health], now: Instant) -> (bool, Option<Instant>) {
-        judge.settle(&crowd.iter().collect::<Vec<_>>(), now)
+        let crowd: Vec<_> = crowd.iter().collect();
+        judge.settle(&crowd, &crowd, now)
     }
 
     #[test]
@@ -194,10 +210,16 @@ mod tests {
     #[test]
     fn with_probes_time_brings_nobody_back() {
         let config = HealthConfig::new().with_passive(PassiveConfig::default()).with_active(ActiveConfig::default());
-        let (judge, crowd, now) = (Judge::new(config), crowd(2), Instant::now());
-        assert!(tell(&judge, &crowd, 0, Outcome::Timeout, 7));
-        assert_eq!(settle(&judge, &crowd, now + Duration::from_secs(900)), (false, None));
-        assert!(!crowd[0].is_usable());
+        let (judge, crowd, now) = (Judge::new(config), crowd(4), Instant::now());
+        // One that probes do not reach comes back by time nevertheless.
+        crowd[0].kept().probed = Some((now, http::HeaderValue::from_static("a.test")));
+        for index in [0, 1] {
+            tell(&judge, &crowd, index, Outcome::Timeout, 7);
+            settle(&judge, &crowd, now);
+        }
+        assert!(!crowd[0].is_usable() && !crowd[1].is_usable());
+        settle(&judge, &crowd, now + Duration::from_secs(900));
+        assert!(!crowd[0].is_usable() && crowd[1].is_usable());
     }
 
     #[test]

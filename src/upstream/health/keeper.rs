@@ -12,7 +12,7 @@ use super::no_probing::Probing;
 #[cfg(feature = "client")]
 use super::probing::Probing;
 use super::record::Health;
-use super::watch::HealthWatch;
+use super::watch::{HealthWatch, counted};
 
 /// How long the next set of endpoints is waited with after one, in times of what that took to make: verdicts on many
 /// endpoints at once share a set.
@@ -60,15 +60,19 @@ async fn keep(watch: Arc<HealthWatch>, upstream: Weak<Upstream>) {
         None => return,
     };
     let mut rested = Instant::now();
+    // A set that was made before this began may not know of the last verdicts: they may have fallen on another version's
+    // watch, or have been taken back, since an endpoint is probed by another name.
+    watch.is_dirty();
     loop {
         let mut wake = {
             let Some(upstream) = upstream.upgrade() else { return };
             let set = upstream.set.load_full();
             probing.follow(&upstream, &set);
             let crowd: Vec<&Health> = set.slots.iter().map(|slot| &**slot.state.health()).collect();
-            let (changed, next) = watch.judge.settle(&crowd, Instant::now());
+            let busy: Vec<&Health> = counted(&set).collect();
+            let (changed, next) = watch.judge.settle(&crowd, &busy, Instant::now());
             if changed {
-                watch.dirty.store(true, SeqCst);
+                watch.is_dirty();
             }
             next
         };
@@ -76,7 +80,8 @@ async fn keep(watch: Arc<HealthWatch>, upstream: Weak<Upstream>) {
             let now = Instant::now();
             if rested <= now {
                 let Some(upstream) = upstream.upgrade() else { return };
-                watch.dirty.store(false, SeqCst);
+                // A swap: it sees what was written before whatever it takes back.
+                watch.dirty.swap(false, SeqCst);
                 upstream.refresh();
                 rested = Instant::now() + now.elapsed() * REST;
                 continue;
@@ -91,7 +96,7 @@ async fn keep(watch: Arc<HealthWatch>, upstream: Weak<Upstream>) {
         };
         tokio::select! {
             () = watch.news.notified() => {}
-            () = probing.changed() => watch.dirty.store(true, SeqCst),
+            () = probing.changed() => watch.is_dirty(),
             () = later => {}
         }
     }

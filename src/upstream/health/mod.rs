@@ -27,6 +27,7 @@ pub use config::{ActiveConfig, HealthConfig, HttpProbe, PassiveConfig, ProbeKind
 pub use ejection::EjectionConfig;
 pub(crate) use keeper::Keeper;
 pub use machine::{HealthCounters, HealthState, Thresholds};
+pub(crate) use outcome::Outcome;
 pub use outlier::OutlierConfig;
 #[cfg(feature = "client")]
 pub(crate) use probe::Secure;
