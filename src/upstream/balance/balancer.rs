@@ -101,7 +101,7 @@ pub trait Balancer: Send + Sync + 'static {
     }
 }
 
-/// Makes balancers of one policy. The members are at least two of one priority, in the order of the configuration.
+/// Makes balancers of one policy. The members are one or more of one priority, in the order of the configuration.
 ///
 /// It is asked again only when a member, its weight or its health changed; otherwise the balancer stays, with its state.
 pub trait BalancerFactory: Send + Sync + 'static {

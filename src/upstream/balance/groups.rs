@@ -57,7 +57,7 @@ struct Group {
 }
 
 /// Where one request stands.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Walk {
     group: usize,
     /// Members of the current group that were tried before the last one. Empty, thus unallocated, without retries.
@@ -114,8 +114,8 @@ impl Groups {
     pub(crate) fn uses(&self, index: usize) -> bool {
         self.single
             || self.groups.iter().any(|group| {
-                let member = group.indices.iter().position(|own| *own == index);
-                member.is_some_and(|member| group.states.get(member).is_none_or(|state| state.is_usable()))
+                let member = group.indices.binary_search(&index);
+                member.is_ok_and(|member| group.states.get(member).is_none_or(|state| state.is_usable()))
             })
     }
 

@@ -1,9 +1,6 @@
 //! Least connections: the member with the fewest requests for its weight.
 use std::array;
-use std::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{Relaxed, SeqCst},
-};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 
 use super::round_robin::{gcd, units};
@@ -17,6 +14,8 @@ const NOBODY: u64 = u64::MAX;
 
 /// Bits of a key for the turn, below those for the score.
 const TURN_BITS: u32 = 20;
+/// Turns until they are counted anew.
+const TURNS: u32 = 1 << TURN_BITS;
 const MAX_SCORE: u64 = (1 << (u64::BITS - TURN_BITS)) - 2;
 
 /// The largest step that is exact. With it a member can have a million requests before scores are cut off.
@@ -82,6 +81,22 @@ impl LeastConn {
         Self::new(members)
     }
 
+    /// Puts a member behind its equals. That is part of its key when the request enters, which is next.
+    fn take_turn(&self, leaf: &Leaf) {
+        let turn = self.turns.fetch_add(1, SeqCst);
+        leaf.turn.store(turn % TURNS, SeqCst);
+        if turn.is_multiple_of(TURNS) {
+            // The count begins anew, and so it does for all: who kept a high one would never be first among equals again.
+            for (index, leaf) in self.leaves.iter().enumerate() {
+                leaf.turn.store(0, SeqCst);
+                self.changed(index);
+            }
+        } else if self.turns.load(SeqCst) / TURNS != turn / TURNS {
+            // It began anew meanwhile.
+            leaf.turn.store(0, SeqCst);
+        }
+    }
+
     /// Down from the root along the least keys.
     fn least(&self) -> Option<usize> {
         self.levels.iter().rev().try_fold(0, |line, level| {
@@ -101,8 +116,7 @@ impl Balancer for LeastConn {
     fn pick(&self, pick: &Pick<'_>) -> Option<usize> {
         let picked = if pick.is_retry() { self.least_usable(pick) } else { self.least() }?;
         if let Some(leaf) = self.leaves.get(picked) {
-            // Part of the key when the request enters, which is next.
-            leaf.turn.store(self.turns.fetch_add(1, Relaxed), Relaxed);
+            self.take_turn(leaf);
         }
         Some(picked)
     }
@@ -150,7 +164,7 @@ impl Leaf {
             return NOBODY;
         }
         let score = (1 + u64::from(self.load.in_flight())).saturating_mul(self.step).min(MAX_SCORE);
-        let turn = self.turn.load(Relaxed) & ((1 << TURN_BITS) - 1);
+        let turn = self.turn.load(SeqCst) % TURNS;
         score << TURN_BITS | u64::from(turn)
     }
 }
@@ -223,6 +237,26 @@ mod tests {
                 .iter()
                 .filter(|other| weight(other) > 0)
                 .all(|other| requests(it) * weight(other) <= requests(other) * weight(it))
+    }
+
+    #[test]
+    fn turns_that_are_counted_anew_are_counted_anew_for_all() {
+        let members = members(&[1; 3]);
+        let balancer = LeastConn::new(&members);
+        for before in [TURNS - 3, TURNS - 1, u32::MAX - 4] {
+            balancer.turns.store(before, SeqCst);
+            for index in 0..members.len() {
+                balancer.leaves[index].turn.store(before % TURNS - 3 + index as u32, SeqCst);
+                balancer.changed(index);
+            }
+            let mut counts = [0; 3];
+            for _ in 0..30 {
+                let picked = pick(&balancer, &[]).unwrap();
+                counts[picked] += 1;
+                drop(members[picked].load.enter());
+            }
+            assert!(counts.iter().all(|count| (8..=12).contains(count)), "{before}: {counts:?}");
+        }
     }
 
     #[test]

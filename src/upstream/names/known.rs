@@ -64,13 +64,15 @@ pub(super) struct Memory {
     known: Known,
     /// Until when the last good answer was good.
     good_until: Instant,
+    /// When the last one came of which nothing was missing.
+    whole_at: Instant,
     /// Look-ups that failed in a row.
     failures: u32,
 }
 
 impl Memory {
     pub(super) fn new(now: Instant) -> Self {
-        Self { known: Known::Pending, good_until: now, failures: 0 }
+        Self { known: Known::Pending, good_until: now, whole_at: now, failures: 0 }
     }
 
     pub(super) const fn known(&self) -> &Known {
@@ -88,7 +90,11 @@ impl Memory {
         let pause = match answer {
             Ok(answer) => {
                 let (ttl, whole) = (answer.ttl, answer.unknown.is_empty());
-                let locations = self.complete(answer);
+                if whole {
+                    self.whole_at = now;
+                }
+                let may_keep = config.max_stale.is_none_or(|most| now.saturating_duration_since(self.whole_at) < most);
+                let locations = self.complete(answer, may_keep);
                 let ttl = match &*locations {
                     [] => {
                         self.miss(Reason::new(io::ErrorKind::NotFound, "the name leads nowhere"), config, now);
@@ -96,7 +102,8 @@ impl Memory {
                     }
                     _ => {
                         let ttl = ttl.min(config.max_ttl).max(config.min_ttl);
-                        self.good_until = now + ttl;
+                        // A time beyond all calendars is long enough as it is.
+                        self.good_until = now.checked_add(ttl).unwrap_or(now);
                         self.known = Known::Fresh(locations);
                         ttl
                     }
@@ -115,15 +122,17 @@ impl Memory {
             }
         };
         match (&self.known, config.max_stale) {
-            (Known::Stale(..), Some(most)) => pause.min((self.good_until + most).duration_since(now)),
+            (Known::Stale(..), Some(most)) => {
+                pause.min(most.saturating_sub(now.saturating_duration_since(self.good_until)))
+            }
             _ => pause,
         }
     }
 
     /// All locations, in an order that tells the same answer from another: servers turn theirs on purpose. Targets that
-    /// could not be looked up are where they were.
-    fn complete(&self, answer: Resolved) -> Arc<[Location]> {
-        let before = self.known.locations().iter();
+    /// could not be looked up are where they were, for as long as that may be gone by.
+    fn complete(&self, answer: Resolved, may_keep: bool) -> Arc<[Location]> {
+        let before = self.known.locations().iter().filter(|_| may_keep);
         let kept = before.filter(|one| one.host.as_ref().is_some_and(|host| answer.unknown.contains(host))).cloned();
         let mut locations: Vec<_> = answer.locations.into_iter().chain(kept).collect();
         let first_family = locations.first().map(|first| first.address.is_ipv6());
@@ -138,7 +147,9 @@ impl Memory {
 
     /// Nothing was found: what was found before stays, for as long as it may.
     fn miss(&mut self, reason: Reason, config: &NamesConfig, now: Instant) {
-        let may_stay = config.max_stale.is_none_or(|most| now < self.good_until + most);
+        let may_stay = config
+            .max_stale
+            .is_none_or(|most| now < self.good_until || now.saturating_duration_since(self.good_until) < most);
         self.known = match std::mem::take(&mut self.known) {
             Known::Fresh(locations) | Known::Stale(locations, _) if may_stay => Known::Stale(locations, reason),
             _ => Known::Nowhere(reason),
