@@ -66,7 +66,9 @@ fn active(check: &ActiveCheck, owner: Owner<'_>) -> Result<ActiveConfig, Finding
 
 fn request(check: &ActiveCheck, owner: Owner<'_>) -> Result<HttpProbe, Finding> {
     // Whatever stands there goes onto the wire as it is.
-    let is_path = check.http_path.starts_with('/') && check.http_path.parse::<PathAndQuery>().is_ok();
+    // The parser stops at a fragment.
+    let parsed = check.http_path.parse::<PathAndQuery>();
+    let is_path = check.http_path.starts_with('/') && parsed.is_ok_and(|path| path.as_str() == check.http_path);
     if !is_path {
         let fault = owner.fault("checks.active.http_path", format!("`{}` is no path", check.http_path));
         return Err(fault.with_mend("begin with `/`, and encode blanks and control characters as `%20`"));

@@ -174,10 +174,10 @@ impl Inner {
         };
         match found {
             Ok(Found::Direct(route, arrival)) => {
-                finish(direct(route, request, info, arrival, Arc::clone(&self.via)), form, hosted)
+                finish(|| direct(route, request, info, arrival, Arc::clone(&self.via)), form, hosted)
             }
-            Ok(Found::Chain(chain)) => finish(chain.run(request), form, hosted),
-            Err(error) => finish(std::future::ready(error.into_response()), form, hosted),
+            Ok(Found::Chain(chain)) => finish(|| chain.run(request), form, hosted),
+            Err(error) => finish(|| std::future::ready(error.into_response()), form, hosted),
         }
     }
 }
@@ -228,12 +228,16 @@ impl<F: Future<Output = Response>> Future for Hosted<F> {
     }
 }
 
-fn finish(answer: impl Future<Output = Response> + Send + 'static, form: Form, hosted: Option<Duty>) -> BoxFuture {
+/// Boxes an answer; it is made in here, since handing it over would be a copy of two kilobytes.
+fn finish<F>(answer: impl FnOnce() -> F, form: Form, hosted: Option<Duty>) -> BoxFuture
+where
+    F: Future<Output = Response> + Send + 'static,
+{
     match hosted {
         // The connection catches panics, too, and keeps its own form of answers to them.
-        None if form == Form::AsMade => Box::pin(answer),
-        None => Box::pin(Answer::new(answer, form)),
-        Some(duty) => Box::pin(Answer::new(Hosted { answer, clock: None, duty }, form)),
+        None if form == Form::AsMade => Box::pin(answer()),
+        None => Box::pin(Answer::new(answer(), form)),
+        Some(duty) => Box::pin(Answer::new(Hosted { answer: answer(), clock: None, duty }, form)),
     }
 }
 

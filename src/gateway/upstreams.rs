@@ -185,7 +185,6 @@ fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules, vault: &Vault<'_
         Some(checks) if rules.checks => Some(checks::config(checks, owner)?),
         _ => None,
     };
-    config.panic_threshold = spec.panic_threshold;
     Ok(config)
 }
 

@@ -64,8 +64,9 @@ impl Admission {
 
     /// Lets a request in, at once or after its turn has come.
     pub(crate) async fn enter(self: &Arc<Self>) -> Result<Permit<'_>, Refused> {
-        // Whoever comes while others wait goes behind them.
-        if self.waiting() > 0 || !self.try_enter() {
+        // Whoever comes while others wait goes behind them. Where nobody may wait, those counted are being turned away.
+        let others_wait = self.config.max_pending > 0 && self.waiting() > 0;
+        if others_wait || !self.try_enter() {
             Box::pin(self.queue()).await?;
         }
         Ok(Permit(self))

@@ -53,9 +53,10 @@ impl Budget {
 
     /// Takes one retry out of the budget, if there is one left.
     pub(crate) fn try_retry(&self) -> bool {
+        let mut windows = self.windows.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Looked at under the lock: a window that was begun by another thread must not be younger.
         let now = Instant::now();
         let total = self.requests.load(Relaxed);
-        let mut windows = self.windows.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         windows.slide(now, total);
         let passed = now.duration_since(windows.start).as_secs_f64() / WINDOW.as_secs_f64();
         let old = 1.0 - passed;

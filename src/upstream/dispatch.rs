@@ -219,9 +219,12 @@ impl Upstream {
             let Some(slot) = next.and_then(|index| set.slots.get(index)) else {
                 return attempts.exhausted(permit);
             };
+            // The connection of an answer that was not good enough may be the one that this attempt has to wait for.
+            attempts.last = None;
             // In a block of its own: what is in scope during the pause would be part of every future.
             let pause = {
-                let Tried { ended, busy } = match self.may_hedge(request, forward) {
+                let twice = if attempts.made == 0 { self.may_hedge(request, forward) } else { None };
+                let Tried { ended, busy } = match twice {
                     None => self.try_at(&set, slot, request, forward, deadline).await,
                     Some(twice) => Box::pin(self.hedge(twice, &set, slot, &mut attempts, forward)).await,
                 };
@@ -284,7 +287,8 @@ impl Upstream {
             deadline.tell(&mut request.parts.headers);
         }
         let wanted = set.wanted(&request.parts.headers);
-        let watch = Watch::begin(self, set, slot, forward.exchange);
+        let own = deadline.and_then(Deadline::of_the_upstream);
+        let watch = Watch::begin(self, set, slot, own, forward.exchange);
         let mut ended = match endpoint {
             #[cfg(feature = "client")]
             Endpoint::Remote(remote) if self.retry.per_try().is_none() => {
@@ -295,12 +299,6 @@ impl Upstream {
             _ => Box::pin(self.attempt(endpoint, request, forward)).await,
         };
         watch.end(&ended);
-        if let Some(health) = &self.health
-            && health.hears_traffic()
-        {
-            let seen = ended.as_ref().map(|reply| reply.head.status()).map_err(|failure| &failure.error);
-            health.observe(set, slot, seen);
-        }
         if let (Some(affinity), Ok(reply)) = (&set.affinity, &mut ended) {
             affinity.mark(reply.head.headers_mut(), wanted, slot.index);
         }
@@ -350,12 +348,13 @@ impl Upstream {
         forward: &ForwardContext<'_>,
     ) -> Result<Reply, Failure> {
         let failed = |error| Failure { error, delivery: Delivery::Possible, address: None };
-        let record = self.retry.judges_answers() && self.retry.is_repeatable(&outgoing.parts.method);
+        // A service is not asked twice, unless its answer can be taken for a failure, or it can be given up.
+        let again = self.retry.judges_answers() || self.retry.per_try().is_some();
+        let record = again && self.retry.is_repeatable(&outgoing.parts.method);
         let Some(body) = outgoing.payload.take(self.retry.replay_bytes(), record) else {
             return Err(failed(Error::RequestBody(BodyError::Incomplete)));
         };
-        // A service is not asked twice, unless its answer can be taken for a failure.
-        let parts = if self.retry.judges_answers() {
+        let parts = if again {
             outgoing.parts.clone()
         } else {
             std::mem::replace(&mut outgoing.parts, Request::default().into_parts().0)
@@ -439,10 +438,16 @@ impl<'a> Attempts<'a> {
         forward: &ForwardContext<'_>,
     ) -> Option<&'s Slot> {
         // A single endpoint would be picked again.
-        if set.len() < 2 || self.made + 1 >= self.most || !self.upstream.budget.try_retry() {
+        if set.len() < 2 || self.made + 1 >= self.most {
             return None;
         }
-        let next = set.groups.next(&mut self.walk, &request.parts, forward.client)?;
+        // Picked before it is paid for, and remembered only once it is.
+        let mut walk = self.walk.clone();
+        let next = set.groups.next(&mut walk, &request.parts, forward.client)?;
+        if !self.upstream.budget.try_retry() {
+            return None;
+        }
+        self.walk = walk;
         self.made += 1;
         set.slots.get(next)
     }
@@ -460,11 +465,13 @@ impl<'a> Attempts<'a> {
             && request.payload.is_there()
             && policy.may_resend(&request.parts.method, delivery);
         if !may {
-            Again::No
-        } else if self.until.is_some_and(|until| Instant::now() > until) {
+            return Again::No;
+        }
+        let pause = policy.pause(self.made, ended.as_ref().ok().map(|reply| &reply.head));
+        if self.until.is_some_and(|until| until.saturating_duration_since(Instant::now()) < pause) {
             Again::Late
         } else if self.upstream.budget.try_retry() {
-            Again::After(policy.pause(self.made, ended.as_ref().ok().map(|reply| &reply.head)))
+            Again::After(pause)
         } else {
             Again::No
         }

@@ -75,6 +75,16 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// As [`Tls`](Self::Tls), under a name that the request chose. It says nothing of the endpoint, for clients could choose
+    /// names that it has no certificate for.
+    #[error("TLS to {endpoint} failed under the name that the request has")]
+    TlsOfHost {
+        /// The endpoint.
+        endpoint: Arc<str>,
+        /// What TLS or the socket said.
+        #[source]
+        source: io::Error,
+    },
     /// No TLS on the connection in time (504).
     #[error("TLS to {endpoint} took too long")]
     TlsTimeout {
@@ -177,6 +187,7 @@ impl Error {
                 | Self::Connect { .. }
                 | Self::ConnectTimeout { .. }
                 | Self::Tls { .. }
+                | Self::TlsOfHost { .. }
                 | Self::TlsTimeout { .. }
                 | Self::SendTimeout { .. }
                 | Self::ReadTimeout { .. }
@@ -217,7 +228,7 @@ impl Error {
             Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => "connect_refused",
             Self::Connect { .. } => "connect_failed",
             Self::ConnectTimeout { .. } => "connect_timeout",
-            Self::Tls { source, .. } => super::tls::reason(source),
+            Self::Tls { source, .. } | Self::TlsOfHost { source, .. } => super::tls::reason(source),
             Self::TlsTimeout { .. } => "tls_timeout",
             Self::SendTimeout { .. } => "send_timeout",
             Self::ReadTimeout { .. } => "read_timeout",

@@ -12,30 +12,35 @@ use super::dispatch::{Attempts, Tried};
 use super::forward::ForwardContext;
 use super::set::{EndpointSet, Slot};
 
+/// A request that may be sent twice.
+pub(super) struct Twice {
+    /// How long the first attempt is alone.
+    after: Duration,
+    copies: [Outgoing; 2],
+}
+
 impl Upstream {
-    /// How long the first attempt of this request is alone, and a copy of it for each of the two, if there may be two.
-    pub(super) fn may_hedge(
-        &self,
-        request: &Outgoing,
-        forward: &ForwardContext<'_>,
-    ) -> Option<(Duration, [Outgoing; 2])> {
+    /// A copy of the request for each of two attempts, if there may be two. Boxed: it would be part of every request's
+    /// future.
+    pub(super) fn may_hedge(&self, request: &Outgoing, forward: &ForwardContext<'_>) -> Option<Box<Twice>> {
         let after = self.retry.hedge_after()?;
         if forward.upgrade.is_some() || !self.retry.is_repeatable(&request.parts.method) {
             return None;
         }
         let copy = || request.copy(self.retry.replay_bytes());
-        Some((after, [copy()?, copy()?]))
+        Some(Box::new(Twice { after, copies: [copy()?, copy()?] }))
     }
 
     /// Sends one of the copies to `slot`, and after a while the other one elsewhere.
     pub(super) async fn hedge(
         &self,
-        (after, [mut one, mut two]): (Duration, [Outgoing; 2]),
+        twice: Box<Twice>,
         set: &EndpointSet,
         slot: &Slot,
         attempts: &mut Attempts<'_>,
         forward: &ForwardContext<'_>,
     ) -> Tried {
+        let Twice { after, copies: [mut one, mut two] } = *twice;
         let mut first = pin!(self.try_at(set, slot, &mut one, forward, attempts.deadline));
         if let Ok(tried) = tokio::time::timeout(after, first.as_mut()).await {
             return tried;

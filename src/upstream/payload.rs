@@ -99,12 +99,14 @@ pub(crate) struct Tape {
     reader: u32,
     /// More was taken than is kept, or the stream broke: nobody can begin anew.
     lost: bool,
+    /// The stream has ended; one need not bear to be asked again.
+    done: bool,
 }
 
 impl Tape {
     fn new(rest: Body, limit: usize) -> Self {
         let whole = rest.size_hint();
-        Self { rest, record: Vec::new(), trailers: None, limit, whole, reader: 0, lost: false }
+        Self { rest, record: Vec::new(), trailers: None, limit, whole, reader: 0, lost: false, done: false }
     }
 
     fn lose(&mut self) {
@@ -173,6 +175,10 @@ impl HttpBody for Reader {
             me.ended = true;
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
+        if tape.done {
+            me.ended = true;
+            return Poll::Ready(None);
+        }
         if Arc::strong_count(&me.tape) == 1 {
             // The request was answered while its body goes on: nobody will ask for it again.
             tape.lose();
@@ -185,7 +191,10 @@ impl HttpBody for Reader {
                 me.ended = frame.is_trailers();
             }
             Some(Err(_)) => tape.lose(),
-            None => me.ended = true,
+            None => {
+                tape.done = true;
+                me.ended = true;
+            }
         }
         Poll::Ready(frame)
     }
@@ -193,7 +202,7 @@ impl HttpBody for Reader {
     fn is_end_stream(&self) -> bool {
         let tape = lock(&self.tape);
         let caught_up = tape.lost || self.taken == tape.record.len() as u64;
-        self.ended || caught_up && tape.trailers.is_none() && tape.rest.is_end_stream()
+        self.ended || caught_up && tape.trailers.is_none() && (tape.done || tape.rest.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -60,6 +60,18 @@ struct Shared {
     network: Arc<Network>,
 }
 
+impl Shared {
+    /// Has an upstream begin its upkeep with the next call for it. Those that have gone by then are let go of, should that
+    /// call never come.
+    fn is_fresh(&self, upstream: Weak<Upstream>) {
+        let mut fresh = lock(&self.fresh);
+        if fresh.len() == fresh.capacity() {
+            fresh.retain(|one| one.strong_count() > 0);
+        }
+        fresh.push(upstream);
+    }
+}
+
 /// Upstreams by key, the latest last. More than one is alive while requests end on an older one.
 #[derive(Default)]
 struct Table {
@@ -109,7 +121,11 @@ impl Upstreams {
     ///
     /// # Errors
     /// The first thing that is wrong with the configuration.
-    pub fn compile(&self, config: UpstreamConfig, endpoints: &Endpoints) -> Result<Arc<Upstream>, UpstreamBuildError> {
+    pub fn compile(
+        &self,
+        mut config: UpstreamConfig,
+        endpoints: &Endpoints,
+    ) -> Result<Arc<Upstream>, UpstreamBuildError> {
         config.check()?;
         if let Some(needs) = probes_need(&config) {
             return Err(UpstreamBuildError::ProbeUnsupported { upstream: config.key, needs });
@@ -132,10 +148,14 @@ impl Upstreams {
                 && at + 1 < versions.len()
             {
                 let again = versions.remove(at);
-                lock(&self.0.fresh).push(Weak::clone(&again));
+                self.0.is_fresh(Weak::clone(&again));
                 versions.push(again);
             }
             return Ok(same);
+        }
+        // A ring that goes on counts requests without a key where it has counted them before.
+        if let Some(hash) = alive.iter().map(|old| &old.config.hash).find(|hash| **hash == config.hash) {
+            config.hash.clone_from(hash);
         }
         let keep = |state: &dyn Fn(&Upstream) -> bool| alive.iter().find(|version| state(version));
         let admission = keep(&|old| *old.admission.config() == config.admission)
@@ -189,7 +209,7 @@ impl Upstreams {
         versions.push(Arc::downgrade(&upstream));
         let ends_checks = alive.first().is_some_and(|old| old.health.is_some());
         if upstream.upkeep.is_due() || ends_checks {
-            lock(&self.0.fresh).push(Arc::downgrade(&upstream));
+            self.0.is_fresh(Arc::downgrade(&upstream));
         }
         Ok(upstream)
     }
@@ -263,6 +283,7 @@ impl Upstreams {
             address: literal.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             port: port.unwrap_or(config.scheme.default_port()),
             wire: Wire::new(config.scheme, config.http_version),
+            bounded: config.max_connections.map(|_| config.key.clone()),
             #[cfg(feature = "tls")]
             security: self.security(config, &bare)?,
         };

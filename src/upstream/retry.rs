@@ -67,6 +67,7 @@ impl RetryPolicy {
             | Error::Connect { .. }
             | Error::ConnectTimeout { .. }
             | Error::Tls { .. }
+            | Error::TlsOfHost { .. }
             | Error::TlsTimeout { .. } => connect,
             Error::SendTimeout { .. } | Error::ReadTimeout { .. } => timeout,
             _ => error.is_retryable() && reset,

@@ -92,7 +92,10 @@ impl Remote {
             let hello = security.hello(label, offer);
             let secured = timeout(limit, crate::net::tls::connect(transport, hello, &self.sweep)).await;
             let secured = secured.map_err(|_| Error::TlsTimeout { endpoint: endpoint() })?;
-            let secured = secured.map_err(|source| Error::Tls { endpoint: endpoint(), source })?;
+            let secured = secured.map_err(|source| match label {
+                Some(_) => Error::TlsOfHost { endpoint: endpoint(), source },
+                None => Error::Tls { endpoint: endpoint(), source },
+            })?;
             let http2 = secured.protocol.as_deref() == Some(b"h2");
             if offer == Wire::Http2 && !http2 {
                 let source = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::NoApplicationProtocol);

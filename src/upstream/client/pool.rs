@@ -1,7 +1,7 @@
 //! Idle HTTP/1 connections to one remote.
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -82,7 +82,9 @@ impl Pool {
 
     /// Drops a connection; whether there was one.
     pub(super) fn close_one(&self) -> bool {
-        let closed = self.shards().any(|shard| try_lock(shard).is_some_and(|mut list| list.pop().is_some()));
+        // Waited for, as a list that is passed over here would be missed for good; that is rare, and short.
+        let pop = |shard: &Mutex<Vec<Idle>>| shard.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let closed = self.shards().any(|shard| pop(shard).is_some());
         self.idle.fetch_sub(usize::from(closed), Relaxed);
         closed
     }

@@ -84,6 +84,8 @@ pub(crate) async fn send(
                 }
             }
         }
+        // It may have the only place that there is for a connection.
+        drop(lease);
         let label = remote.label(&request.parts.headers);
         lease = Box::pin(remote.connect(label, plan)).await.map_err(Failure::before)?;
     }
