@@ -106,6 +106,8 @@ pub mod request;
 pub mod router;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "store")]
+pub mod store;
 pub mod upstream;
 
 pub use body::{Body, BodyError, BoxError};

@@ -81,7 +81,7 @@ tests() {
 light_features() {
   local feature
   cargo check --no-default-features
-  for feature in client server http2 hyper-server axum config-file yaml schema tracing dns callout tls oidc redis jwt hmac password-hash \
+  for feature in client server http2 hyper-server axum config-file yaml store disk etcd keyring admin control schema tracing dns callout tls oidc redis jwt hmac password-hash \
     prometheus csrf decode; do
     echo "feature $feature alone"
     cargo check --no-default-features --features "$feature"

@@ -22,13 +22,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plugins", &["model", "router", "request", "plugin", "upstream"]),
     ("gateway", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins"]),
     ("config", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
-    ("admin", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
+    ("store", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
+    ("admin", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway", "store"]),
+    ("control", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway", "store"]),
     ("server", &["net", "model", "http1"]),
     (
         "testing",
         &[
             "net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway", "config",
-            "admin", "server",
+            "store", "admin", "control", "server",
         ],
     ),
 ];
