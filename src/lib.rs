@@ -108,6 +108,9 @@ pub mod router;
 pub mod server;
 #[cfg(feature = "store")]
 pub mod store;
+#[cfg(any(feature = "config-file", feature = "admin"))]
+#[cfg_attr(not(feature = "config-file"), allow(dead_code, unreachable_pub, reason = "for files"))]
+mod syntax;
 pub mod upstream;
 
 pub use body::{Body, BodyError, BoxError};

@@ -3,23 +3,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::bounds::Bounds;
 use super::environment::{self, Environment, Undefined};
-use super::json;
-use super::lines::Tree;
 use super::places::places;
 use super::stack::on_deep_stack;
-#[cfg(feature = "yaml")]
-use super::yaml;
 use crate::gateway::SourceError;
 use crate::model::{Finding, Kind, Read, ReadOptions, Snapshot, read};
-
-/// What is wrong with a text.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Syntax {
-    pub(super) line: Option<u32>,
-    pub(super) message: String,
-}
+use crate::syntax::lines::Tree;
+#[cfg(feature = "yaml")]
+use crate::syntax::yaml;
+use crate::syntax::{Bounds, Syntax, json};
 
 /// The language of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

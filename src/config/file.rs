@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_core::Stream;
 
-use super::bounds::Bounds;
 use super::document::{Format, Reader};
 use super::environment::Environment;
 use super::look::{Look, look};
@@ -15,6 +14,7 @@ use super::stack::on_deep_stack;
 use super::watch;
 use crate::gateway::{ConfigSource, SourceError};
 use crate::model::{Read, ReadOptions, Snapshot};
+use crate::syntax::Bounds;
 
 /// Configuration out of a file, followed live; what the file may be says [the module](crate::config).
 ///

@@ -12,20 +12,14 @@
 //! * **Changes** are found by events of the file's directory and by a poll; content decides, never times of change, so
 //!   that two writes within one tick of the clock, renames and swapped symbolic links (mounted volumes) are all seen.
 //! * **Bounds**: [`Bounds`].
-mod bounds;
 mod document;
 mod environment;
 mod file;
-mod json;
-mod lines;
 mod look;
 mod places;
 mod share;
 mod stack;
-mod strict;
 mod watch;
-#[cfg(feature = "yaml")]
-mod yaml;
 
-pub use bounds::Bounds;
+pub use crate::syntax::Bounds;
 pub use file::FileSource;

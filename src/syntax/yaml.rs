@@ -6,13 +6,13 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::Value;
 use serde_saphyr::{Error as Refusal, Options, Spanned, with_deserializer_from_str_with_options};
 
+use super::Syntax;
 use super::bounds::Bounds;
-use super::document::Syntax;
 use super::lines::{Node, Tree};
 use super::strict::Strict;
 
 /// Parses one document within `bounds`.
-pub(super) fn parse(text: &str, bounds: &Bounds) -> Result<Value, Syntax> {
+pub(crate) fn parse(text: &str, bounds: &Bounds) -> Result<Value, Syntax> {
     if is_blank(text) {
         return Ok(Value::Null);
     }
@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str, bounds: &Bounds) -> Result<Value, Syntax> {
 }
 
 /// Where each value of a document stands. Only for text that [`parse`] took.
-pub(super) fn lines(text: &str, bounds: &Bounds) -> Option<Tree> {
+pub(crate) fn lines(text: &str, bounds: &Bounds) -> Option<Tree> {
     let parsed =
         with_deserializer_from_str_with_options(text, options(bounds), |parser| Spanned::<Where>::deserialize(parser));
     parsed.ok().map(Tree::from)

@@ -25,7 +25,7 @@ impl Bounds {
     const DEEPEST: usize = 120;
 
     /// [`Bounds::nesting`], as far as it is possible.
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         self.nesting.min(Self::DEEPEST)
     }
 }

@@ -7,8 +7,8 @@ use serde_json::{Map, Number, Value};
 
 /// A value that may nest this deep.
 #[derive(Clone, Copy)]
-pub(super) struct Strict {
-    pub(super) depth: usize,
+pub(crate) struct Strict {
+    pub(crate) depth: usize,
 }
 
 impl Strict {

@@ -2,12 +2,12 @@
 use serde::de::DeserializeSeed;
 use serde_json::Value;
 
-use super::document::Syntax;
+use super::Syntax;
 use super::lines::{Node, Tree};
 use super::strict::Strict;
 
 /// Parses a document that nests at most `depth` deep.
-pub(super) fn parse(text: &str, depth: usize) -> Result<Value, Syntax> {
+pub(crate) fn parse(text: &str, depth: usize) -> Result<Value, Syntax> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let value = Strict { depth }.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
     value.map_err(|error| {
@@ -19,7 +19,7 @@ pub(super) fn parse(text: &str, depth: usize) -> Result<Value, Syntax> {
 }
 
 /// Where each value of a document stands. Only for text that [`parse`] took; of other text it gives less.
-pub(super) fn lines(text: &str) -> Tree {
+pub(crate) fn lines(text: &str) -> Tree {
     Scanner { rest: text.as_bytes(), line: 1 }.tree()
 }
 

@@ -3,27 +3,27 @@ use crate::model::{Finding, Kind};
 
 /// A value of a document: its 1-based line, and what is in it.
 #[derive(Debug)]
-pub(super) struct Tree {
-    pub(super) line: u32,
-    pub(super) node: Node,
+pub(crate) struct Tree {
+    pub(crate) line: u32,
+    pub(crate) node: Node,
 }
 
 #[derive(Debug)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Leaf,
     List(Vec<Tree>),
     Map(Vec<(String, Tree)>),
 }
 
 impl Tree {
-    pub(super) fn entry(&self, key: &str) -> Option<&Self> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Self> {
         match &self.node {
             Node::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),
             _ => None,
         }
     }
 
-    pub(super) fn element(&self, index: usize) -> Option<&Self> {
+    pub(crate) fn element(&self, index: usize) -> Option<&Self> {
         match &self.node {
             Node::List(elements) => elements.get(index),
             _ => None,
@@ -31,7 +31,7 @@ impl Tree {
     }
 
     /// The line of the field that `finding` names in the item at `index` of its list, or of the nearest value around it that is there.
-    pub(super) fn line_of(&self, finding: &Finding, index: Option<usize>) -> Option<u32> {
+    pub(crate) fn line_of(&self, finding: &Finding, index: Option<usize>) -> Option<u32> {
         let list = match finding.kind {
             Kind::Document => Some(self),
             kind => self.entry(kind.root_key()),

@@ -1,0 +1,17 @@
+//! Text becomes a JSON value, or is refused with the line of the fault: keys that stand twice, deep nesting, too many
+//! aliases. Whoever reads configuration that people wrote reads it by this.
+mod bounds;
+pub(crate) mod json;
+pub(crate) mod lines;
+mod strict;
+#[cfg(feature = "yaml")]
+pub(crate) mod yaml;
+
+pub use bounds::Bounds;
+
+/// What is wrong with a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Syntax {
+    pub(crate) line: Option<u32>,
+    pub(crate) message: String,
+}
