@@ -204,7 +204,7 @@ impl From<Duration> for Seconds {
 
 /// A text that no log may show: a private key, a token, or a reference to one. `Debug` prints `[redacted]`.
 #[derive(Clone, PartialEq, Eq, Default, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("writeOnly" = true)))]
 #[serde(transparent)]
 pub struct Sensitive(Arc<str>);
 

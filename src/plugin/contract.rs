@@ -5,7 +5,7 @@ use http::HeaderName;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Authenticate, BuildContext, Stage};
+use super::{Authenticate, BuildContext, SchemaOf, Stage};
 use crate::request::Credential;
 use crate::{Next, PluginLayer};
 
@@ -20,6 +20,10 @@ pub trait Plugin: Send + Sync + 'static {
     const PRIORITY: i32;
     /// Whether a global rule's block gives way where the route has one of its own, instead of both running.
     const YIELDS_TO_ROUTE: bool = false;
+    /// Fields that hold secrets, of the route-side block, the consumer-side block and the metadata alike: encrypted at rest
+    /// and redacted wherever configuration is shown. Paths with dots; `*` stands for each element of an array or each key
+    /// of a map: `rules.*.password`. A field that is not there is skipped.
+    const SECRET_FIELDS: &'static [&'static str] = &[];
     /// The typed block of configuration. Use `#[serde(default, deny_unknown_fields)]`.
     type Config: DeserializeOwned;
 
@@ -53,6 +57,13 @@ pub trait Plugin: Send + Sync + 'static {
     fn caveats(&self, config: &Self::Config) -> Vec<Caveat> {
         let _ = config;
         Vec::new()
+    }
+
+    /// The JSON Schema of one of its types, without `_meta`: `of.block::<Self::Config>()`, and for what it reads besides
+    /// `.or_else(|| of.credential::<..>())`, `.or_else(|| of.metadata::<..>())`. Unless a plugin says otherwise, none.
+    fn schema(of: SchemaOf) -> Option<Value> {
+        let _ = of;
+        None
     }
 
     /// What the plugin answers by itself, for routes with `public-api`. Unless a plugin says otherwise, nothing.

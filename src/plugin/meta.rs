@@ -1,5 +1,5 @@
 //! `_meta`: what every block of plugin configuration accepts (model.md §7.4).
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The settings under `_meta`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +43,33 @@ pub enum MetaError {
 }
 
 impl Meta {
+    /// The JSON Schema of `_meta`.
+    pub fn schema() -> Value {
+        json!({
+            "type": "object",
+            "description": "What every block accepts.",
+            "properties": {
+                "disable": {
+                    "type": "boolean", "default": false,
+                    "description": "The block is off; it still hides blocks of the same plugin beneath it.",
+                },
+                "priority": {
+                    "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX,
+                    "description": "Replaces the plugin's priority for this binding.",
+                },
+                "filter": {
+                    "type": "array",
+                    "description": "Expression; when it is false for a request the plugin does not exist for it.",
+                },
+                "error_response": {
+                    "type": ["string", "object"],
+                    "description": "Body of the plugin's own answers of status 400 and above.",
+                },
+            },
+            "additionalProperties": false,
+        })
+    }
+
     /// Takes `_meta` out of a block.
     ///
     /// # Errors
@@ -75,8 +102,6 @@ impl Meta {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn take(block: Value) -> Result<Meta, MetaError> {

@@ -13,6 +13,8 @@ mod contract;
 mod gate;
 mod meta;
 mod registry;
+mod schema;
+mod secret_fields;
 mod stage;
 
 pub use around::{Around, AroundLayer, Hop, Surrounded};
@@ -24,4 +26,6 @@ pub use contract::{Api, AuthPlugin, Caveat, ConfigError, Plugin};
 pub use gate::{Gate, GateLayer, Gated};
 pub use meta::{Meta, MetaError};
 pub use registry::{Built, Entry, Registry, shape};
+pub use schema::{SchemaOf, Schematic};
+pub use secret_fields::{REDACTED, SecretFields, is_secret_reference};
 pub use stage::Stage;

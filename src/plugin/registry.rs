@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use super::{Api, AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, Stage};
+use super::{Api, AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage, schema};
 use crate::PluginLayer;
 use crate::request::Credential;
 
@@ -59,6 +59,11 @@ impl Registry {
         self.0.insert(P::NAME, Entry { name: P::NAME, priority: P::PRIORITY, plugin, auth: Some(auth) });
     }
 
+    /// All of them, in order of name.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.0.values()
+    }
+
     /// Looks a plugin up.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.0.get(name)
@@ -105,6 +110,21 @@ impl Entry {
     /// The consumer-side field that no two consumers may have in common; `None` if it identifies nobody.
     pub fn unique(&self) -> Option<&'static str> {
         self.auth.as_ref().map(|auth| auth.unique())
+    }
+
+    /// The fields that hold secrets; see [`Plugin::SECRET_FIELDS`].
+    pub fn secret_fields(&self) -> &'static [&'static str] {
+        self.plugin.secret_fields()
+    }
+
+    /// The JSON Schema (draft 2020-12) of the plugin's blocks, with `_meta`, or of its metadata. `None` where the plugin has
+    /// nothing of the kind or does not describe it, and without the feature `schema`.
+    pub fn schema(&self, of: SchemaOf) -> Option<Value> {
+        let mut described = self.plugin.schema(of)?;
+        if of != SchemaOf::Metadata {
+            schema::add_meta(&mut described);
+        }
+        Some(described)
     }
 
     /// Builds the layer of one block (without `_meta`, with values in the place of references to secrets). Unless `cx` has the
@@ -164,6 +184,8 @@ trait Erased: Any + Send + Sync {
     fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError>;
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError>;
     fn yields_to_route(&self) -> bool;
+    fn secret_fields(&self) -> &'static [&'static str];
+    fn schema(&self, of: SchemaOf) -> Option<Value>;
     fn default_stage(&self) -> Stage;
     fn apis(&self, cx: &BuildContext<'_>) -> Result<Vec<Api>, ConfigError>;
 }
@@ -171,6 +193,14 @@ trait Erased: Any + Send + Sync {
 impl<P: Plugin> Erased for P {
     fn yields_to_route(&self) -> bool {
         P::YIELDS_TO_ROUTE
+    }
+
+    fn secret_fields(&self) -> &'static [&'static str] {
+        P::SECRET_FIELDS
+    }
+
+    fn schema(&self, of: SchemaOf) -> Option<Value> {
+        P::schema(of)
     }
 
     fn default_stage(&self) -> Stage {

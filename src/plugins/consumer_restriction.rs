@@ -36,7 +36,7 @@ use serde::Deserialize;
 
 use super::checks::{final_status, non_empty};
 use crate::model::Method;
-use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage};
 use crate::request::{Consumer, RequestVars};
 use crate::router::{Value, VarName, Variables};
 use crate::{PluginLayer, Response, reject};
@@ -216,6 +216,10 @@ impl Plugin for ConsumerRestrictionPlugin {
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 2400;
     type Config = ConsumerRestrictionConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<ConsumerRestrictionConfig>()
+    }
 
     fn build(&self, config: ConsumerRestrictionConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         ConsumerRestriction::new(config).map(|restriction| ConsumerRestrictionLayer::of(restriction).into())

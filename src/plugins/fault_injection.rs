@@ -37,7 +37,7 @@ use serde_json::Value;
 use super::chance::Dice;
 use super::condition::AnyOf;
 use super::edit::{FieldTemplate, FieldValues, append_fields, compile_fields};
-use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage};
+use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, SchemaOf, Stage};
 use crate::request::{RequestVars, Template};
 use crate::router::Variables;
 use crate::{Body, Next, PluginLayer, Request, Response, answer_of};
@@ -224,6 +224,10 @@ impl Plugin for FaultInjectionPlugin {
     const STAGE: Stage = Stage::Edge;
     const PRIORITY: i32 = 11_000;
     type Config = FaultInjectionConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<FaultInjectionConfig>()
+    }
 
     fn build(&self, config: FaultInjectionConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         FaultInjection::new(config).map(|faults| AroundLayer::of(faults).into())

@@ -35,7 +35,7 @@ use serde::Deserialize;
 
 use super::checks::{Listed, final_status, length, one_list};
 use super::networks::Networks;
-use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage};
 use crate::request::client_addr;
 use crate::{PluginLayer, Response, reject};
 
@@ -123,6 +123,10 @@ impl Plugin for IpRestrictionPlugin {
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 3000;
     type Config = IpRestrictionConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<IpRestrictionConfig>()
+    }
 
     fn build(&self, config: IpRestrictionConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         IpRestriction::new(config).map(|restriction| IpRestrictionLayer::of(restriction).into())

@@ -52,7 +52,8 @@ use crate::PluginLayer;
 use crate::error::Response;
 use crate::model::Sensitive;
 use crate::plugin::{
-    AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, ConsumerLookup, Gate, GateLayer, Plugin, Stage,
+    AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, ConsumerLookup, Gate, GateLayer, Plugin, SchemaOf,
+    Stage,
 };
 use crate::request::Consumer;
 
@@ -199,7 +200,12 @@ impl Plugin for KeyAuthPlugin {
     const NAME: &'static str = "key-auth";
     const STAGE: Stage = Stage::Authenticate;
     const PRIORITY: i32 = 2500;
+    const SECRET_FIELDS: &'static [&'static str] = &["key"];
     type Config = KeyAuthConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<KeyAuthConfig>().or_else(|| of.credential::<KeyAuthCredential>())
+    }
 
     fn build(&self, config: KeyAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(GateLayer::of(KeyAuth::new(config, cx.consumers())?).into())

@@ -43,7 +43,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::error::{Request, Response, reject};
-use crate::plugin::{Around, AroundLayer, Authenticate, BuildContext, ConfigError, Plugin, Registry, Scope, Stage};
+use crate::plugin::{
+    Around, AroundLayer, Authenticate, BuildContext, ConfigError, Plugin, Registry, SchemaOf, Scope, Stage,
+};
 use crate::{Next, PluginLayer};
 
 /// Options of `multi-auth`.
@@ -119,6 +121,10 @@ impl Plugin for MultiAuthPlugin {
     const STAGE: Stage = Stage::Authenticate;
     const PRIORITY: i32 = 2600;
     type Config = MultiAuthConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<MultiAuthConfig>()
+    }
 
     fn build(&self, config: MultiAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         if config.auth_plugins.len() < 2 {

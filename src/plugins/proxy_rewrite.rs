@@ -47,7 +47,7 @@ use super::edit::{
     Captured, EncodedVars, HeaderEdits, RenderedEdits, RequestHeaders, Substitution, push_path, push_query, push_target,
 };
 use crate::host::is_host as is_valid_host;
-use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage};
 use crate::request::{RequestVars, SharedFacts, ShownAs, Template, Verbatim, rewrite_target};
 use crate::router::{Value, VarName, Variables};
 use crate::{Error, IntoResponse, PluginLayer, Response, reject_error_msg};
@@ -324,6 +324,10 @@ impl Plugin for ProxyRewritePlugin {
     const STAGE: Stage = Stage::Rewrite;
     const PRIORITY: i32 = 1008;
     type Config = ProxyRewriteConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<ProxyRewriteConfig>()
+    }
 
     fn build(&self, config: ProxyRewriteConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         ProxyRewrite::new(config).map(|rewrite| GateLayer::of(rewrite).into())

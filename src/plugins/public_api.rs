@@ -32,7 +32,7 @@ use http::uri::PathAndQuery;
 use serde::Deserialize;
 
 use crate::error::{Request, Response};
-use crate::plugin::{Api, Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage};
+use crate::plugin::{Api, Around, AroundLayer, BuildContext, ConfigError, Plugin, SchemaOf, Stage};
 use crate::service::BoxFuture;
 use crate::{Next, PluginLayer, reject_empty};
 
@@ -109,6 +109,10 @@ impl Plugin for PublicApiPlugin {
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 501;
     type Config = PublicApiConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<PublicApiConfig>()
+    }
 
     fn build(&self, config: PublicApiConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         let mut apis = Vec::new();

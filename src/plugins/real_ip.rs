@@ -35,7 +35,7 @@ use serde::Deserialize;
 
 use super::checks::non_empty;
 use super::networks::Networks;
-use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage};
 use crate::request::{RequestVars, SharedFacts, peer_addr, set_client_addr};
 use crate::router::{Value, VarName, Variables};
 use crate::{PluginLayer, Response};
@@ -187,6 +187,10 @@ impl Plugin for RealIpPlugin {
     const STAGE: Stage = Stage::Edge;
     const PRIORITY: i32 = 23000;
     type Config = RealIpConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<RealIpConfig>()
+    }
 
     fn build(&self, config: RealIpConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         RealIp::new(config).map(|real_ip| RealIpLayer::of(real_ip).into())

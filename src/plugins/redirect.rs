@@ -37,7 +37,7 @@ use serde::Deserialize;
 
 use super::edit::{Substitution, field_value, push_path, push_target};
 use crate::host::is_host;
-use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage};
 use crate::request::{RequestVars, Template, is_secure};
 use crate::router::{Value, VarName, Variables};
 use crate::{Error, IntoResponse as _, PluginLayer, Response, answer_of};
@@ -227,6 +227,10 @@ impl Plugin for RedirectPlugin {
     const STAGE: Stage = Stage::Rewrite;
     const PRIORITY: i32 = 900;
     type Config = RedirectConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<RedirectConfig>()
+    }
 
     fn build(&self, config: RedirectConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         let attributes = cx.attr::<RedirectAttributes>(Self::NAME)?.unwrap_or_default();

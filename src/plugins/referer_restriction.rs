@@ -35,7 +35,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::checks::{Listed, length, one_list};
-use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage};
 use crate::{PluginLayer, Response, reject};
 
 /// Options of `referer-restriction`. Exactly one of `whitelist` and `blacklist` is to be set.
@@ -182,6 +182,10 @@ impl Plugin for RefererRestrictionPlugin {
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 2990;
     type Config = RefererRestrictionConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<RefererRestrictionConfig>()
+    }
 
     fn build(&self, config: RefererRestrictionConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         RefererRestriction::new(config).map(|restriction| RefererRestrictionLayer::of(restriction).into())

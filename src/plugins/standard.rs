@@ -68,3 +68,122 @@ fn watching(conn: &LimitConnPlugin, count: &LimitCountPlugin, req: &LimitReqPlug
     metrics.gauge("limit_req_evicted_total", EVICTED, move || evicted(gone.evicted()));
     metrics
 }
+
+#[cfg(all(test, feature = "schema"))]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::plugin::SchemaOf;
+
+    /// Names that sound like secrets and hold none.
+    const EXCUSED: &[&str] = &[
+        // names of fields, claims, variables and files, not what stands in them
+        "key_claim_name",
+        "hash_key",
+        "key_id",
+        "key_type",
+        "cookie",
+        "cookie_name",
+        "external_user_label_field_key",
+        // numbers and switches
+        "key_ttl",
+        "hide_credentials",
+        // public by their nature
+        "public_key",
+        "public_jwk",
+        "client_rsa_private_key_id",
+        // an identifier that tokens carry in the clear
+        "jwt-auth key",
+        // the variable that is counted
+        "limit-count key",
+        "limit-conn key",
+        "limit-req key",
+    ];
+
+    /// Every field of a schema: its path, its name, its schema.
+    fn fields(schema: &Value, at: &str, all: &mut Vec<(String, String, Value)>) {
+        for (name, field) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let path = format!("{at}{name}");
+            all.push((path.clone(), name.clone(), field.clone()));
+            fields(field, &format!("{path}."), all);
+        }
+        for below in ["items", "additionalProperties"] {
+            let Some(inner) = schema.get(below).filter(|inner| inner.is_object()) else { continue };
+            all.push((format!("{at}*"), String::new(), inner.clone()));
+            fields(inner, &format!("{at}*."), all);
+        }
+        for choice in ["anyOf", "oneOf", "allOf", "prefixItems"] {
+            for inner in schema.get(choice).and_then(Value::as_array).into_iter().flatten() {
+                fields(inner, &if choice == "prefixItems" { format!("{at}*.") } else { at.to_owned() }, all);
+            }
+        }
+    }
+
+    fn described() -> Vec<(&'static str, String, String, Value)> {
+        let registry = Registry::standard();
+        let mut all = Vec::new();
+        for entry in registry.iter() {
+            for of in [SchemaOf::Block, SchemaOf::Credential, SchemaOf::Metadata] {
+                let mut found = Vec::new();
+                entry.schema(of).iter().for_each(|schema| fields(schema, "", &mut found));
+                all.extend(found.into_iter().map(|(path, name, schema)| (entry.name(), path, name, schema)));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_plugin_describes_its_blocks() {
+        for entry in Registry::standard().iter() {
+            let block = entry.schema(SchemaOf::Block).unwrap_or_else(|| panic!("{} has no schema", entry.name()));
+            assert!(block.pointer("/properties/_meta/properties/priority").is_some(), "{}: {block}", entry.name());
+            assert_eq!(entry.is_auth() && entry.name() != "multi-auth", entry.schema(SchemaOf::Credential).is_some());
+            let takes_metadata = entry.check_metadata(&serde_json::Map::new()).is_ok();
+            assert_eq!(entry.schema(SchemaOf::Metadata).is_some(), takes_metadata, "metadata of {}", entry.name());
+        }
+    }
+
+    #[test]
+    fn what_is_typed_as_a_secret_is_listed_as_one() {
+        let registry = Registry::standard();
+        let mut seen = 0;
+        for (plugin, path, _, schema) in described() {
+            if schema.get("writeOnly") == Some(&json!(true)) {
+                seen += 1;
+                let listed = registry.get(plugin).unwrap().secret_fields();
+                assert!(listed.contains(&&*path), "{plugin}: {path} is a secret; listed are {listed:?}");
+            }
+        }
+        assert!(seen > 15, "only {seen} secrets were found at all");
+    }
+
+    #[test]
+    fn what_sounds_like_a_secret_is_listed_or_excused() {
+        let registry = Registry::standard();
+        let sounds = |name: &str| {
+            let words = ["secret", "password", "passwd", "token", "credential", "cookie", "private"];
+            words.iter().any(|word| name.contains(word)) || name.split('_').any(|part| part == "key" || part == "keys")
+        };
+        for (plugin, path, name, schema) in described() {
+            let text = schema.get("type").is_some_and(|kind| kind == "string" || kind == &json!(["string", "null"]));
+            let excused = EXCUSED.contains(&&*name) || EXCUSED.contains(&&*format!("{plugin} {name}"));
+            if text && sounds(&name) && !excused {
+                let listed = registry.get(plugin).unwrap().secret_fields();
+                assert!(listed.contains(&&*path), "{plugin}: list `{path}` as secret, or excuse it by name");
+            }
+        }
+    }
+
+    #[test]
+    fn listed_secrets_exist() {
+        let described = described();
+        // A limiter inside a `workflow` is an untyped map there.
+        for entry in Registry::standard().iter().filter(|entry| entry.name() != "workflow") {
+            for path in entry.secret_fields() {
+                let there = described.iter().any(|(plugin, at, ..)| *plugin == entry.name() && at == path);
+                assert!(there, "{}: there is no field `{path}`", entry.name());
+            }
+        }
+    }
+}

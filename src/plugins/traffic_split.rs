@@ -52,7 +52,7 @@ use serde_json::Value;
 
 use super::condition::{AnyOf, expression};
 use crate::model::{Id, UpstreamSpec};
-use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, Stage, UpstreamChoice};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage, UpstreamChoice};
 use crate::request::{RequestVars, Template};
 use crate::router::{Expr, Variables};
 use crate::upstream::Upstream;
@@ -356,7 +356,15 @@ impl Plugin for TrafficSplitPlugin {
     const NAME: &'static str = "traffic-split";
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 966;
+    const SECRET_FIELDS: &'static [&'static str] = &[
+        "rules.*.weighted_upstreams.*.upstream.tls.client_key",
+        "rules.*.weighted_upstreams.*.upstream.affinity.secret",
+    ];
     type Config = TrafficSplitConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<TrafficSplitConfig>()
+    }
 
     fn build(&self, config: TrafficSplitConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         let mut rules = compile(config, cx)?;

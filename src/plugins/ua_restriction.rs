@@ -32,7 +32,7 @@ use serde::Deserialize;
 
 use super::checks::{Listed, length, one_list};
 use super::patterns::Patterns;
-use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage};
 use crate::{PluginLayer, Response, reject};
 
 /// Options of `ua-restriction`. Exactly one of `allowlist` and `denylist` is to be set.
@@ -111,6 +111,10 @@ impl Plugin for UaRestrictionPlugin {
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 2999;
     type Config = UaRestrictionConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<UaRestrictionConfig>()
+    }
 
     fn build(&self, config: UaRestrictionConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         UaRestriction::new(config).map(|restriction| UaRestrictionLayer::of(restriction).into())

@@ -35,7 +35,7 @@ use serde::Deserialize;
 
 use super::checks::{final_status, non_empty};
 use super::patterns::{Patterns, unique};
-use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage};
 use crate::request::{PathRule, PathRules};
 use crate::router::percent_decode;
 use crate::{PluginLayer, Response, reject_empty, reject_error_msg};
@@ -164,6 +164,10 @@ impl Plugin for UriBlockerPlugin {
     const STAGE: Stage = Stage::Edge;
     const PRIORITY: i32 = 2900;
     type Config = UriBlockerConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<UriBlockerConfig>()
+    }
 
     fn build(&self, config: UriBlockerConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         UriBlocker::new(config).map(|blocker| UriBlockerLayer::of(blocker).into())

@@ -9,7 +9,7 @@ use super::config::{AclConfig, LabelParser};
 use super::json_path::JsonPath;
 use super::values::{Reader, has};
 use crate::model::Labels;
-use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, Stage};
+use crate::plugin::{BuildContext, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage};
 use crate::plugins::checks::{final_status, non_empty};
 use crate::request::{Consumer, ExternalUser};
 use crate::{PluginLayer, Response, reject};
@@ -152,6 +152,10 @@ impl Plugin for AclPlugin {
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 2410;
     type Config = AclConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<AclConfig>()
+    }
 
     fn build(&self, config: AclConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Acl::new(config).map(|acl| AclLayer::of(acl).into())

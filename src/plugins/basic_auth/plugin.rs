@@ -4,7 +4,9 @@ use std::sync::Arc;
 use super::password::{Judge, Password};
 use super::{BasicAuth, BasicAuthConfig, BasicAuthCredential};
 use crate::PluginLayer;
-use crate::plugin::{AroundLayer, AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, Stage};
+use crate::plugin::{
+    AroundLayer, AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage,
+};
 use crate::plugins::consumer_auth::{forwarded, required};
 
 /// Longer names are nobody's.
@@ -23,7 +25,12 @@ impl Plugin for BasicAuthPlugin {
     const NAME: &'static str = "basic-auth";
     const STAGE: Stage = Stage::Authenticate;
     const PRIORITY: i32 = 2520;
+    const SECRET_FIELDS: &'static [&'static str] = &["password"];
     type Config = BasicAuthConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<BasicAuthConfig>().or_else(|| of.credential::<BasicAuthCredential>())
+    }
 
     fn build(&self, config: BasicAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(AroundLayer::of(BasicAuth::new(config, cx.consumers(), self)?).into())

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::config::{CorsConfig, CorsMetadata};
 use super::origins::{Origins, Rule};
-use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, Stage, shape};
+use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage, shape};
 use crate::{Next, PluginLayer, Request, Response, answer_of};
 
 pub(super) const NAME: &str = CorsPlugin::NAME;
@@ -163,6 +163,10 @@ impl Plugin for CorsPlugin {
     const STAGE: Stage = Stage::Edge;
     const PRIORITY: i32 = 4000;
     type Config = CorsConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<CorsConfig>().or_else(|| of.metadata::<CorsMetadata>())
+    }
 
     fn build(&self, config: CorsConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         let metadata = cx.metadata(NAME)?.unwrap_or_default();

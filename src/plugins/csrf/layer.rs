@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::config::CsrfConfig;
 use super::token::{Signer, Version, same};
-use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, Stage};
+use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::random::Random;
 use crate::request::RequestVars;
 use crate::router::{Value, VarName, Variables};
@@ -142,7 +142,12 @@ impl Plugin for CsrfPlugin {
     const NAME: &'static str = "csrf";
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 2980;
+    const SECRET_FIELDS: &'static [&'static str] = &["key"];
     type Config = CsrfConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<CsrfConfig>()
+    }
 
     fn build(&self, config: CsrfConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Csrf::new(config).map(|csrf| CsrfLayer::of(csrf).into())

@@ -4,7 +4,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 
 use super::{ForwardAuth, ForwardAuthConfig, ForwardAuthLayer};
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, Stage};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::callout::Callouts;
 
 /// Builds [`ForwardAuth`] from configuration. Blocks that ask in the same way share connections, also across reloads.
@@ -18,6 +18,10 @@ impl Plugin for ForwardAuthPlugin {
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 2002;
     type Config = ForwardAuthConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<ForwardAuthConfig>()
+    }
 
     /// What the service says of callers. A field that it is asked with is the client's own to send, and so are the usual ones
     /// that bring a client's credentials.

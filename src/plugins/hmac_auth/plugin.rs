@@ -6,7 +6,9 @@ use super::signature::REQUEST_TARGET;
 use super::{HmacAuth, HmacAuthConfig, HmacAuthCredential};
 use crate::PluginLayer;
 use crate::model::Sensitive;
-use crate::plugin::{AroundLayer, AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, Stage};
+use crate::plugin::{
+    AroundLayer, AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage,
+};
 use crate::plugins::consumer_auth::{forwarded, required};
 
 /// The longest key id and secret.
@@ -22,7 +24,12 @@ impl Plugin for HmacAuthPlugin {
     const NAME: &'static str = "hmac-auth";
     const STAGE: Stage = Stage::Authenticate;
     const PRIORITY: i32 = 2530;
+    const SECRET_FIELDS: &'static [&'static str] = &["secret_key"];
     type Config = HmacAuthConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<HmacAuthConfig>().or_else(|| of.credential::<HmacAuthCredential>())
+    }
 
     fn build(&self, config: HmacAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(AroundLayer::of(HmacAuth::new(config, cx.consumers(), self)?).into())

@@ -5,7 +5,7 @@ use http::HeaderName;
 
 use super::{JwtAuth, JwtAuthConfig, JwtAuthCredential, JwtKey, TimeClaim};
 use crate::PluginLayer;
-use crate::plugin::{AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, GateLayer, Plugin, Stage};
+use crate::plugin::{AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, GateLayer, Plugin, SchemaOf, Stage};
 use crate::plugins::consumer_auth::{forwarded, required};
 
 /// Longer keys are nobody's.
@@ -19,7 +19,12 @@ impl Plugin for JwtAuthPlugin {
     const NAME: &'static str = "jwt-auth";
     const STAGE: Stage = Stage::Authenticate;
     const PRIORITY: i32 = 2510;
+    const SECRET_FIELDS: &'static [&'static str] = &["secret"];
     type Config = JwtAuthConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<JwtAuthConfig>().or_else(|| of.credential::<JwtAuthCredential>())
+    }
 
     fn build(&self, config: JwtAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(GateLayer::of(JwtAuth::new(config, cx.consumers())?).into())

@@ -8,7 +8,7 @@ use super::limiter::Remote;
 use super::limiter::{LimitConn, LimitConnLayer};
 use super::rule::Rule;
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, ConfigError, Plugin, Scope, Stage};
+use crate::plugin::{BuildContext, ConfigError, Plugin, SchemaOf, Scope, Stage};
 use crate::plugins::limit::{Answer, Naming, Owner, Policy, Slots};
 #[cfg(feature = "redis")]
 use crate::plugins::limit::{Links, Releases, Target};
@@ -111,7 +111,12 @@ impl Plugin for LimitConnPlugin {
     const NAME: &'static str = NAME;
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 1003;
+    const SECRET_FIELDS: &'static [&'static str] = &["redis_password", "sentinel_password"];
     type Config = LimitConnConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<LimitConnConfig>()
+    }
 
     fn build(&self, config: LimitConnConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(LimitConnLayer::of(self.limiter(&config, cx, None)?).into())

@@ -13,7 +13,7 @@ use super::groups::Groups;
 use super::limiter::{Counting, LimitCount, LimitCountLayer, Parts};
 use super::rule::Rule;
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, ConfigError, Plugin, Scope, Stage, shape};
+use crate::plugin::{BuildContext, ConfigError, Plugin, SchemaOf, Scope, Stage, shape};
 use crate::plugins::limit::{Answer, Clock, Naming, Owner, Policy, Store, StoreAttr, Window};
 #[cfg(feature = "redis")]
 use crate::plugins::limit::{Delays, Links, Target};
@@ -157,7 +157,12 @@ impl Plugin for LimitCountPlugin {
     const NAME: &'static str = NAME;
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 1002;
+    const SECRET_FIELDS: &'static [&'static str] = &["redis_password", "sentinel_password"];
     type Config = LimitCountConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<LimitCountConfig>().or_else(|| of.metadata::<LimitCountMetadata>())
+    }
 
     fn build(&self, config: LimitCountConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(LimitCountLayer::of(self.limiter(&config, cx, None)?).into())

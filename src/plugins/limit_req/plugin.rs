@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::config::LimitReqConfig;
 use super::limiter::{LimitReq, LimitReqLayer, Place};
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, ConfigError, Plugin, Scope, Stage};
+use crate::plugin::{BuildContext, ConfigError, Plugin, SchemaOf, Scope, Stage};
 use crate::plugins::limit::{
     Answer, Bucket, Clock, CounterKey, KeySpec, KeyType, Leak, Naming, Owner, Policy, Store, StoreAttr,
 };
@@ -116,7 +116,12 @@ impl Plugin for LimitReqPlugin {
     const NAME: &'static str = NAME;
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 1001;
+    const SECRET_FIELDS: &'static [&'static str] = &["redis_password", "sentinel_password"];
     type Config = LimitReqConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<LimitReqConfig>()
+    }
 
     fn build(&self, config: LimitReqConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(LimitReqLayer::of(self.limiter(&config, cx)?).into())

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::schema::Schema;
 use super::xml;
-use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage};
+use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::chance::Dice;
 use crate::plugins::edit::{FieldTemplate, FieldValues, append_fields, compile_fields};
 use crate::request::{RequestVars, Template};
@@ -161,6 +161,10 @@ impl Plugin for MockingPlugin {
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 10_900;
     type Config = MockingConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<MockingConfig>()
+    }
 
     fn build(&self, config: MockingConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Mocking::new(config).map(|mocking| AroundLayer::of(mocking).into())

@@ -3,7 +3,7 @@ use http::HeaderName;
 
 use super::{OpenidConnect, OpenidConnectConfig, OpenidConnectLayer, caveats, upstream};
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, Stage};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::callout::Callouts;
 
 /// The plugin's name.
@@ -19,7 +19,13 @@ impl Plugin for OpenidConnectPlugin {
     const NAME: &'static str = NAME;
     const STAGE: Stage = Stage::Authenticate;
     const PRIORITY: i32 = 2599;
+    const SECRET_FIELDS: &'static [&'static str] =
+        &["client_secret", "client_rsa_private_key", "dpop.private_key", "session.secret", "session.redis.password"];
     type Config = OpenidConnectConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<OpenidConnectConfig>()
+    }
 
     fn identity_fields(&self, _: &OpenidConnectConfig) -> Vec<HeaderName> {
         // not `X-Access-Token`, which clients may bring as well

@@ -6,7 +6,7 @@ use super::labels::Masks;
 use super::metrics::Metrics;
 use super::plan::masks;
 use crate::PluginLayer;
-use crate::plugin::{Api, BuildContext, ConfigError, Plugin, Stage, shape};
+use crate::plugin::{Api, BuildContext, ConfigError, Plugin, SchemaOf, Stage, shape};
 
 /// Builds [`PrometheusLayer`](super::PrometheusLayer)s from configuration. A clone shares the metrics.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,10 @@ impl Plugin for PrometheusPlugin {
     const PRIORITY: i32 = 500;
     const YIELDS_TO_ROUTE: bool = true;
     type Config = PrometheusConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<PrometheusConfig>().or_else(|| of.metadata::<PrometheusMetadata>())
+    }
 
     fn build(&self, config: PrometheusConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         self.metrics.settle(cx.attr(Self::NAME)?.unwrap_or_default())?;

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::algorithm::{Algorithm, ksuid, nano_id, range_id, uuid_v4, uuid_v7};
 use super::config::{RangeId, RequestIdConfig};
-use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage};
+use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::checks::own_field;
 use crate::plugins::random::Random;
 use crate::request::RequestIdentity;
@@ -95,6 +95,10 @@ impl Plugin for RequestIdPlugin {
     const STAGE: Stage = Stage::Edge;
     const PRIORITY: i32 = 12015;
     type Config = RequestIdConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<RequestIdConfig>()
+    }
 
     fn build(&self, config: RequestIdConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         RequestId::new(config).map(|ids| RequestIdLayer::of(ids).into())

@@ -11,7 +11,7 @@ use super::body::{Filter, Filtered, filter};
 use super::config::ResponseRewriteConfig;
 use super::vars::{AnswerVars, Kept, field_of, is_of_answer, is_of_exchange};
 use crate::error::keep_as_it_is;
-use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, Stage};
+use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::condition::expression;
 use crate::plugins::edit::HeaderEdits;
 use crate::request::RequestVars;
@@ -162,6 +162,10 @@ impl Plugin for ResponseRewritePlugin {
     const STAGE: Stage = Stage::Respond;
     const PRIORITY: i32 = 899;
     type Config = ResponseRewriteConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<ResponseRewriteConfig>()
+    }
 
     fn build(&self, config: ResponseRewriteConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         ResponseRewrite::new(config).map(|rewrite| AroundLayer::of(rewrite).into())

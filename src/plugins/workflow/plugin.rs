@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::config::{WorkflowAction, WorkflowConfig, WorkflowRule};
 use super::rule::{Action, Rule, Workflow, WorkflowLayer};
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, ConfigError, Plugin, Scope, Stage, shape};
+use crate::plugin::{BuildContext, ConfigError, Plugin, SchemaOf, Scope, Stage, shape};
 use crate::plugins::limit_conn::LimitConnPlugin;
 use crate::plugins::limit_count::LimitCountPlugin;
 use crate::router::Expr;
@@ -105,7 +105,13 @@ impl Plugin for WorkflowPlugin {
     const NAME: &'static str = NAME;
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 1006;
+    const SECRET_FIELDS: &'static [&'static str] =
+        &["rules.*.actions.*.*.redis_password", "rules.*.actions.*.*.sentinel_password"];
     type Config = WorkflowConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<WorkflowConfig>()
+    }
 
     fn build(&self, config: WorkflowConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         Ok(WorkflowLayer::of(self.workflow(&config, cx)?).into())
