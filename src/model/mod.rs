@@ -7,6 +7,7 @@
 //!
 //! What needs more than the data itself (plugins, `vars`, path patterns, certificates) is judged by the gateway when
 //! it compiles a snapshot.
+mod admin;
 mod balancing;
 mod check;
 mod consumer;
@@ -20,6 +21,7 @@ mod places;
 mod plugin;
 mod proto;
 mod read;
+mod read_item;
 mod resilience;
 mod route;
 mod scalar;
@@ -30,10 +32,12 @@ mod service;
 mod settings;
 mod snapshot;
 mod ssl;
+mod store;
 mod stream;
 mod timeouts;
 mod upstream;
 
+pub use admin::{AdminKey, AdminRole, AdminSettings, Role};
 pub use balancing::{Affinity, SameSite, SlowStart};
 pub(crate) use check::hint::closest;
 pub(crate) use check::shape::is_reference;
@@ -55,6 +59,7 @@ pub use proto::ProtoSpec;
 #[cfg(feature = "config-file")]
 pub(crate) use read::by_id;
 pub use read::{Read, ReadOptions, read};
+pub use read_item::read_item;
 pub use resilience::{AdaptiveConcurrency, Hedge, RetryCondition, RetryOn};
 pub use route::RouteSpec;
 pub use scalar::{Host, IpOrCidr, Labels, Method, NotAnAddress, Seconds, Sensitive, Status};
@@ -71,6 +76,7 @@ pub use settings::{
 pub(crate) use snapshot::Fold;
 pub use snapshot::{Blocked, Items, MatchPart, Rejected, Snapshot};
 pub use ssl::{ClientCertificates, SslSpec, SslType, TlsVersion};
+pub use store::{EtcdSettings, EtcdTls, HistorySettings, StoreKind, StoreSettings};
 pub use stream::{StreamLogger, StreamProtocol, StreamRouteSpec};
 pub use timeouts::Timeouts;
 pub use upstream::{

@@ -305,7 +305,7 @@ pub(crate) fn by_id(document: &Value) -> HashMap<(&str, Id), usize> {
 }
 
 /// Which requests a broken route is for. `None` if paths, hosts or methods cannot be read, or it is not in use.
-fn match_part(route: &Value) -> Option<MatchPart> {
+pub(super) fn match_part(route: &Value) -> Option<MatchPart> {
     if route.get("status").and_then(Value::as_u64) == Some(0) {
         return None;
     }

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::admin::{ADMIN, ROLE};
 use super::check::shape::{Field, List, Rule, Shape, Struct, Text};
 use super::check::walk::Walk;
 use super::dns::DNS;
 use super::limits::LIMITS;
 use super::plugin::PLUGINS;
-use super::{DnsSettings, IpOrCidr, Limits, PluginMap};
+use super::store::STORE;
+use super::{AdminSettings, DnsSettings, IpOrCidr, Limits, PluginMap, Role, Sensitive, StoreSettings};
 
 /// Settings of a gateway.
 ///
@@ -52,6 +54,25 @@ pub struct Settings {
     pub start_policy: StartPolicy,
     /// Whether a YAML file without a last line `#END` counts as incomplete. Default `false`.
     pub require_end_marker: bool,
+    /// The store that the configuration is in. Unset: it is in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreSettings>,
+    /// The Admin API, which needs a store. Unset: there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<AdminSettings>,
+    /// Where the control API listens: an address of the loopback, or `unix:/path`. Unset: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
+    /// Where `/status` and `/status/ready` are answered, for probes. Unset: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub status: Option<SocketAddr>,
+    /// Keys of 16 or 32 bytes, or secret references: the first encrypts private keys and plugins' secrets in stores and in
+    /// local copies, all decrypt. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keyring: Vec<Sensitive>,
+    /// What this process does. Default `traditional`.
+    pub role: Role,
     /// Whether `checks` of upstreams are left alone: nothing is probed, and nobody taken out (upstream.md §7.5). Default
     /// `false`.
     pub disable_upstream_healthcheck: bool,
@@ -75,6 +96,12 @@ impl Default for Settings {
             plugin_attr: PluginMap::new(),
             start_policy: StartPolicy::default(),
             require_end_marker: false,
+            store: None,
+            admin: None,
+            control: None,
+            status: None,
+            keyring: Vec::new(),
+            role: Role::default(),
             disable_upstream_healthcheck: false,
         }
     }
@@ -207,7 +234,7 @@ pub enum UnknownFields {
     Warn,
 }
 
-/// What a file with faults does to the first start (security.md CFG-02).
+/// What a start does when its configuration has faults, or its store cannot be reached (security.md CFG-02).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -220,13 +247,31 @@ pub enum StartPolicy {
     ServeValid,
     /// Start with nothing, and not ready, until the file is faultless.
     ServeEmpty,
+    /// Of a store: no listener is opened before its configuration is there.
+    Wait,
+    /// Of a store that cannot be reached: start with the last good configuration that was kept. What a store does under
+    /// `refuse`, too, as far as there is such a copy.
+    ServeStale,
 }
 
 pub(crate) const ENCODED_SLASH: Shape = Shape::Word(&["reject", "keep"]);
 
-const SOCKET: Rule = Rule {
+pub(crate) const SOCKET: Rule = Rule {
     holds: |text| text.parse::<SocketAddr>().is_ok(),
     expects: "an address and a port, such as 127.0.0.1:9080 or [::1]:9080",
+};
+
+const CONTROL: Rule = Rule {
+    holds: |text| match text.strip_prefix("unix:") {
+        Some(path) => path.starts_with('/'),
+        None => text.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback()),
+    },
+    expects: "an address of the loopback with a port, such as 127.0.0.1:9090, or `unix:/path/of/a/socket`",
+};
+
+const KEY_LENGTH: Rule = Rule {
+    holds: |text| text.len() == 16 || text.len() == 32,
+    expects: "a key of 16 or 32 bytes, or a secret reference",
 };
 
 const LISTENER: Struct = Struct::new(&[
@@ -262,8 +307,22 @@ static TABLE: Struct = Struct::new(&[
     Field::new("limits", LIMITS),
     Field::new("dns", DNS),
     Field::new("plugin_attr", PLUGINS),
-    Field::new("start_policy", Shape::Word(&["refuse", "serve_valid", "serve_empty"])),
+    Field::new("start_policy", Shape::Word(&["refuse", "serve_valid", "serve_empty", "wait", "serve_stale"])),
     Field::new("require_end_marker", Shape::Bool),
+    Field::new("store", STORE),
+    Field::new("admin", ADMIN),
+    Field::new("control", Shape::Text(Text { min: 1, max: 4096, rule: Some(&CONTROL) })),
+    Field::new("status", Shape::Text(Text { min: 1, max: 64, rule: Some(&SOCKET) })),
+    Field::new(
+        "keyring",
+        Shape::List(&List {
+            of: Shape::Text(Text { min: 16, max: 32, rule: Some(&KEY_LENGTH) }),
+            min: 0,
+            max: 64,
+            unique: true,
+        }),
+    ),
+    Field::new("role", ROLE),
     Field::new("disable_upstream_healthcheck", Shape::Bool),
 ])
 .with_rule(one_listener_an_address);
