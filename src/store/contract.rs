@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{Key, StoreError};
+use super::{Change, Key, StoreError};
 
 /// A future of a store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -43,6 +43,11 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Conflict`] when a guard does not hold. After [`StoreError::Unavailable`] the change may have
     /// happened.
     fn commit(&self, transaction: Transaction) -> StoreFuture<'_, Committed>;
+
+    /// The changes that the store itself remembers, the oldest first; none where it keeps none.
+    fn changes(&self) -> Vec<Arc<Change>> {
+        Vec::new()
+    }
 }
 
 /// Everything that a store has.

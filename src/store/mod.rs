@@ -5,12 +5,18 @@
 //! can read one store. A `Mirror` follows a store, makes a [`Snapshot`](crate::model::Snapshot) of it, and is the
 //! [`ConfigSource`](crate::gateway::ConfigSource) that a gateway follows; the Admin API reads the same mirror and writes to
 //! the same store.
+mod change;
 mod contract;
 mod error;
 mod key;
+mod memory;
+mod shared;
+mod table;
 
+pub use change::{Change, Edited, HistoryBounds};
 pub use contract::{
     Batch, Committed, Edit, Entry, Event, Guard, Loaded, News, NewsStream, Store, StoreFuture, Transaction,
 };
 pub use error::StoreError;
 pub use key::Key;
+pub use memory::MemoryStore;
