@@ -1,14 +1,16 @@
 //! Where a server listens, and the accept loop.
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::registry::Registry;
+use super::unix;
+use crate::net::Transport;
 
 /// Connections that the kernel keeps until they are accepted; it cuts this to its own limit.
 const BACKLOG: i32 = 4096;
@@ -100,13 +102,32 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// What connections come in by.
+pub(super) enum Door {
+    Tcp(TcpListener),
+    Unix(unix::Door),
+}
+
+impl Door {
+    /// The next connection; of TCP with the client's address.
+    async fn accept(&self) -> io::Result<(Transport, Option<IpAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Transport::Tcp(stream), Some(peer.ip())))
+            }
+            Self::Unix(door) => Ok((Transport::Unix(door.accept().await?), None)),
+        }
+    }
+}
+
 /// Accepts until it is dropped.
-pub(super) async fn accept(listener: TcpListener, registry: Arc<Registry>, serve: impl Fn(TcpStream)) {
+pub(super) async fn accept(listener: Door, registry: Arc<Registry>, serve: impl Fn(Transport)) {
     let mut spare = File::open("/dev/null").ok();
     loop {
         match listener.accept().await {
             // One that is over a limit is closed by being dropped.
-            Ok((stream, peer)) if registry.admit(peer.ip()) => serve(stream),
+            Ok((stream, peer)) if registry.admit(peer) => serve(stream),
             Ok(_) => {}
             Err(error) if is_exhausted(&error) => {
                 // The spare descriptor lets the next in line be told by a close, instead of waiting for nothing.

@@ -23,8 +23,10 @@ mod listener;
 mod registry;
 mod running;
 mod settings;
+mod unix;
 
 pub use acceptor::StrictAcceptor;
 pub use limits::{Limits, Rate};
 pub use listener::{BindError, Listener, Protocols};
 pub use running::{Server, ServerBuilder};
+pub use unix::UnixBindError;

@@ -66,8 +66,9 @@ impl Registry {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for one more connection, and tells whether there is any (LIM-11).
-    pub(super) fn admit(&self, peer: IpAddr) -> bool {
+    /// Makes room for one more connection, and tells whether there is any (LIM-11). Without a peer it came in by a Unix
+    /// socket.
+    pub(super) fn admit(&self, peer: Option<IpAddr>) -> bool {
         let (limits, count) = (&self.options.limits, self.count());
         if count >= limits.max_connections / 10 * 9 + limits.max_connections % 10 * 9 / 10 {
             // A batch at a time, so that the look at all of them is not made for every newcomer.
@@ -76,6 +77,7 @@ impl Registry {
         if count >= limits.max_connections {
             return false;
         }
+        let Some(peer) = peer else { return true };
         limits.max_connections_per_ip.is_none_or(|most| {
             let same = |client: &&Arc<Client>| client.io.peer().is_some_and(|other| other.ip() == peer);
             self.clients().values().filter(same).count() < most

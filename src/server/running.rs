@@ -1,19 +1,20 @@
 //! The server: listeners that come and go, and the drain.
 use std::convert::Infallible;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tower::Service;
 
 use super::Limits;
 use super::connection::Serve;
-use super::listener::{self, BindError, Listener, Protocols};
+use super::listener::{self, BindError, Door, Listener, Protocols};
 use super::registry::{Options, Registry};
+use super::unix::{self, UnixBindError};
 use crate::ConnectInfo;
 use crate::error::{Request, Response};
 use crate::net::{Io, Transport};
@@ -22,7 +23,10 @@ use crate::net::{Io, Transport};
 const DRAIN_TICK: Duration = Duration::from_millis(100);
 
 /// Starts the task of one connection.
-type Spawn = dyn Fn(&Arc<Registry>, TcpStream, Protocols) + Send + Sync;
+type Spawn = dyn Fn(&Arc<Registry>, Transport, Protocols) + Send + Sync;
+
+/// What stands for the client's address on a Unix socket: somebody on this machine.
+const THIS_MACHINE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Options of a [`Server`].
 #[derive(Clone, Debug, Default)]
@@ -54,10 +58,11 @@ impl ServerBuilder {
         S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
         S::Future: Send + 'static,
     {
-        let spawn = move |registry: &Arc<Registry>, stream: TcpStream, protocols: Protocols| {
-            let io = Io::new(Transport::Tcp(stream), &registry.sweep);
-            // Without a peer the connection is gone already.
-            let Some(peer) = io.peer() else { return };
+        let spawn = move |registry: &Arc<Registry>, stream: Transport, protocols: Protocols| {
+            let is_unix = matches!(stream, Transport::Unix(_));
+            let io = Io::new(stream, &registry.sweep);
+            // Without a peer a connection by TCP is gone already.
+            let Some(peer) = io.peer().or(is_unix.then_some(THIS_MACHINE)) else { return };
             let mut info = ConnectInfo::new(peer).with_own_codec();
             if let Some(local) = io.local() {
                 info = info.with_local(local);
@@ -81,8 +86,14 @@ pub struct Server {
 }
 
 struct Listening {
-    address: SocketAddr,
+    at: At,
     task: AbortHandle,
+}
+
+#[derive(PartialEq, Eq)]
+enum At {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
 }
 
 impl Server {
@@ -99,32 +110,62 @@ impl Server {
         let socket = listener::bind(&listener)?;
         let asked = listener.address;
         let address = socket.local_addr().map_err(|source| BindError::Other { address: asked, source })?;
+        self.open(At::Tcp(address), Door::Tcp(socket), listener.protocols);
+        Ok(address)
+    }
+
+    /// Listens with HTTP/1 on a Unix socket that only this process's user can connect to (mode 0600). What requests are told
+    /// of such a client is the address 127.0.0.1, port 0. The socket is removed when the server stops listening; one that
+    /// a process left behind that is gone is replaced. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`UnixBindError`] when the path cannot be had.
+    pub fn listen_unix(&self, path: impl Into<PathBuf>) -> Result<(), UnixBindError> {
+        let path = path.into();
+        let door = unix::Door::open(&path)?;
+        self.open(At::Unix(path), Door::Unix(door), Protocols::H1);
+        Ok(())
+    }
+
+    fn open(&self, at: At, door: Door, protocols: Protocols) {
         let (spawn, registry) = (Arc::clone(&self.spawn), Arc::clone(&self.registry));
         let serve = {
             let registry = Arc::clone(&registry);
-            move |stream| spawn(&registry, stream, listener.protocols)
+            move |stream| spawn(&registry, stream, protocols)
         };
-        let task = tokio::spawn(listener::accept(socket, registry, serve)).abort_handle();
-        self.listening().push(Listening { address, task });
-        Ok(address)
+        let task = tokio::spawn(listener::accept(door, registry, serve)).abort_handle();
+        self.listening().push(Listening { at, task });
     }
 
     /// Stops listening on an address; its connections go on. `false` when the server does not listen there.
     pub fn stop_listening(&self, address: SocketAddr) -> bool {
+        self.close(&At::Tcp(address))
+    }
+
+    /// As [`Server::stop_listening`], for a Unix socket.
+    pub fn stop_listening_unix(&self, path: &Path) -> bool {
+        self.close(&At::Unix(path.to_owned()))
+    }
+
+    fn close(&self, at: &At) -> bool {
         let mut listening = self.listening();
         let before = listening.len();
         listening.retain(|one| {
-            if one.address == address {
+            if one.at == *at {
                 one.task.abort();
             }
-            one.address != address
+            one.at != *at
         });
         listening.len() < before
     }
 
     /// The addresses that the server listens on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listening().iter().map(|one| one.address).collect()
+        let address = |one: &Listening| match one.at {
+            At::Tcp(address) => Some(address),
+            At::Unix(_) => None,
+        };
+        self.listening().iter().filter_map(address).collect()
     }
 
     /// Connections at the moment, tunnels included.

@@ -1,0 +1,92 @@
+//! Listening on a Unix socket.
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tokio::net::{UnixListener, UnixStream};
+
+/// Why a server cannot listen on a Unix socket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnixBindError {
+    /// Some process listens there.
+    #[error("cannot listen on unix:{}: a process listens there; stop it or choose another path", .0.display())]
+    InUse(PathBuf),
+    /// There is a file, and it is no socket.
+    #[error("cannot listen on unix:{}: there is a file that is no socket; choose another path", .0.display())]
+    NoSocket(PathBuf),
+    /// Anything else, such as a folder that does not exist or may not be written to.
+    #[error("cannot listen on unix:{}: {source}", .path.display())]
+    Other {
+        /// The path asked for.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A socket in the file system. It is removed when this is dropped.
+pub(super) struct Door {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Which file is ours: another process may have put its own in the place meanwhile.
+    inode: (u64, u64),
+}
+
+impl Door {
+    /// Must be called inside a tokio runtime.
+    pub(super) fn open(path: &Path) -> Result<Self, UnixBindError> {
+        let other = |source| UnixBindError::Other { path: path.to_owned(), source };
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => return Err(UnixBindError::NoSocket(path.to_owned())),
+            // Whoever left it behind and is gone does not answer.
+            Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+                return Err(UnixBindError::InUse(path.to_owned()));
+            }
+            _ => {}
+        }
+        let listener = bind_private(path).map_err(other)?;
+        let ours = fs::symlink_metadata(path).map_err(other)?;
+        Ok(Self { listener, path: path.to_owned(), inode: (ours.dev(), ours.ino()) })
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.inode);
+        if is_ours {
+            // Left behind it is in nobody's way: the next to listen replaces it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Opens the socket in a folder that nobody else can enter and moves it to its place once its mode is set, so that there is no
+/// moment at which others could connect.
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    let name =
+        path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name"))?;
+    // Short, since the path of a socket has hardly more than 100 bytes.
+    let mut folder = OsString::from(".");
+    folder.push(name);
+    let folder = path.with_file_name(folder);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    DirBuilder::new().mode(0o700).create(&folder)?;
+    let inside = folder.join("s");
+    let opened = UnixListener::bind(&inside).and_then(|listener| {
+        fs::set_permissions(&inside, Permissions::from_mode(0o600))?;
+        fs::rename(&inside, path)?;
+        Ok(listener)
+    });
+    let _ = fs::remove_dir_all(&folder);
+    opened
+}
