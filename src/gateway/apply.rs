@@ -217,6 +217,25 @@ impl Master {
         self.compile(snapshot).map(Some)
     }
 
+    /// Every plugin that there is.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.kit.registry
+    }
+
+    /// The blocks that a route's chain is made of, by where they stand; `None` of a route that is not in force.
+    pub(super) fn levels(&self, route: &RouteSpec) -> Option<Levels<'_>> {
+        let state = &self.state;
+        let service = route.service_id.as_ref();
+        let plugin_config = route.plugin_config_id.as_ref();
+        Some(Levels {
+            route: &state.routes.get(&route.id)?.blocks,
+            plugin_config: plugin_config.map(|id| state.plugin_configs.get(id).map(|blocks| &**blocks)),
+            service: service.map(|id| state.services.get(id).map(|service| &*service.blocks)),
+            globals: state.globals.iter().map(|global| (&global.id, &*global.blocks)).collect(),
+            callers: &state.callers,
+        })
+    }
+
     /// What the compiler doubts about the snapshot that is in force.
     pub(crate) fn warnings(&self) -> Vec<Finding> {
         self.state.all_warnings()
@@ -230,6 +249,15 @@ impl Master {
             Err(error) => error.into_findings(),
         }
     }
+}
+
+/// What a route's chain is made of. What is named and does not exist is `Some(None)`.
+pub(super) struct Levels<'a> {
+    pub(super) route: &'a Blocks,
+    pub(super) plugin_config: Option<Option<&'a Blocks>>,
+    pub(super) service: Option<Option<&'a Blocks>>,
+    pub(super) globals: Vec<(&'a Id, &'a Blocks)>,
+    pub(super) callers: &'a Callers,
 }
 
 /// One run of the compiler.

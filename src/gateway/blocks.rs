@@ -122,6 +122,11 @@ impl Blocks {
         self.0.iter().map(|(name, built)| (name.as_str(), built.block.as_ref()))
     }
 
+    /// The blocks by plugin, with what is written.
+    pub(super) fn written(&self) -> impl Iterator<Item = (&str, &Map<String, Value>, Option<&Block>)> {
+        self.0.iter().map(|(name, built)| (name.as_str(), &built.config, built.block.as_ref()))
+    }
+
     /// The blocks of a chain: of each plugin the first block among `levels`, most specific first.
     pub(crate) fn merge<'a>(levels: impl IntoIterator<Item = &'a Self>) -> Vec<Block> {
         let mut merged: BTreeMap<&str, Option<&Block>> = BTreeMap::new();

@@ -89,6 +89,13 @@ impl Callers {
         &self.consumers
     }
 
+    /// What a consumer brings along: its own blocks, and its group's; `Err` if it names a group that does not exist.
+    pub(super) fn blocks_of(&self, consumer: &ConsumerSpec) -> (Option<&Blocks>, Result<Option<&Blocks>, ()>) {
+        let own = self.people.get(&consumer.username).and_then(|person| person.own.as_ref());
+        let group = consumer.group_id.as_ref().map(|id| self.groups.get(id).map(|group| &*group.blocks).ok_or(()));
+        (own.map(|(blocks, _)| &**blocks), group.transpose())
+    }
+
     /// Fields by which blocks of somebody tell upstreams who calls.
     pub(super) fn identity_fields(&self) -> impl Iterator<Item = &HeaderName> {
         self.fields.keys()

@@ -41,6 +41,10 @@ impl Place {
         self.stage
     }
 
+    pub(super) fn priority(&self) -> i64 {
+        self.priority.0
+    }
+
     /// Whether it is of the route's own blocks, its service's or a consumer's, not of a global rule.
     pub(super) fn is_of_route(&self) -> bool {
         self.of_route

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
 use super::answer::ready;
-use super::chain::{Block, in_order};
+use super::chain::{Block, Place, in_order};
 use crate::error::{Error, IntoResponse, Request, Response};
 use crate::plugin::Stage;
 use crate::request::{Consumer, Overlaid};
@@ -80,22 +80,14 @@ impl Fork {
                 return Next::from_call(move |_| ready(missing.clone().into_response()));
             }
         };
-        let stays = |block: &&Block| {
-            let decides = matches!(block.place.stage(), Stage::Access | Stage::Forward) && block.place.is_of_route();
-            !decides || !blocks.contains_key(block.place.name())
-        };
+        let stays = |block: &&Block| !gives_way(&block.place, |name| blocks.contains_key(name));
         let mut chain: Vec<Block> = self.behind.iter().filter(stays).cloned().collect();
         let mut aside = Vec::new();
         for block in blocks.values().flatten() {
-            let (stage, name) = (block.place.stage(), block.place.name());
-            let on_route = self.before.contains(&name);
-            match stage {
-                // What has been rewritten or judged before the caller was known is not so again.
-                Stage::Edge if on_route => continue,
-                Stage::Rewrite if self.has_behind(name) => continue,
-                Stage::Authenticate => continue,
-                Stage::Observe | Stage::Respond if on_route => aside.push(name),
-                _ => {}
+            match fate(&block.place, &self.before, |name| self.has_behind(name)) {
+                Fate::Hidden => continue,
+                Fate::Replaces => aside.push(block.place.name()),
+                Fate::Joins => {}
             }
             chain.push(block.clone());
         }
@@ -120,6 +112,35 @@ impl Fork {
 
     fn has_behind(&self, name: &str) -> bool {
         self.behind.iter().any(|block| block.place.is_of_route() && block.place.name() == name)
+    }
+}
+
+/// Whether a route's block behind the fork makes room for the caller's own of the same plugin.
+pub(super) fn gives_way(place: &Place, own: impl Fn(&str) -> bool) -> bool {
+    matches!(place.stage(), Stage::Access | Stage::Forward) && place.is_of_route() && own(place.name())
+}
+
+/// What becomes of a block that the caller brings along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It runs, beside or in the place of what stands behind the fork.
+    Joins,
+    /// It runs, and the route's block of the plugin, which has seen the request already, steps aside for the answer.
+    Replaces,
+    /// It does not run: the route's block of the plugin acts before the caller is known.
+    Hidden,
+}
+
+/// What becomes of a caller's block, by the plugins of the route's own blocks before and behind the fork.
+pub(super) fn fate(place: &Place, before: &[&'static str], is_behind: impl Fn(&str) -> bool) -> Fate {
+    let name = place.name();
+    match place.stage() {
+        // What has been rewritten or judged before the caller was known is not so again.
+        Stage::Edge if before.contains(&name) => Fate::Hidden,
+        Stage::Rewrite if is_behind(name) => Fate::Hidden,
+        Stage::Authenticate => Fate::Hidden,
+        Stage::Observe | Stage::Respond if before.contains(&name) => Fate::Replaces,
+        _ => Fate::Joins,
     }
 }
 

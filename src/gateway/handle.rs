@@ -183,6 +183,11 @@ impl Gateway {
         self.lock().snapshot().clone()
     }
 
+    /// Every plugin that the gateway knows. A clone shares the plugins.
+    pub fn registry(&self) -> Registry {
+        self.lock().registry().clone()
+    }
+
     /// What an operator wants to know of the configuration.
     pub fn status(&self) -> Arc<Status> {
         self.0.status.load_full()
