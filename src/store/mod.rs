@@ -8,6 +8,8 @@
 mod change;
 mod contract;
 mod error;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod key;
 mod memory;
 mod shared;
@@ -18,5 +20,7 @@ pub use contract::{
     Batch, Committed, Edit, Entry, Event, Guard, Loaded, News, NewsStream, Store, StoreFuture, Transaction,
 };
 pub use error::StoreError;
+#[cfg(feature = "etcd")]
+pub use etcd::{EtcdStats, EtcdStore};
 pub use key::Key;
 pub use memory::MemoryStore;

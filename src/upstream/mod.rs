@@ -80,5 +80,7 @@ pub use service::Endpoints;
 pub use status::{EndpointStatus, UpstreamStatus};
 #[cfg(all(feature = "callout", feature = "tls"))]
 pub(crate) use tls::AnyCertificate;
+#[cfg(all(feature = "etcd", feature = "tls"))]
+pub(crate) use tls::Identities;
 pub use tls::{ClientCertificate, TlsConfig};
 pub use tower::UpstreamService;

@@ -9,5 +9,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "etcd")]
+pub(crate) use connect::Secured;
 pub(crate) use connect::{Hello, connect};
 pub(super) use layer::Layer;

@@ -1,0 +1,115 @@
+//! A change: one transaction of etcd's.
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::Vacant;
+
+use super::super::{Committed, Edit, Guard, StoreError, Transaction};
+use super::client::Client;
+use super::failure::{Failure, Meaning};
+use super::message::{
+    Compare, CompareResult, CompareTarget, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest,
+    RequestOp, TxnRequest, compare, request_op,
+};
+use super::options::{Options, end_of};
+
+/// The leases of a transaction by their seconds.
+type Leases = BTreeMap<i64, i64>;
+
+/// Makes the change.
+pub(super) async fn commit(client: &Client, transaction: &Transaction) -> Result<Committed, StoreError> {
+    let mut leases = Leases::new();
+    let done = attempt(client, transaction, &mut leases).await;
+    let took_place = match &done {
+        Ok(committed) => committed.is_some(),
+        // Nobody knows. Leases that nothing hangs on run out by themselves.
+        Err(failure) => failure.meaning() == Meaning::Down,
+    };
+    if !took_place {
+        for id in leases.into_values() {
+            // Else it runs out.
+            let _ = client.call(LeaseRevokeRequest { id }).await;
+        }
+    }
+    match done {
+        Ok(Some(committed)) => {
+            // A change that changed nothing makes no event: who waits for its revision is told by the watch's progress.
+            client.ask.send_replace(());
+            Ok(committed)
+        }
+        Ok(None) => Err(StoreError::Conflict),
+        Err(failure) => Err(client.error(&failure)),
+    }
+}
+
+/// `None` when a guard does not hold.
+async fn attempt(
+    client: &Client,
+    transaction: &Transaction,
+    leases: &mut Leases,
+) -> Result<Option<Committed>, Failure> {
+    for ttl in transaction.edits.iter().filter_map(seconds) {
+        if let Vacant(place) = leases.entry(ttl) {
+            let lease = client.call(LeaseGrantRequest { ttl }).await?;
+            if !lease.error.is_empty() || lease.id == 0 {
+                return Err(Failure::Nonsense("there is no lease in it"));
+            }
+            place.insert(lease.id);
+        }
+    }
+    let answer = client.call(request(&client.options, transaction, leases)).await?;
+    let header = answer.header.ok_or(Failure::Nonsense("it has no header"))?;
+    client.note(header);
+    Ok(answer.succeeded.then_some(Committed { revision: header.revision.unsigned_abs() }))
+}
+
+/// The time that an edit lives, up to whole seconds: etcd has no others.
+fn seconds(edit: &Edit) -> Option<i64> {
+    match edit {
+        Edit::Put { ttl: Some(ttl), .. } => {
+            let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+            Some(i64::try_from(whole).unwrap_or(i64::MAX).max(1))
+        }
+        _ => None,
+    }
+}
+
+fn request(options: &Options, transaction: &Transaction, leases: &Leases) -> TxnRequest {
+    let operation = |edit: &Edit| {
+        let key = options.key(edit.key().as_str());
+        let request = match edit {
+            Edit::Put { value, .. } => request_op::Request::Put(PutRequest {
+                key,
+                value: value.clone(),
+                lease: seconds(edit).and_then(|ttl| leases.get(&ttl)).copied().unwrap_or(0),
+            }),
+            Edit::Delete { .. } => request_op::Request::DeleteRange(DeleteRangeRequest { key }),
+        };
+        RequestOp { request: Some(request) }
+    };
+    TxnRequest {
+        compare: transaction.guards.iter().map(|guard| condition(options, guard)).collect(),
+        success: transaction.edits.iter().map(operation).collect(),
+    }
+}
+
+fn condition(options: &Options, guard: &Guard) -> Compare {
+    use CompareResult::{Equal, Greater, Less};
+    use CompareTarget::{Create, Mod};
+    use compare::TargetUnion::{CreateRevision, ModRevision};
+    let signed = |revision: u64| i64::try_from(revision).unwrap_or(i64::MAX);
+    let (key, range_end, target, result, union) = match guard {
+        Guard::Modified { key, at: 0 } => (key.as_str(), None, Create, Equal, CreateRevision(0)),
+        Guard::Modified { key, at } => (key.as_str(), None, Mod, Equal, ModRevision(signed(*at))),
+        Guard::Exists(key) => (key.as_str(), None, Create, Greater, CreateRevision(0)),
+        Guard::Unchanged { prefix, since } => {
+            let end = end_of(&format!("{}{prefix}", options.prefix));
+            (prefix.as_str(), Some(end), Mod, Less, ModRevision(signed(since.saturating_add(1))))
+        }
+    };
+    Compare {
+        result: result.into(),
+        target: target.into(),
+        key: options.key(key),
+        target_union: Some(union),
+        range_end: range_end.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,307 @@
+//! The watch, kept going.
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tonic::codec::Streaming;
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+use tonic_prost::ProstCodec;
+
+use super::super::super::{News, StoreError};
+use super::super::client::{Client, Connected, LIMIT, about};
+use super::super::failure::{Failure, Meaning};
+use super::super::message::{
+    ResponseHeader, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse, watch_request,
+};
+use super::super::options::end_of;
+use super::super::rpc::WATCH;
+use super::super::same::Seen;
+use super::assemble::{Assembler, Disorder};
+
+/// The pause behind the second failure in a row; doubled with each one more, up to `resync_delay`.
+const SHORT: Duration = Duration::from_millis(100);
+/// A watch that lived as long as this was no failure.
+const LIVED: Duration = Duration::from_secs(10);
+
+/// A watch that begins anew, where it was, whenever it breaks.
+pub(super) struct Watcher {
+    client: Arc<Client>,
+    assembler: Assembler,
+    /// The store that is watched.
+    store: Seen,
+    open: Option<Open>,
+    /// Somebody wants to know how far the watch is.
+    wanted: watch::Receiver<()>,
+    ready: VecDeque<News>,
+    /// Failures in a row.
+    failures: u32,
+    pause_until: Option<Instant>,
+    over: bool,
+}
+
+/// A stream on which the watch was created.
+struct Open {
+    connected: Arc<Connected>,
+    requests: mpsc::Sender<WatchRequest>,
+    answers: Streaming<WatchResponse>,
+    id: i64,
+    since: Instant,
+    /// When the server said something last, or was asked in another way.
+    heard: Instant,
+    /// How far the watch is was asked since.
+    asked: bool,
+}
+
+/// Why the watch does not go on as it is.
+enum Trouble {
+    /// What happened since is not known: everything has to be read anew.
+    Lost,
+    /// It can be begun anew.
+    Failed(Failure),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        if failure.meaning() == Meaning::Compacted { Self::Lost } else { Self::Failed(failure) }
+    }
+}
+
+impl From<Disorder> for Trouble {
+    fn from(Disorder: Disorder) -> Self {
+        Self::Lost
+    }
+}
+
+impl Watcher {
+    pub(super) fn new(client: Arc<Client>, from: u64) -> Self {
+        Self {
+            assembler: Assembler::new(&client.options.prefix, from),
+            store: client.seen(),
+            wanted: client.ask.subscribe(),
+            client,
+            open: None,
+            ready: VecDeque::new(),
+            failures: 0,
+            pause_until: None,
+            over: false,
+        }
+    }
+
+    /// What comes next; `None` when nothing does any more. May be dropped at any time together with the watcher only.
+    pub(super) async fn next(&mut self) -> Option<Result<News, StoreError>> {
+        loop {
+            if let Some(news) = self.ready.pop_front() {
+                return Some(Ok(news));
+            }
+            if self.over {
+                return None;
+            }
+            if let Some(until) = self.pause_until.take() {
+                sleep_until(until).await;
+            }
+            match self.step().await {
+                Ok(()) => {}
+                Err(Trouble::Lost) => {
+                    self.open = None;
+                    self.over = true;
+                    self.ready.clear();
+                    return Some(Ok(News::Compacted));
+                }
+                Err(Trouble::Failed(failure)) => {
+                    let lived = self.open.take().is_some_and(|open| open.since.elapsed() > LIVED);
+                    self.assembler.restart();
+                    self.failures = if lived { 1 } else { self.failures + 1 };
+                    if failure.meaning() == Meaning::LoggedOut && self.failures == 1 {
+                        continue;
+                    }
+                    self.pause_until = self.pause(&failure);
+                    return Some(Err(self.client.error(&failure)));
+                }
+            }
+        }
+    }
+
+    /// Nothing behind the first failure: the next server may be well.
+    fn pause(&self, failure: &Failure) -> Option<Instant> {
+        let longest = self.client.options.resync_delay;
+        let pause = match (failure.meaning(), self.failures) {
+            (Meaning::Down | Meaning::LoggedOut, 0 | 1) => Duration::ZERO,
+            (Meaning::Down, failures) => SHORT.saturating_mul(1 << (failures - 2).min(16)).min(longest),
+            _ => longest,
+        };
+        Some((Instant::now() + about(pause)).max(failure.again().unwrap_or_else(Instant::now)))
+    }
+
+    /// Waits for one thing to happen, and does what follows from it.
+    async fn step(&mut self) -> Result<(), Trouble> {
+        let Some(open) = &mut self.open else { return self.begin().await };
+        let quiet = self.client.options.watch_timeout;
+        // Halfway the watch is asked, at the end the store.
+        let until = open.heard + if open.asked { quiet } else { quiet / 2 };
+        let heard = tokio::select! {
+            answer = open.answers.message() => Some(answer),
+            // The sender is the client's.
+            Ok(()) = self.wanted.changed() => {
+                open.ask();
+                return Ok(());
+            }
+            () = sleep_until(until) => None,
+        };
+        match heard {
+            None if open.asked => self.doubt().await,
+            None => {
+                open.asked = true;
+                open.ask();
+                Ok(())
+            }
+            Some(Ok(Some(answer))) => {
+                open.heard = Instant::now();
+                open.asked = false;
+                self.take(answer)
+            }
+            Some(Ok(None)) => Err(self.broken(Status::unavailable("the server ended the watch"))),
+            Some(Err(status)) => Err(self.broken(status)),
+        }
+    }
+
+    /// The stream failed, and perhaps the connection with it.
+    fn broken(&self, status: Status) -> Trouble {
+        let failure = Failure::Said(status);
+        if let Some(open) = self.open.as_ref().filter(|_| failure.meaning() == Meaning::Down) {
+            self.client.give_up(&open.connected);
+        }
+        self.judged(failure)
+    }
+
+    /// A failure of the log-in is mended before the next attempt.
+    fn judged(&self, failure: Failure) -> Trouble {
+        let is_denied = matches!(&failure, Failure::Said(status) if status.message().contains("permission denied"));
+        // A watch whose token is not known any more hears of missing rights, in 3.4 and 3.5.
+        if is_denied && self.failures == 0 && self.client.log_out() {
+            return Trouble::Failed(Failure::Said(Status::unauthenticated("etcdserver: invalid auth token")));
+        }
+        if failure.meaning() == Meaning::LoggedOut {
+            self.client.log_out();
+        }
+        failure.into()
+    }
+
+    /// Begins a watch, and makes sure that the store is the one that was watched before.
+    async fn begin(&mut self) -> Result<(), Trouble> {
+        let client = Arc::clone(&self.client);
+        let connected = client.connection().await?;
+        client.counters.watches.fetch_add(1, Relaxed);
+        let (requests, outgoing) = mpsc::channel(8);
+        let create = WatchCreateRequest {
+            key: client.options.prefix.clone().into(),
+            range_end: end_of(&client.options.prefix),
+            start_revision: self.assembler.next(),
+            progress_notify: true,
+            fragment: true,
+        };
+        // There is room.
+        let _ = requests.try_send(request(watch_request::RequestUnion::Create(create)));
+        let mut request = client.signed(&connected, Requests(outgoing)).await?;
+        // A member that loses its cluster ends the watch.
+        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+        let created = async {
+            let path = http::uri::PathAndQuery::from_static(WATCH);
+            let mut grpc = connected.link.grpc(LIMIT);
+            let mut answers = grpc.streaming(request, path, ProstCodec::default()).await?.into_inner();
+            let first: WatchResponse =
+                answers.message().await?.ok_or_else(|| Status::unavailable("the server ended the watch"))?;
+            Ok::<_, Status>((answers, first))
+        };
+        let (answers, first) = match client.judged(&connected, created).await {
+            Ok(created) => created,
+            Err(failure) => return Err(self.judged(failure)),
+        };
+        let now = Instant::now();
+        let id = first.watch_id;
+        self.open = Some(Open { connected, requests, answers, id, since: now, heard: now, asked: false });
+        self.take(first)?;
+        self.compare(client.seen()).await.map(drop)
+    }
+
+    /// Takes an answer of the stream.
+    fn take(&mut self, answer: WatchResponse) -> Result<(), Trouble> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let header = answer.header.ok_or(Failure::Nonsense("it has no header"))?;
+        if !self.store.is_cluster_of(header) || answer.compact_revision > 0 {
+            return Err(Trouble::Lost);
+        }
+        if answer.canceled {
+            let reason =
+                if answer.cancel_reason.is_empty() { "the server ended the watch" } else { &*answer.cancel_reason };
+            return Err(self.judged(Failure::Said(Status::new(Code::Unknown, reason))));
+        }
+        if answer.created {
+            return Ok(());
+        }
+        if !answer.events.is_empty() || answer.fragment {
+            self.ready.extend(self.assembler.take(answer)?);
+            self.failures = 0;
+            return Ok(());
+        }
+        if answer.watch_id == open.id || open.connected.orders_progress {
+            self.ready.extend(self.assembler.progress(header.revision)?);
+        }
+        Ok(())
+    }
+
+    /// Nothing was heard, though it was asked for: asks the store itself. That nothing happened is the usual reason, as
+    /// servers need not answer about a watch that has nothing to tell yet.
+    async fn doubt(&mut self) -> Result<(), Trouble> {
+        let header = self.compare(self.client.seen()).await?;
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if header.revision >= self.assembler.next() {
+            // Something did happen, perhaps elsewhere. A stream that died alone would tell nothing for ever.
+            self.open = None;
+            self.assembler.restart();
+            return Ok(());
+        }
+        open.heard = Instant::now();
+        open.asked = false;
+        Ok(())
+    }
+
+    /// Whether the store is the one that was watched: a linearizable answer cannot be behind what was told or seen.
+    async fn compare(&mut self, before: Seen) -> Result<ResponseHeader, Trouble> {
+        let (header, _) = self.client.census().await?;
+        if !self.store.is_cluster_of(header) || !before.allows(header) || header.revision < self.assembler.next() - 1 {
+            return Err(Trouble::Lost);
+        }
+        self.client.note(header);
+        self.store.note(header);
+        Ok(header)
+    }
+}
+
+impl Open {
+    /// Asks how far the watch is, unless that was asked several times in vain.
+    fn ask(&self) {
+        let _ = self.requests.try_send(request(watch_request::RequestUnion::Progress(WatchProgressRequest {})));
+    }
+}
+
+fn request(union: watch_request::RequestUnion) -> WatchRequest {
+    WatchRequest { request_union: Some(union) }
+}
+
+/// What is asked on a stream; it ends with the watch.
+struct Requests(mpsc::Receiver<WatchRequest>);
+
+impl Stream for Requests {
+    type Item = WatchRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<WatchRequest>> {
+        self.0.poll_recv(cx)
+    }
+}
