@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use crate::held::{Counted, Held};
+
 /// What a plugin or an endpoint may raise.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -23,8 +25,12 @@ enum Kind {
     Empty,
     Full(Bytes),
     Incoming(hyper::body::Incoming),
-    Boxed(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>),
+    Boxed(Stream),
+    /// Counted until its end.
+    Counted(Stream, Option<Counted>),
 }
+
+type Stream = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -97,13 +103,22 @@ impl Body {
         Self(Kind::Boxed(body))
     }
 
+    /// The same body, counted until its end. What is at hand is not: it needs nobody's work any more.
+    pub(crate) fn counted(self, part: Counted) -> Self {
+        match self.0 {
+            Kind::Boxed(body) => Self(Kind::Counted(body, Some(part))),
+            Kind::Incoming(_) | Kind::Counted(..) => Self::stream(Held::new(self, part)),
+            Kind::Empty | Kind::Full(_) => self,
+        }
+    }
+
     /// Whether it is known that no byte will come.
     pub fn is_empty(&self) -> bool {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Incoming(body) => body.is_end_stream(),
-            Kind::Boxed(body) => body.is_end_stream(),
+            Kind::Boxed(body) | Kind::Counted(body, _) => body.is_end_stream(),
         }
     }
 
@@ -172,6 +187,13 @@ impl HttpBody for Body {
             }
             Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(|error| BodyError::Other(error.into())),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
+            Kind::Counted(body, part) => {
+                let frame = ready!(body.as_mut().poll_frame(cx));
+                if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
+                    *part = None;
+                }
+                Poll::Ready(frame)
+            }
         }
     }
 
@@ -184,7 +206,7 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(body) => body.size_hint(),
-            Kind::Boxed(body) => body.size_hint(),
+            Kind::Boxed(body) | Kind::Counted(body, _) => body.size_hint(),
         }
     }
 }
@@ -194,7 +216,7 @@ impl fmt::Debug for Body {
         match &self.0 {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Kind::Incoming(_) | Kind::Boxed(_) => f.write_str("Body(stream)"),
+            Kind::Incoming(_) | Kind::Boxed(_) | Kind::Counted(..) => f.write_str("Body(stream)"),
         }
     }
 }

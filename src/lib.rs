@@ -86,6 +86,7 @@ mod connect;
 mod error;
 mod exchange;
 mod grpc;
+mod held;
 mod hop;
 mod host;
 mod interim;

@@ -4,12 +4,14 @@
 //! upstream client writes those two fields again where the route allows it. A `101` comes back with an
 //! [`UpgradedIo`] in its extensions; whoever owns the client's connection joins the two.
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::held::HeldStream;
 
 /// Request extension: the client asked for another protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,14 @@ impl UpgradedIo {
     /// `None`: as long as who owns the client's connection allows.
     pub fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout
+    }
+
+    /// Has whoever takes the connection hold `guard` with it.
+    pub(crate) fn hold<G: Send + Unpin + 'static>(&self, guard: G) {
+        if let Some((io, early)) = self.take() {
+            let mut slot = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            *slot = Some((Box::new(HeldStream::new(io, guard)), early));
+        }
     }
 
     /// Takes the connection; the second call gets `None`.

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const KERNEL: &[&str] =
-    &["body", "connect", "error", "exchange", "grpc", "hop", "host", "interim", "service", "upgrade"];
+    &["body", "connect", "error", "exchange", "grpc", "held", "hop", "host", "interim", "service", "upgrade"];
 
 /// Part, and the parts that it may import beside itself and the kernel.
 const MAY_IMPORT: &[(&str, &[&str])] = &[

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http_body::Body as HttpBody;
 use tower::{Layer, Service};
 
-use super::apply::Master;
+use super::master::Master;
 use super::{ApplyError, Gateway};
 use crate::body::BoxError;
 use crate::error::Request;

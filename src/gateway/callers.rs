@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::HeaderName;
 use serde_json::{Map, Value};
 
-use super::apply::changed;
 use super::blocks::{Blocks, Toolbox, config_fault, field_left_out, secret_missing};
+use super::difference::changed;
 use super::fork::Overlay;
 use super::secrets::veil;
 use super::unknown_fields;

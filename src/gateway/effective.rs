@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::Gateway;
-use super::apply::Levels;
+use super::master::Levels;
 use super::blocks::Blocks;
 use super::chain::Place;
 use super::fork::{Fate, fate, gives_way};

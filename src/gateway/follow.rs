@@ -34,13 +34,16 @@ impl Gateway {
     /// When even so nothing can be applied.
     pub fn adopt(&self, candidate: Snapshot) -> Result<Revision, ApplyError> {
         let mut master = self.lock();
+        let was = self.status();
         let mut error = match candidate.rejected.is_empty() {
             true => match self.apply_locked(&mut master, candidate.clone()) {
                 Ok(revision) => return Ok(revision),
                 Err(error) => error,
             },
+            // What is known to be faulty is left out at once. Whatever else is wrong shows when the rest is applied.
             false => {
-                let mut findings = master.check(candidate.clone());
+                let mut findings =
+                    candidate.rejected.iter().flat_map(|item| &item.findings).cloned().collect::<Vec<_>>();
                 candidate.places.locate(&mut findings);
                 ApplyError::new(findings)
             }
@@ -49,19 +52,21 @@ impl Gateway {
         let mut findings = Vec::new();
         // A predecessor that is kept may itself not go with the new items, so more than one
         // round can be needed, at last without any predecessor.
-        for round in 0..4 {
+        for round in 0..5 {
             add_new(&mut findings, error.into_findings());
-            let admitted = admit(candidate.clone(), &findings, (round < 2).then_some(&before));
+            let admitted = admit(candidate.clone(), &findings, (round < 3).then_some(&before));
             match self.apply_locked(&mut master, admitted.snapshot) {
                 Ok(revision) => {
                     let (kept, left_out) = (Arc::new(admitted.kept), Arc::new(admitted.left_out));
+                    // Items that a store keeps giving are news once.
+                    let is_news = (&kept, &left_out) != (&was.kept, &was.left_out);
                     self.update_status(|status| {
                         let mut all = findings.clone();
                         add_new(&mut all, status.findings.to_vec());
                         status.findings = Arc::new(all);
                         status.kept = Arc::clone(&kept);
                         status.left_out = Arc::clone(&left_out);
-                        status.rejected_total += 1;
+                        status.rejected_total += u64::from(is_news);
                     });
                     return Ok(revision);
                 }

@@ -6,8 +6,9 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 
-use super::apply::Master;
+use super::census::Census;
 use super::live::Live;
+use super::master::Master;
 use super::service::Connection;
 use super::status::Status;
 use super::{ApplyError, GatewayBuilder};
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(super) via: Arc<str>,
     /// The layers around everything; unset when there are none.
     pub(super) outer: OnceLock<Next>,
+    pub(super) census: Census,
     /// Keeps pools and balancers between two snapshots.
     pub(super) upstreams: Upstreams,
 }
@@ -64,7 +66,10 @@ impl Gateway {
             live: Some(upstreams.clone()),
             ..Status::default()
         };
+        let census = Census::default();
+        census.note(&live);
         let inner = Arc::new(Inner {
+            census,
             live: ArcSwap::new(live),
             master: Mutex::new(master),
             status: ArcSwap::from_pointee(status),
@@ -108,8 +113,7 @@ impl Gateway {
         add_new(&mut findings, warnings);
         let applied_at = new.is_some().then(SystemTime::now);
         if let Some(live) = new {
-            self.0.live.store(live);
-            self.0.upstreams.keep_up();
+            self.swap_in(live);
         }
         let revision = self.0.live.load().revision;
         let findings = Arc::new(findings);
@@ -139,8 +143,7 @@ impl Gateway {
             add_new(&mut warnings, master.warnings());
             let still: HashSet<_> = warnings.iter().map(Finding::key).collect();
             let revision = live.revision;
-            self.0.live.store(live);
-            self.0.upstreams.keep_up();
+            self.swap_in(live);
             self.update_status(|status| {
                 // What was found before and still holds has its place in the text.
                 let stays = |finding: &&Finding| finding.is_error() || still.contains(&finding.key());
@@ -152,6 +155,12 @@ impl Gateway {
             });
         }
         Ok(Revision(self.0.live.load().revision))
+    }
+
+    fn swap_in(&self, live: Arc<Live>) {
+        self.0.census.note(&live);
+        self.0.live.store(live);
+        self.0.upstreams.keep_up();
     }
 
     pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Master> {
@@ -176,6 +185,20 @@ impl Gateway {
         add_new(&mut findings, self.lock().check(snapshot.clone()));
         snapshot.places.locate(&mut findings);
         findings
+    }
+
+    /// The faults and warnings of what differs from the configuration in force, without applying it: for a change that is
+    /// about to be made. Costs what differs, where [`Gateway::check`] costs the whole snapshot.
+    pub fn judge(&self, candidate: &Snapshot) -> Vec<Finding> {
+        let mut findings = candidate.rejected.iter().flat_map(|item| &item.findings).cloned().collect();
+        add_new(&mut findings, self.lock().judge(candidate.clone()));
+        candidate.places.locate(&mut findings);
+        findings
+    }
+
+    /// The plugins that it knows. A clone shares them.
+    pub fn registry(&self) -> Registry {
+        self.lock().registry().clone()
     }
 
     /// The configuration in force.

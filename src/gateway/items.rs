@@ -2,7 +2,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::apply::{difference, same};
+use super::difference::{difference, same};
 use super::idle;
 use crate::model::{Described, Finding, Fold, Id, Items, Kind, Snapshot, check_item, duplicate};
 

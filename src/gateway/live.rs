@@ -6,6 +6,7 @@ use http::HeaderName;
 use super::chain::Block;
 use super::route::{Chain, Route};
 use super::settings::Rules;
+use crate::held::Count;
 use crate::request::Environment;
 use crate::router::Router;
 
@@ -21,6 +22,8 @@ pub(crate) struct Live {
     pub(crate) environment: Arc<Environment>,
     /// Fields that plugins tell upstreams who calls by, beside the usual ones.
     pub(crate) identity_fields: Arc<[HeaderName]>,
+    /// What runs on it.
+    pub(super) running: Arc<Count>,
 }
 
 impl Live {
@@ -32,6 +35,7 @@ impl Live {
         environment: Arc<Environment>,
         identity_fields: Arc<[HeaderName]>,
     ) -> Self {
-        Self { revision, router, rules, unrouted: Arc::new(Chain::straight(globals)), environment, identity_fields }
+        let unrouted = Arc::new(Chain::straight(globals));
+        Self { revision, router, rules, unrouted, environment, identity_fields, running: Arc::new(Count::new()) }
     }
 }

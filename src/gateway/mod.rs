@@ -20,13 +20,15 @@
 //! ```
 mod admit;
 mod answer;
-mod apply;
 mod blocks;
 mod body_guard;
 mod builder;
 mod callers;
+mod census;
 mod chain;
 mod checks;
+mod compile;
+mod difference;
 mod effective;
 mod error;
 mod explain;
@@ -41,9 +43,11 @@ mod items;
 mod judge;
 mod lax;
 mod live;
+mod master;
 #[cfg(feature = "client")]
 mod names;
 mod route;
+mod route_table;
 mod secrets;
 mod service;
 mod settings;
@@ -61,6 +65,7 @@ mod workshop;
 pub use crate::request::RouteMatch;
 pub use admit::{Admitted, Faulty, admit};
 pub use builder::{GatewayBuilder, Route};
+pub use census::Generation;
 pub use effective::{Effective, EffectiveBlock, HiddenBlock, NoEffect};
 pub use error::ApplyError;
 pub use explain::Explained;

@@ -15,6 +15,7 @@ use tower::Service;
 
 use super::Gateway;
 use super::answer::{Answer, Form, ready, start};
+use super::census::Followed;
 use super::find::Found;
 use super::forward::direct;
 use super::handle::Inner;
@@ -22,6 +23,7 @@ use super::handle::Inner;
 use super::judge::upgrade_wish;
 use crate::body::BoxError;
 use crate::error::{Error, IntoResponse, Request, Response};
+use crate::held::Counted;
 use crate::service::BoxFuture;
 use crate::{Body, ConnectInfo, Next, grpc};
 
@@ -162,6 +164,7 @@ impl Inner {
         let form = Form::of(grpc::is_call(&request), live.rules.problem);
         let found = self.find_route(&live, &mut request, info, origin);
         let deadline = live.rules.request_timeout;
+        let part = live.running.enter();
         drop(live);
         let hosted = match origin {
             // The connection's own deadline covers it, and its own tunnel.
@@ -174,10 +177,10 @@ impl Inner {
         };
         match found {
             Ok(Found::Direct(route, arrival)) => {
-                finish(|| direct(route, request, info, arrival, Arc::clone(&self.via)), form, hosted)
+                finish(|| direct(route, request, info, arrival, Arc::clone(&self.via)), form, hosted, part)
             }
-            Ok(Found::Chain(chain)) => finish(|| chain.run(request), form, hosted),
-            Err(error) => finish(|| std::future::ready(error.into_response()), form, hosted),
+            Ok(Found::Chain(chain)) => finish(|| chain.run(request), form, hosted, part),
+            Err(error) => finish(|| std::future::ready(error.into_response()), form, hosted, part),
         }
     }
 }
@@ -229,15 +232,15 @@ impl<F: Future<Output = Response>> Future for Hosted<F> {
 }
 
 /// Boxes an answer; it is made in here, since handing it over would be a copy of two kilobytes.
-fn finish<F>(answer: impl FnOnce() -> F, form: Form, hosted: Option<Duty>) -> BoxFuture
+fn finish<F>(answer: impl FnOnce() -> F, form: Form, hosted: Option<Duty>, part: Counted) -> BoxFuture
 where
     F: Future<Output = Response> + Send + 'static,
 {
     match hosted {
         // The connection catches panics, too, and keeps its own form of answers to them.
-        None if form == Form::AsMade => Box::pin(answer()),
-        None => Box::pin(Answer::new(answer(), form)),
-        Some(duty) => Box::pin(Answer::new(Hosted { answer: answer(), clock: None, duty }, form)),
+        None if form == Form::AsMade => Box::pin(Followed::new(answer(), part)),
+        None => Box::pin(Answer::new(Followed::new(answer(), part), form)),
+        Some(duty) => Box::pin(Answer::new(Hosted { answer: Followed::new(answer(), part), clock: None, duty }, form)),
     }
 }
 

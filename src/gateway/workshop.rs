@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::apply::Tables;
+use super::difference::Tables;
 use super::secrets::Secrets;
 use super::settings::Rules;
 use super::tls::Vault;

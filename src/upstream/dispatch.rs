@@ -28,7 +28,7 @@ use super::forward::ForwardContext;
 use super::health::HealthWatch;
 #[cfg(feature = "client")]
 use super::health::Secure;
-use super::held::{Held, HeldStream, Stay};
+use super::held::Stay;
 #[cfg(feature = "client")]
 use super::names::Name;
 use super::node::Node;
@@ -38,6 +38,7 @@ use super::set::{EndpointSet, Rules, Slot};
 use super::state::States;
 use super::upkeep::Upkeep;
 use super::watch::Watch;
+use crate::held::{Held, HeldStream};
 use crate::{Body, BodyError, Request, Response, UpgradeWish, UpgradedIo};
 
 /// One upstream, compiled. Made by [`Upstreams::compile`](super::Upstreams::compile).
