@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::Gateway;
-use super::master::Levels;
 use super::blocks::Blocks;
 use super::chain::Place;
 use super::fork::{Fate, fate, gives_way};
+use super::master::Levels;
 use crate::model::{ConsumerSpec, Id, Kind, RouteSpec};
 use crate::plugin::Stage;
 

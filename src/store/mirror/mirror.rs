@@ -1,0 +1,224 @@
+//! [`Mirror`] itself: what it knows, and who is told.
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::follow::Follow;
+use super::{MirrorOptions, MirrorSource, MirrorStatus, View};
+use crate::store::{Committed, History, Store, StoreError, Transaction};
+
+/// One process's look at a store: one read of everything, then one watch, for all gateways and the Admin API together.
+///
+/// What it learned last stays when the store cannot be reached. A clone is the same mirror; its task ends with the last
+/// clone and the last source.
+#[derive(Clone)]
+pub struct Mirror {
+    shared: Arc<Shared>,
+    _task: Arc<Task>,
+}
+
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What the task, the sources and the mirror have in common.
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    view: ArcSwap<View>,
+    status: Mutex<MirrorStatus>,
+    pub(super) history: History,
+    /// Counts what there is to look at anew: views and faults.
+    told: watch::Sender<u64>,
+    /// The revisions that those who follow have applied.
+    followers: Mutex<Vec<Weak<AtomicU64>>>,
+    applied: watch::Sender<()>,
+    /// Somebody lets an empty read pass.
+    pub(super) confirmed: Notify,
+}
+
+impl fmt::Debug for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.shared.store.place();
+        f.debug_struct("Mirror").field("place", &place).field("revision", &self.view().revision()).finish()
+    }
+}
+
+impl Mirror {
+    /// Begins to follow a store. Must be called inside of a tokio runtime.
+    pub fn start(store: Arc<dyn Store>, options: MirrorOptions) -> Self {
+        let status = MirrorStatus {
+            place: store.place(),
+            stale_since: Some(std::time::SystemTime::now()),
+            ..MirrorStatus::default()
+        };
+        let mut view = View::default();
+        view.snapshot.settings = Arc::clone(&options.settings);
+        let shared = Arc::new(Shared {
+            store,
+            view: ArcSwap::from_pointee(view),
+            status: Mutex::new(status),
+            history: History::new(options.history),
+            told: watch::Sender::new(0),
+            followers: Mutex::default(),
+            applied: watch::Sender::new(()),
+            confirmed: Notify::new(),
+        });
+        let task = tokio::spawn(Follow::new(Arc::clone(&shared), options).run());
+        Self { shared, _task: Arc::new(Task(task)) }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// What it knows now. Before the first read: nothing, at revision 0.
+    pub fn view(&self) -> Arc<View> {
+        self.shared.view.load_full()
+    }
+
+    /// Waits until everything is known, from the store or from the local copy.
+    pub async fn loaded(&self) {
+        let mut told = self.shared.told();
+        while self.shared.view_once_loaded().is_none() {
+            if told.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until it knows of a revision of the store.
+    pub async fn reached(&self, revision: u64) {
+        let mut told = self.shared.told();
+        while self.shared.view_once_loaded().is_none_or(|view| view.revision() < revision) {
+            if told.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until every gateway that follows a source of this mirror has applied a revision, or refused it. `false` when
+    /// none follows, or when it took longer than `within`.
+    pub async fn applied(&self, revision: u64, within: Duration) -> bool {
+        let mut applied = self.shared.applied.subscribe();
+        let all = async {
+            loop {
+                match self.shared.least_applied() {
+                    None => return false,
+                    Some(least) if least >= revision => return true,
+                    Some(_) => {}
+                }
+                if applied.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(within, all).await.unwrap_or(false)
+    }
+
+    /// Makes a change of the store, and waits until this mirror knows of it.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn commit(&self, transaction: Transaction) -> Result<Committed, StoreError> {
+        let committed = self.shared.store.commit(transaction).await?;
+        self.reached(committed.revision).await;
+        Ok(committed)
+    }
+
+    /// How it stands to its store.
+    pub fn status(&self) -> MirrorStatus {
+        self.shared.lock().clone()
+    }
+
+    /// What a gateway follows. Several may.
+    pub fn source(&self) -> MirrorSource {
+        MirrorSource { mirror: self.clone() }
+    }
+
+    /// What was.
+    pub fn history(&self) -> History {
+        self.shared.history.clone()
+    }
+
+    /// Lets a read pass that found no route any more and is held back.
+    pub fn confirm(&self) {
+        self.shared.confirmed.notify_one();
+    }
+}
+
+impl Shared {
+    pub(super) fn place(&self) -> Arc<str> {
+        self.store.place()
+    }
+
+    pub(super) fn told(&self) -> watch::Receiver<u64> {
+        self.told.subscribe()
+    }
+
+    pub(super) fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// `None` before the first read.
+    pub(super) fn view_once_loaded(&self) -> Option<Arc<View>> {
+        self.lock().revision.is_some().then(|| self.view())
+    }
+
+    /// What is wrong with the store at the moment.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.lock().last_error.clone()
+    }
+
+    /// Publishes a view and what is to be said with it.
+    pub(super) fn publish(&self, view: View, change: impl FnOnce(&mut MirrorStatus)) {
+        let revision = view.revision;
+        let entries = view.entries.len();
+        self.view.store(Arc::new(view));
+        self.update(|status| {
+            status.revision = Some(revision);
+            status.entries = entries;
+            change(status);
+        });
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut MirrorStatus)) {
+        change(&mut self.lock());
+        self.told.send_modify(|count| *count += 1);
+    }
+
+    /// A new one of those who say what they have applied.
+    pub(super) fn follower(&self) -> Arc<AtomicU64> {
+        let follower = Arc::new(AtomicU64::new(0));
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain(|follower| follower.strong_count() > 0);
+        followers.push(Arc::downgrade(&follower));
+        follower
+    }
+
+    pub(super) fn tell_applied(&self) {
+        self.applied.send_replace(());
+    }
+
+    fn least_applied(&self) -> Option<u64> {
+        let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.iter().filter_map(Weak::upgrade).map(|follower| follower.load(Acquire)).min()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, MirrorStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
