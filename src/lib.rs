@@ -109,8 +109,8 @@ pub mod router;
 pub mod server;
 #[cfg(feature = "store")]
 pub mod store;
-#[cfg(any(feature = "config-file", feature = "admin"))]
-#[cfg_attr(not(feature = "config-file"), allow(dead_code, unreachable_pub, reason = "for files"))]
+#[cfg(any(feature = "config-file", feature = "store"))]
+#[cfg_attr(not(feature = "config-file"), allow(dead_code, unreachable_pub, unused_imports, reason = "for files"))]
 mod syntax;
 pub mod upstream;
 

@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plugins", &["model", "router", "request", "plugin", "upstream"]),
     ("gateway", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins"]),
     ("config", &["syntax", "net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
-    ("store", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
+    ("store", &["net", "syntax", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
     (
         "admin",
         &["syntax", "net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway", "store"],

@@ -196,11 +196,6 @@ impl Gateway {
         findings
     }
 
-    /// The plugins that it knows. A clone shares them.
-    pub fn registry(&self) -> Registry {
-        self.lock().registry().clone()
-    }
-
     /// The configuration in force.
     pub fn snapshot(&self) -> Snapshot {
         self.lock().snapshot().clone()

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::assemble::{Assembler, Changed, parse};
-use super::mirror::Shared;
+use super::handle::Shared;
 use super::references::resolve;
 use super::{MirrorOptions, View};
 use crate::model::{Snapshot, UnknownFields};

@@ -1,14 +1,14 @@
 //! [`Mirror`]: one process's look at a store.
 mod assemble;
 mod follow;
-mod mirror;
+mod handle;
 mod options;
 mod references;
 mod source;
 mod status;
 mod view;
 
-pub use mirror::Mirror;
+pub use handle::Mirror;
 pub use options::MirrorOptions;
 pub use source::MirrorSource;
 pub use status::MirrorStatus;

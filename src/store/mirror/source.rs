@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use tokio::sync::watch;
 
-use super::mirror::{Mirror, Shared};
+use super::handle::{Mirror, Shared};
 use crate::gateway::{ConfigSource, SourceError};
 use crate::model::Snapshot;
 
