@@ -12,6 +12,8 @@ mod chain;
 mod consumers;
 #[path = "gateway/endpoints.rs"]
 mod endpoints;
+#[path = "gateway/generations.rs"]
+mod generations;
 #[path = "gateway/health.rs"]
 mod health;
 #[path = "gateway/identity.rs"]

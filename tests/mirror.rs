@@ -1,0 +1,295 @@
+//! What one process makes of a store: snapshots, what gateways have of them, and what it does with a store that misbehaves.
+#![cfg(test)]
+#![cfg(feature = "store")]
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Request, Response};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tollgate::Body;
+use tollgate::gateway::Gateway;
+use tollgate::model::Kind;
+use tollgate::store::{
+    Change, Committed, Edit, Guard, Key, Loaded, MemoryStore, Mirror, MirrorOptions, News, NewsStream, Store,
+    StoreError, StoreFuture, Transaction,
+};
+use tower::ServiceExt as _;
+
+/// Much longer than anything takes; the clock of these tests runs ahead when nobody has anything to do.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+fn put(key: &str, value: &Value) -> Edit {
+    Edit::Put { key: Key::parse(key).unwrap(), value: value.to_string().into(), ttl: None }
+}
+
+fn delete(key: &str) -> Edit {
+    Edit::Delete { key: Key::parse(key).unwrap() }
+}
+
+fn edits(edits: impl IntoIterator<Item = Edit>) -> Transaction {
+    Transaction { edits: edits.into_iter().collect(), by: Some("ann".into()), ..Transaction::default() }
+}
+
+fn upstream() -> Value {
+    json!({"nodes": [{"service": "hello", "weight": 1}]})
+}
+
+fn route(uri: &str) -> Value {
+    json!({"uri": uri, "upstream_id": "u"})
+}
+
+/// A gateway that follows a mirror.
+struct Following {
+    gateway: Gateway,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Following {
+    fn of(mirror: &Mirror) -> Self {
+        let hello =
+            tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::from("hello"))) });
+        let gateway = Gateway::builder().endpoint("hello", hello).build().unwrap();
+        let (followed, source) = (gateway.clone(), mirror.source());
+        let task = tokio::spawn(async move { followed.follow(source, |_| {}).await.unwrap() });
+        Self { gateway, task }
+    }
+
+    async fn status(&self, path: &str) -> u16 {
+        let request = Request::builder().uri(path).header("host", "a.test").body(Body::empty()).unwrap();
+        self.gateway.clone().oneshot(request).await.unwrap().status().as_u16()
+    }
+}
+
+/// Makes a change and waits until the gateway serves it.
+async fn write(mirror: &Mirror, transaction: Transaction) -> u64 {
+    let revision = mirror.commit(transaction).await.unwrap().revision;
+    assert!(mirror.applied(revision, PATIENCE).await, "revision {revision} is not applied");
+    revision
+}
+
+#[tokio::test]
+async fn a_change_is_in_force_once_the_mirror_says_so() {
+    let mirror = Mirror::start(Arc::new(MemoryStore::new()), MirrorOptions::default());
+    assert!(!mirror.applied(0, PATIENCE).await, "nobody follows it");
+    let following = Following::of(&mirror);
+    write(&mirror, edits([put("upstreams/u", &upstream()), put("routes/1", &route("/a"))])).await;
+    for round in 0..100 {
+        let path = format!("/{round}");
+        write(&mirror, edits([put("routes/1", &route(&path))])).await;
+        assert_eq!(following.status(&path).await, 200, "{path}");
+    }
+    write(&mirror, edits([delete("routes/1")])).await;
+    assert_eq!(following.status("/99").await, 404);
+    let history = mirror.history().list(2, None);
+    assert_eq!((history[0].by.as_deref(), history[0].edits.len()), (Some("ann"), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_kept_back_for_a_moment_for_what_it_refers_to() {
+    let store = MemoryStore::new();
+    let mirror = Mirror::start(Arc::new(store.clone()), MirrorOptions::default());
+    let following = Following::of(&mirror);
+    mirror.loaded().await;
+    let begun = tokio::time::Instant::now();
+    store.commit(edits([put("routes/1", &route("/a"))])).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    assert_eq!(following.status("/a").await, 404, "not before its upstream");
+    store.commit(edits([put("upstreams/u", &upstream())])).await.unwrap();
+    mirror.reached(2).await;
+    assert!(mirror.applied(2, PATIENCE).await);
+    assert_eq!((following.status("/a").await, mirror.status().snapshots), (200, 1));
+    store.commit(edits([put("routes/2", &json!({"uri": "/b", "upstream_id": "nobody"}))])).await.unwrap();
+    mirror.reached(3).await;
+    assert!(begun.elapsed() < Duration::from_millis(300), "it is not waited for without end");
+    assert!(mirror.applied(3, PATIENCE).await);
+    assert_eq!(following.status("/b").await, 502);
+}
+
+#[tokio::test]
+async fn garbage_is_reported_and_the_rest_lives() {
+    let store = MemoryStore::new();
+    let mirror = Mirror::start(Arc::new(store.clone()), MirrorOptions::default());
+    let following = Following::of(&mirror);
+    write(&mirror, edits([put("upstreams/u", &upstream()), put("routes/1", &route("/a"))])).await;
+    let garbage = Edit::Put { key: Key::parse("routes/1").unwrap(), value: "\0{".into(), ttl: None };
+    write(&mirror, edits([garbage, put("routes/2", &json!({"uri": "/b", "plugins": {"no-such": {}}}))])).await;
+    assert_eq!(following.status("/a").await, 200, "its predecessor serves");
+    assert_eq!(following.status("/b").await, 503, "it fails closed");
+    let status = following.gateway.status();
+    let faulty = |list: &[tollgate::gateway::Faulty]| -> Vec<_> {
+        list.iter().map(|item| (item.kind, item.id.clone().unwrap().as_str().to_owned())).collect()
+    };
+    assert_eq!(faulty(&status.kept), [(Kind::Route, "1".to_owned())]);
+    assert_eq!(faulty(&status.left_out), [(Kind::Route, "2".to_owned())]);
+    assert_eq!(mirror.status().rejected, 1, "the mirror knows no plugins");
+    write(&mirror, edits([put("routes/3", &route("/c"))])).await;
+    assert_eq!((following.status("/a").await, following.status("/c").await), (200, 200));
+    write(&mirror, edits([delete("routes/1"), put("routes/2", &route("/b"))])).await;
+    assert_eq!((following.status("/a").await, following.status("/b").await), (404, 200));
+    assert_eq!(following.gateway.status().kept.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resync_that_finds_nothing_new_changes_nothing() {
+    let store = MemoryStore::new();
+    let gone = Scripted::new([Step::Load(&store), Step::Ended, Step::Load(&store), Step::Watch(&store)]);
+    store.commit(edits([put("upstreams/u", &upstream()), put("routes/1", &route("/a"))])).await.unwrap();
+    let mirror = Mirror::start(Arc::new(gone), MirrorOptions::default());
+    let following = Following::of(&mirror);
+    store.commit(edits([put("routes/1", &route("/b"))])).await.unwrap();
+    mirror.reached(2).await;
+    let (status, revision) = (mirror.status(), following.gateway.status().revision);
+    assert!(mirror.applied(2, PATIENCE).await);
+    assert_eq!((status.loads, status.unchanged_loads), (2, 1), "{status:?}");
+    write(&mirror, edits([put("routes/1", &route("/c"))])).await;
+    assert_eq!(following.status("/c").await, 200);
+    assert!(following.gateway.status().revision <= revision + 2, "one for each change");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec_cfg_03_an_empty_read_is_held_back_until_it_is_confirmed() {
+    let (full, empty) = (MemoryStore::new(), MemoryStore::new());
+    full.commit(edits([put("upstreams/u", &upstream()), put("routes/1", &route("/a"))])).await.unwrap();
+    for confirms in [false, true] {
+        let steps = [Step::Load(&full), Step::Ended, Step::Load(&empty), Step::Load(&empty), Step::Load(&empty)];
+        let store = Scripted::new(steps.into_iter().chain([Step::Watch(&empty)]));
+        let mirror = Mirror::start(Arc::new(store), MirrorOptions::default());
+        let following = Following::of(&mirror);
+        mirror.reached(1).await;
+        assert!(mirror.applied(1, PATIENCE).await);
+        let begun = tokio::time::Instant::now();
+        while !mirror.status().holds_empty {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(following.status("/a").await, 200);
+        assert!(mirror.status().last_error.unwrap().contains("held back"));
+        if confirms {
+            mirror.confirm();
+        }
+        while mirror.status().holds_empty {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(begun.elapsed() < Duration::from_secs(5), confirms, "{:?}", begun.elapsed());
+        while following.status("/a").await != 404 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_leaves_things_as_they_are() {
+    let store = MemoryStore::new();
+    store.commit(edits([put("upstreams/u", &upstream()), put("routes/1", &route("/a"))])).await.unwrap();
+    let steps = [Step::Away, Step::Load(&store), Step::Ended, Step::Away, Step::Load(&store), Step::Watch(&store)];
+    let mirror = Mirror::start(Arc::new(Scripted::new(steps)), MirrorOptions::default());
+    let following = Following::of(&mirror);
+    assert_eq!(mirror.view().revision(), 0);
+    mirror.loaded().await;
+    while mirror.status().last_error.is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(mirror.status().stale_since.is_some());
+    assert!(mirror.applied(1, PATIENCE).await);
+    assert_eq!(following.status("/a").await, 200);
+    while mirror.status().stale_since.is_some() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!((mirror.status().last_error, following.status("/a").await), (None, 200));
+}
+
+#[tokio::test]
+async fn what_was_can_be_restored() {
+    let mirror = Mirror::start(Arc::new(MemoryStore::new()), MirrorOptions::default());
+    let _following = Following::of(&mirror);
+    let first = write(&mirror, edits([put("routes/1", &json!({"uri": "/a", "plugins": {}}))])).await;
+    let second =
+        write(&mirror, edits([delete("routes/1"), put("routes/2", &json!({"uri": "/b", "plugins": {}}))])).await;
+    let keys = |revision| -> Vec<String> {
+        mirror.history().state_at(revision).unwrap().iter().map(|(key, _)| key.to_string()).collect()
+    };
+    assert_eq!((keys(first), keys(second)), (vec!["routes/1".to_owned()], vec!["routes/2".to_owned()]));
+    assert_eq!(mirror.history().diff(first, second).unwrap().len(), 2);
+    let stale = Guard::Modified { key: Key::parse("routes/2").unwrap(), at: first };
+    let refused = mirror.commit(Transaction { guards: vec![stale], ..edits([delete("routes/2")]) }).await;
+    assert!(matches!(refused, Err(StoreError::Conflict)));
+}
+
+/// What a [`Scripted`] store does when it is asked next.
+enum Step<'s> {
+    /// Gives all that this store has.
+    Load(&'s MemoryStore),
+    /// Cannot be reached.
+    Away,
+    /// The watch ends at once: what happened since is no longer known.
+    Ended,
+    /// The watch is this store's.
+    Watch(&'s MemoryStore),
+}
+
+/// A store with a script for loads and watches; changes are made in the last store that it names.
+struct Scripted {
+    loads: Mutex<VecDeque<Option<MemoryStore>>>,
+    watches: Mutex<VecDeque<Option<MemoryStore>>>,
+    last: MemoryStore,
+}
+
+impl Scripted {
+    fn new<'s>(steps: impl IntoIterator<Item = Step<'s>>) -> Self {
+        let (mut loads, mut watches, mut last) = (VecDeque::new(), VecDeque::new(), MemoryStore::new());
+        for step in steps {
+            match step {
+                Step::Load(store) => loads.push_back(Some(store.clone())),
+                Step::Away => loads.push_back(None),
+                Step::Ended => watches.push_back(None),
+                Step::Watch(store) => {
+                    last = store.clone();
+                    watches.push_back(Some(store.clone()));
+                }
+            }
+        }
+        Self { loads: Mutex::new(loads), watches: Mutex::new(watches), last }
+    }
+}
+
+impl Store for Scripted {
+    fn place(&self) -> Arc<str> {
+        "scripted".into()
+    }
+
+    fn load(&self) -> StoreFuture<'_, Loaded> {
+        let next = self.loads.lock().unwrap().pop_front();
+        Box::pin(async move {
+            match next {
+                Some(Some(store)) => store.load().await,
+                Some(None) => Err(StoreError::Unavailable { place: self.place(), message: "is away".to_owned() }),
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn watch(&self, from: u64) -> NewsStream {
+        match self.watches.lock().unwrap().pop_front() {
+            Some(Some(store)) => store.watch(from),
+            Some(None) => Box::pin(futures_util::stream::iter([Ok(News::Compacted)])),
+            None => Box::pin(futures_util::stream::pending()),
+        }
+    }
+
+    fn commit(&self, transaction: Transaction) -> StoreFuture<'_, Committed> {
+        let store = self.last.clone();
+        Box::pin(async move { store.commit(transaction).await })
+    }
+
+    fn changes(&self) -> Vec<Arc<Change>> {
+        Vec::new()
+    }
+}
