@@ -95,6 +95,8 @@ mod upgrade;
 
 #[cfg(feature = "config-file")]
 pub mod config;
+#[cfg(feature = "control")]
+pub mod control;
 pub mod gateway;
 #[cfg(feature = "client")]
 pub mod http1;

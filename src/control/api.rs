@@ -1,0 +1,207 @@
+//! The service: from a path to what answers it.
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Method, Request};
+use http_body::Body as HttpBody;
+use serde_json::{Value, json};
+use tower::Service;
+
+use super::{config, discovery, effective, guard, health, items, matching, reply, schemas};
+use crate::gateway::Gateway;
+use crate::plugin::SecretFields;
+use crate::{Body, BoxError, Next, Response};
+
+/// The control API of one gateway: see the [module](super).
+#[derive(Clone)]
+pub struct ControlApi(Arc<Inner>);
+
+#[derive(Clone)]
+pub(super) struct Inner {
+    pub(super) gateway: Gateway,
+    pub(super) secrets: SecretFields,
+    place: Option<Arc<str>>,
+    #[cfg(feature = "store")]
+    pub(super) mirror: Option<crate::store::Mirror>,
+    mounted: BTreeMap<String, Next>,
+}
+
+impl ControlApi {
+    /// What is to be known of `gateway`.
+    pub fn new(gateway: Gateway) -> Self {
+        let secrets = SecretFields::from(&gateway.registry());
+        Self(Arc::new(Inner {
+            gateway,
+            secrets,
+            place: None,
+            #[cfg(feature = "store")]
+            mirror: None,
+            mounted: BTreeMap::new(),
+        }))
+    }
+
+    /// Tells of the store that the gateway follows through `mirror`: how far it is, and the revisions of items.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn with_mirror(self, mirror: crate::store::Mirror) -> Self {
+        self.changed(|inner| inner.mirror = Some(mirror))
+    }
+
+    /// Says what the configuration comes from, such as the path of a file, where no mirror does.
+    #[must_use]
+    pub fn with_source(self, place: impl Into<Arc<str>>) -> Self {
+        self.changed(|inner| inner.place = Some(place.into()))
+    }
+
+    /// Answers `path` by a service of the host program, such as the metrics of `prometheus`.
+    #[must_use]
+    pub fn mount(self, path: impl Into<String>, service: Next) -> Self {
+        self.changed(|inner| drop(inner.mounted.insert(path.into(), service)))
+    }
+
+    fn changed(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl Inner {
+    /// What the configuration comes from.
+    pub(super) fn source(&self) -> Value {
+        #[cfg(feature = "store")]
+        if let Some(mirror) = &self.mirror {
+            return config::mirror(&mirror.status());
+        }
+        json!({"place": self.place, "stale": false})
+    }
+
+    /// When a store created an item and changed it last, by the names that the reference has for it.
+    #[cfg(feature = "store")]
+    pub(super) fn revisions(&self, key: &str) -> Vec<(&'static str, u64)> {
+        let view = self.mirror.as_ref().map(crate::store::Mirror::view);
+        let entry = view.as_ref().and_then(|view| view.get(key));
+        entry.map(|entry| vec![("createdIndex", entry.created), ("modifiedIndex", entry.modified)]).unwrap_or_default()
+    }
+
+    /// No store, no revisions.
+    #[cfg(not(feature = "store"))]
+    pub(super) fn revisions(&self, _: &str) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
+    fn answer(&self, request: &Request<()>) -> Response {
+        let path = request.uri().path();
+        let (query, headers) = (request.uri().query(), request.headers());
+        let parts: Option<Vec<String>> = path.strip_prefix("/v1/").map(|rest| {
+            let decoded = |part: &str| decoded(part);
+            rest.trim_end_matches('/').split('/').map(decoded).collect()
+        });
+        let parts: Vec<&str> = parts.iter().flatten().map(String::as_str).collect();
+        if let ["plugins", "reload"] = parts[..] {
+            return match *request.method() {
+                // The list is followed live; what is due sooner than it would be are secrets that were exchanged.
+                Method::PUT => match self.gateway.refresh_secrets() {
+                    Ok(_) => reply::text("done\n".to_owned()),
+                    Err(error) => reply::fault(http::StatusCode::CONFLICT, error.to_string()),
+                },
+                _ => reply::wrong_method("PUT"),
+            };
+        }
+        let answer = match parts[..] {
+            ["schema"] => schemas::answer(self),
+            ["healthcheck"] => health::all(&self.gateway, headers),
+            ["healthcheck", kind, id] => health::one(&self.gateway, kind, id, headers),
+            ["match"] => matching::answer(&self.gateway, query, headers),
+            ["config", "status"] => config::status(self),
+            ["config", "generations"] => config::generations(&self.gateway),
+            ["route", id, "effective"] => effective::answer(self, id, query),
+            ["discovery", kind, "dump"] => discovery::dump(&self.gateway, kind),
+            [all] => items::answer(self, all, None).unwrap_or_else(|| unknown(path)),
+            [one, id] => items::answer(self, one, Some(id)).unwrap_or_else(|| unknown(path)),
+            _ => unknown(path),
+        };
+        match *request.method() {
+            Method::GET | Method::HEAD => answer,
+            _ if answer.status() == http::StatusCode::NOT_FOUND => answer,
+            _ => reply::wrong_method("GET, HEAD"),
+        }
+    }
+}
+
+fn unknown(path: &str) -> Response {
+    reply::not_found(format!("nothing at `{path}`"))
+}
+
+/// One part of a path without percent-encoding: ids may have any character. What is no such encoding stays as it is.
+fn decoded(part: &str) -> String {
+    let mut out = Vec::with_capacity(part.len());
+    let mut bytes = part.bytes();
+    while let Some(byte) = bytes.next() {
+        let mut ahead = bytes.clone();
+        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+        match (byte, digit(ahead.next()), digit(ahead.next())) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
+                bytes = ahead;
+            }
+            _ => out.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Future of a [`ControlApi`]'s answer.
+pub struct ControlFuture(Pin<Box<dyn Future<Output = Response> + Send>>);
+
+impl fmt::Debug for ControlFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ControlFuture")
+    }
+}
+
+impl Future for ControlFuture {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl<B> Service<Request<B>> for ControlApi
+where
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = ControlFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ControlFuture {
+        if let Err(refusal) = guard::judge(request.uri(), request.headers()) {
+            return ControlFuture(Box::pin(std::future::ready(refusal)));
+        }
+        if let Some(service) = self.0.mounted.get(request.uri().path()) {
+            return ControlFuture(service.run(request.map(Body::new)));
+        }
+        let (parts, _) = request.into_parts();
+        let inner = Arc::clone(&self.0);
+        // Made when it is awaited, so that a look at a large configuration is no part of `call`.
+        ControlFuture(Box::pin(async move { inner.answer(&Request::from_parts(parts, ())) }))
+    }
+}
+
+impl fmt::Debug for ControlApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlApi").field("mounted", &self.0.mounted.keys()).finish_non_exhaustive()
+    }
+}
