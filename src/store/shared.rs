@@ -74,6 +74,12 @@ impl Shared {
         result
     }
 
+    /// Ends all watches.
+    #[cfg(feature = "disk")]
+    pub(super) fn close(&self) {
+        self.told.send_replace(None);
+    }
+
     pub(super) fn watch(self: &Arc<Self>, from: u64) -> NewsStream {
         let watch =
             Watch { shared: self.clone(), told: self.told.subscribe(), from, ready: VecDeque::new(), ended: false };

@@ -145,6 +145,12 @@ impl Table {
         }
     }
 
+    /// The first revision whose change is remembered.
+    #[cfg(feature = "disk")]
+    pub(super) fn oldest(&self) -> u64 {
+        self.forgotten() + 1
+    }
+
     /// The last revision whose change is not remembered.
     fn forgotten(&self) -> u64 {
         self.changes.front().map_or(self.revision, |oldest| oldest.revision - 1)
