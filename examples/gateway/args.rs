@@ -38,6 +38,9 @@ pub(crate) enum Command {
         /// Warn about each field that Apache APISIX does not have, and would refuse.
         #[arg(long)]
         strict_apisix: bool,
+        /// Tell as well where Apache APISIX would treat the file differently, and how to have it as it was.
+        #[arg(long)]
+        compat: bool,
     },
     /// Print how a request would be routed: the candidates in order, each with the first condition that fails.
     Explain {

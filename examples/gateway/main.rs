@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         None => serve::run(&cli.serve),
-        Some(args::Command::Validate { file, strict_apisix }) => tools::validate(&file, strict_apisix),
+        Some(args::Command::Validate { file, strict_apisix, compat }) => tools::validate(&file, strict_apisix, compat),
         Some(args::Command::Explain { file, method, url, headers, client }) => {
             tools::explain(&file, &method, &url, &headers, client)
         }

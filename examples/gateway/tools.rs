@@ -10,9 +10,10 @@ use tollgate::gateway::Gateway;
 use tollgate::model::ReadOptions;
 
 /// Prints every fault and warning of a file.
-pub(crate) fn validate(file: &Path, strict_apisix: bool) -> Result<ExitCode, BoxError> {
+pub(crate) fn validate(file: &Path, strict_apisix: bool, compat: bool) -> Result<ExitCode, BoxError> {
     let options = if strict_apisix { ReadOptions::default().naming_extensions() } else { ReadOptions::default() };
-    let loaded = FileSource::new(file).with_options(options).load()?;
+    let source = FileSource::new(file).with_options(options);
+    let loaded = source.load()?;
     let gateway = Gateway::builder().build()?;
     let findings = gateway.check(&loaded.snapshot);
     for finding in &findings {
@@ -23,6 +24,13 @@ pub(crate) fn validate(file: &Path, strict_apisix: bool) -> Result<ExitCode, Box
         for lint in gateway.lint() {
             println!("lint: {lint}");
         }
+    }
+    if compat {
+        let notes = tollgate::model::compat(&source.document(&std::fs::read(file)?)?);
+        for note in &notes {
+            print!("{note}");
+        }
+        println!("{}: {} differences from Apache APISIX", file.display(), notes.len());
     }
     println!("{}: {errors} faults, {} warnings", file.display(), findings.len() - errors);
     Ok(if errors > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })

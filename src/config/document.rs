@@ -47,10 +47,13 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Parses and reads `bytes`. Findings have their lines.
-    pub(super) fn read(&self, bytes: &[u8]) -> Result<Read, SourceError> {
-        let marked = self.format.is_marked_complete(bytes);
-        self.demand_marker(self.end_marker, marked)?;
+    /// The document in `bytes`, as it is written.
+    pub(super) fn document(&self, bytes: &[u8]) -> Result<Value, SourceError> {
+        Ok(self.parse(bytes)?.0)
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<(Value, Source), SourceError> {
+        self.demand_marker(self.end_marker, self.format.is_marked_complete(bytes))?;
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -60,8 +63,15 @@ impl Reader<'_> {
         let source = self.source(text)?;
         let document = source.parse().map_err(|fault| self.fault(fault))?;
         self.count(&document)?;
+        Ok((document, source))
+    }
+
+    /// Parses and reads `bytes`. Findings have their lines.
+    pub(super) fn read(&self, bytes: &[u8]) -> Result<Read, SourceError> {
+        let (document, source) = self.parse(bytes)?;
         let mut read = read(&document, self.options);
         drop(document);
+        let marked = self.format.is_marked_complete(bytes);
         self.demand_marker(read.snapshot.settings.require_end_marker, marked)?;
         if !read.findings.is_empty() {
             source.tree().iter().for_each(|tree| number(&mut read, tree));

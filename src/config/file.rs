@@ -134,7 +134,24 @@ impl FileSource {
         Format::of(&self.path).is_marked_complete(&look.bytes) || same >= needed
     }
 
+    /// What `bytes` say as JSON, with variables of the environment in their places: for tools that look at a document as it
+    /// is written. It is judged no further.
+    ///
+    /// # Errors
+    /// As [`FileSource::read`], when it is no document of its format.
+    pub fn document(&self, bytes: &[u8]) -> Result<serde_json::Value, SourceError> {
+        self.with_reader(self.end_marker, |reader| reader.document(bytes))
+    }
+
     pub(super) fn parse(&self, bytes: &[u8], end_marker: bool) -> Result<Read, SourceError> {
+        self.with_reader(end_marker, |reader| reader.read(bytes))
+    }
+
+    fn with_reader<T: Send>(
+        &self,
+        end_marker: bool,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, SourceError> + Send,
+    ) -> Result<T, SourceError> {
         let reader = Reader {
             place: &self.path.display().to_string(),
             format: Format::of(&self.path),
@@ -143,7 +160,7 @@ impl FileSource {
             options: &self.options,
             end_marker: self.end_marker || end_marker,
         };
-        on_deep_stack(|| reader.read(bytes)).unwrap_or_else(|source| Err(self.unreadable(source)))
+        on_deep_stack(|| read(&reader)).unwrap_or_else(|source| Err(self.unreadable(source)))
     }
 
     fn unreadable(&self, source: io::Error) -> SourceError {

@@ -10,6 +10,7 @@
 mod admin;
 mod balancing;
 mod check;
+mod compat;
 mod consumer;
 mod dns;
 mod finding;
@@ -43,6 +44,7 @@ pub(crate) use check::hint::closest;
 pub(crate) use check::shape::is_reference;
 pub(crate) use check::{Described, GlobalPlugins, duplicate};
 pub use check::{check, check_item};
+pub use compat::{CompatNote, compat};
 pub use consumer::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec};
 pub use dns::{DnsAddresses, DnsSettings};
 pub use finding::{Finding, Severity};
