@@ -23,6 +23,8 @@ pub fn read_item<T: Described>(
     unknown_fields: UnknownFields,
 ) -> Result<(T, Vec<Finding>), Rejected> {
     let value = &*named(T::KIND, id, value);
+    let named = if T::KIND == Kind::Credential { long_named(id, value) } else { None };
+    let value = named.as_ref().unwrap_or(value);
     let mut findings = Vec::new();
     let unknown = match unknown_fields {
         UnknownFields::Reject => Severity::Error,
@@ -66,12 +68,23 @@ fn named<'v>(kind: Kind, id: &Id, value: &'v Value) -> Cow<'v, Value> {
     Cow::Owned(value)
 }
 
+/// In stores the id of a credential stands without its consumer's name, which the key has.
+fn long_named(id: &Id, value: &Value) -> Option<Value> {
+    let short = value.get("id")?.as_str()?;
+    if id.as_str().rsplit('/').next() != Some(short) {
+        return None;
+    }
+    let mut named = value.clone();
+    named.as_object_mut()?.insert("id".to_owned(), id.as_str().into());
+    Some(named)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{RouteSpec, SecretSpec};
+    use crate::model::{CredentialSpec, RouteSpec, SecretSpec};
 
     #[test]
     fn an_item_is_called_by_its_key() {
@@ -95,6 +108,17 @@ mod tests {
             let read = read_item::<SecretSpec>(&"vault/1".into(), &vault, UnknownFields::Reject);
             assert_eq!(read.unwrap().0.id, "vault/1");
         }
+    }
+
+    #[test]
+    fn a_credential_may_be_called_without_its_consumer() {
+        let read = |id: &str| {
+            let credential = json!({"id": id, "plugins": {"key-auth": {"key": "k"}}});
+            read_item::<CredentialSpec>(&"jack/credentials/c".into(), &credential, UnknownFields::Reject)
+        };
+        assert_eq!(read("c").unwrap().0.id, "jack/credentials/c");
+        assert_eq!(read("jack/credentials/c").unwrap().0.id, "jack/credentials/c");
+        assert!(read("d").is_err() && read("jill/credentials/c").is_err());
     }
 
     #[test]
