@@ -48,6 +48,18 @@ impl ConnectInfo {
         self
     }
 
+    /// What a host's server left in the extensions of a request.
+    pub(crate) fn of(extensions: &http::Extensions) -> Option<Self> {
+        if let Some(info) = extensions.get::<Self>() {
+            return Some(*info);
+        }
+        #[cfg(feature = "axum")]
+        if let Some(axum::extract::ConnectInfo(peer)) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
+            return Some(Self::new(*peer));
+        }
+        None
+    }
+
     /// The peer's address, an IPv4-mapped IPv6 address as IPv4.
     pub fn ip(&self) -> IpAddr {
         self.peer.ip().to_canonical()

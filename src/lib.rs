@@ -93,6 +93,8 @@ mod interim;
 mod service;
 mod upgrade;
 
+#[cfg(feature = "admin")]
+pub mod admin;
 #[cfg(feature = "config-file")]
 pub mod config;
 #[cfg(feature = "control")]

@@ -42,6 +42,7 @@ mod idle;
 mod items;
 mod judge;
 mod lax;
+mod lint;
 mod live;
 mod master;
 #[cfg(feature = "client")]

@@ -78,7 +78,7 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> ResponseFuture {
-        let info = connect_info(request.extensions());
+        let info = ConnectInfo::of(request.extensions());
         ResponseFuture(self.0.enter(adopt(request), info, Origin::Host))
     }
 }
@@ -261,17 +261,4 @@ where
 
 fn timed_out() -> Error {
     Error::Upstream { status: StatusCode::GATEWAY_TIMEOUT, reason: "request_deadline", retry_after: None }
-}
-
-/// The facts of a connection that a host's server left in the extensions.
-fn connect_info(extensions: &http::Extensions) -> Option<ConnectInfo> {
-    if let Some(info) = extensions.get::<ConnectInfo>() {
-        return Some(*info);
-    }
-    #[cfg(feature = "axum")]
-    if let Some(axum::extract::ConnectInfo(peer)) = extensions.get::<axum::extract::ConnectInfo<std::net::SocketAddr>>()
-    {
-        return Some(ConnectInfo::new(*peer));
-    }
-    None
 }

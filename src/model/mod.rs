@@ -34,6 +34,8 @@ mod settings;
 mod snapshot;
 mod ssl;
 mod store;
+#[cfg(feature = "admin")]
+mod stored;
 mod stream;
 mod timeouts;
 mod upstream;
@@ -58,7 +60,7 @@ pub use node::NodeSpec;
 pub use places::Places;
 pub use plugin::{EnabledPlugin, GlobalRuleSpec, PluginConfigSpec, PluginMap, PluginMetadataSpec};
 pub use proto::ProtoSpec;
-#[cfg(feature = "config-file")]
+#[cfg(any(feature = "config-file", feature = "admin"))]
 pub(crate) use read::by_id;
 pub use read::{Read, ReadOptions, read};
 pub use read_item::read_item;
@@ -79,6 +81,8 @@ pub(crate) use snapshot::Fold;
 pub use snapshot::{Blocked, Items, MatchPart, Rejected, Snapshot};
 pub use ssl::{ClientCertificates, SslSpec, SslType, TlsVersion};
 pub use store::{EtcdSettings, EtcdTls, HistorySettings, StoreKind, StoreSettings};
+#[cfg(feature = "admin")]
+pub(crate) use stored::stored;
 pub use stream::{StreamLogger, StreamProtocol, StreamRouteSpec};
 pub use timeouts::Timeouts;
 pub use upstream::{

@@ -1,0 +1,220 @@
+//! `/configs`: the whole configuration in one call (config-sources.md §4).
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+
+use super::answer::Answer;
+use super::api::{Call, Note, Shared};
+use super::body::read_document;
+use super::plan::{Plan, object};
+use super::validate::invalid;
+use super::write::{name, newest};
+use crate::Body;
+use crate::model::{Id, Kind, by_id};
+use crate::store::{Guard, Key, StoreError};
+
+const DIGEST: HeaderName = HeaderName::from_static("x-digest");
+const LAST_MODIFIED: HeaderName = HeaderName::from_static("x-last-modified");
+
+/// The root keys that a document may have, each with a version of its own.
+const SECTIONS: [Kind; 13] = [
+    Kind::Route,
+    Kind::Service,
+    Kind::Upstream,
+    Kind::Consumer,
+    Kind::ConsumerGroup,
+    Kind::PluginConfig,
+    Kind::GlobalRule,
+    Kind::PluginMetadata,
+    Kind::Plugin,
+    Kind::Proto,
+    Kind::Secret,
+    Kind::Ssl,
+    Kind::StreamRoute,
+];
+
+/// The last document that was accepted. One is taken after the other.
+#[derive(Default)]
+pub(super) struct Configs(Mutex<Accepted>);
+
+#[derive(Clone, Default)]
+struct Accepted {
+    digest: Option<String>,
+    /// Unix seconds.
+    at: u64,
+    document: Map<String, Value>,
+    versions: BTreeMap<&'static str, u64>,
+    /// The `modifiedIndex` that items came with.
+    indexes: BTreeMap<Key, u64>,
+}
+
+impl Shared {
+    /// The last document that was accepted, with the version of each kind.
+    pub(super) async fn read_configs(&self) -> Result<Answer, Answer> {
+        let accepted = self.configs()?.0.lock().await;
+        let mut body = accepted.document.clone();
+        for kind in SECTIONS {
+            let version = accepted.versions.get(kind.root_key()).copied().unwrap_or(0);
+            body.insert(version_key(kind), version.into());
+        }
+        Ok(accepted.tell(Answer::ok(Value::Object(body))))
+    }
+
+    /// Replaces everything by a document.
+    pub(super) async fn replace_configs(
+        self: &Arc<Self>,
+        call: Call,
+        body: Body,
+        note: &mut Note,
+    ) -> Result<Answer, Answer> {
+        let configs = self.configs()?;
+        let digest = call.field(DIGEST).map(str::to_owned);
+        let digest = digest.ok_or_else(|| Answer::bad("missing digest header"))?;
+        let document = object(read_document(&call.headers, body).await?)?;
+        let mut accepted = configs.0.lock().await;
+        if accepted.digest.as_ref() == Some(&digest) {
+            return Ok(accepted.tell(Answer::empty(StatusCode::NO_CONTENT)));
+        }
+        let mut next = accepted.next(document)?;
+        let whole = Value::Object(next.document.clone());
+        let shared = Arc::clone(self);
+        let faults = tokio::task::spawn_blocking(move || shared.faults(&whole));
+        let faults = faults.await.map_err(|_| Answer::internal())?;
+        if !faults.is_empty() {
+            return Err(invalid(faults));
+        }
+        let mut view = self.mirror.view();
+        for round in 0.. {
+            let plan = next.plan(Plan::new(Arc::clone(&view)), &accepted)?;
+            plan.note(self, note);
+            if call.query.is_true("dry_run") {
+                return Ok(self.preview(&plan, StatusCode::ACCEPTED));
+            }
+            if plan.changes.is_empty() {
+                break;
+            }
+            match self.commit(&plan, &call, note).await {
+                Ok(_) => break,
+                Err(StoreError::Conflict) if round < 3 => view = newest(&self.mirror, &view).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        next.digest = Some(digest);
+        next.at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        *accepted = next;
+        Ok(accepted.tell(Answer::empty(StatusCode::ACCEPTED)))
+    }
+
+    fn configs(&self) -> Result<&Configs, Answer> {
+        let off = || Answer::error(StatusCode::NOT_FOUND, "the configuration is changed by single items here");
+        self.configs.as_ref().ok_or_else(off)
+    }
+}
+
+impl Accepted {
+    fn tell(&self, answer: Answer) -> Answer {
+        let digest = self.digest.as_ref().and_then(|digest| HeaderValue::try_from(digest).ok());
+        let answer = match digest {
+            Some(digest) => answer.with(DIGEST, digest),
+            None => answer,
+        };
+        answer.with(LAST_MODIFIED, self.at.into())
+    }
+
+    /// What is there once a document is accepted: kinds of the version that is there already stay as they are.
+    fn next(&self, mut document: Map<String, Value>) -> Result<Self, Answer> {
+        let mut next = Self { versions: self.versions.clone(), ..Self::default() };
+        for kind in SECTIONS {
+            let root = kind.root_key();
+            let current = self.versions.get(root).copied().unwrap_or(0);
+            let version = match document.remove(&version_key(kind)) {
+                None => current + 1,
+                Some(version) => version
+                    .as_u64()
+                    .ok_or_else(|| Answer::bad(format!("{} must be a whole number", version_key(kind))))?,
+            };
+            if version < current {
+                let message = format!("{} must be greater than or equal to ({current})", version_key(kind));
+                return Err(Answer::bad(message));
+            }
+            let list = match version == current {
+                true => self.document.get(root).cloned(),
+                false => document.get(root).cloned(),
+            };
+            document.remove(root);
+            next.versions.insert(root, version);
+            if let Some(mut list) = list {
+                next.take_indexes(kind, &mut list);
+                next.document.insert(root.to_owned(), list);
+            }
+        }
+        match document.keys().next() {
+            Some(key) => Err(Answer::bad(format!("`{key}` is no kind of resource"))),
+            None => Ok(next),
+        }
+    }
+
+    /// Takes `modifiedIndex` and `createdIndex` off the items, which are none of their fields.
+    fn take_indexes(&mut self, kind: Kind, list: &mut Value) {
+        let document = json!({ kind.root_key(): list.clone() });
+        let places: BTreeMap<usize, Id> = by_id(&document).into_iter().map(|((_, id), place)| (place, id)).collect();
+        for (place, item) in list.as_array_mut().into_iter().flatten().enumerate() {
+            let Some(item) = item.as_object_mut() else { continue };
+            item.remove("createdIndex");
+            let index = item.remove("modifiedIndex").and_then(|index| index.as_u64());
+            if let (Some(index), Some(key)) = (index, places.get(&place).and_then(|id| key(kind, id.as_str()))) {
+                self.indexes.insert(key, index);
+            }
+        }
+    }
+
+    /// What has to change for the store to be this.
+    fn plan(&self, mut plan: Plan, before: &Self) -> Result<Plan, Answer> {
+        let view = Arc::clone(&plan.view);
+        plan.guards.push(Guard::Unchanged { prefix: String::new(), since: view.revision() });
+        let whole = Value::Object(self.document.clone());
+        let mut wanted: BTreeMap<Key, Value> = BTreeMap::new();
+        for ((root, id), place) in by_id(&whole) {
+            let Some(kind) = SECTIONS.into_iter().find(|kind| kind.root_key() == root && *kind != Kind::Plugin) else {
+                continue;
+            };
+            let value = whole.get(root).and_then(|list| list.get(place));
+            if let (Some(key), Some(value)) = (key(kind, id.as_str()), value) {
+                let mut value = value.clone();
+                name(&key, &mut value);
+                wanted.insert(key, value);
+            }
+        }
+        if let (Some(list), Some(key)) = (whole.get(Key::PLUGINS), Key::new(Kind::Plugin, "")) {
+            wanted.insert(key, list.clone());
+        }
+        for (key, _) in view.range("").filter(|(key, _)| !wanted.contains_key(*key)) {
+            plan.remove(key);
+            plan.guard_item(key);
+        }
+        for (key, value) in &wanted {
+            let there = view.get(key.as_str()).is_some();
+            let index = self.indexes.get(key);
+            if there && index.is_some() && index == before.indexes.get(key) {
+                continue;
+            }
+            plan.put_if_other(key, value)?;
+        }
+        Ok(plan)
+    }
+}
+
+fn key(kind: Kind, id: &str) -> Option<Key> {
+    match kind {
+        Kind::Consumer if id.contains('/') => Key::new(Kind::Credential, id),
+        kind => Key::new(kind, id),
+    }
+}
+
+fn version_key(kind: Kind) -> String {
+    format!("{}_conf_version", kind.root_key())
+}
