@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollgate::store::{EtcdStore, News, Store, StoreError};
 
-use super::behaviour::{commit, put};
+use super::behaviour::{commit, delete, put};
 use super::follower::{Follower, within};
 use super::proxy::{Proxy, Way};
 use super::server::{Etcd, V34, V35, Version, settings};
@@ -235,4 +235,22 @@ async fn a_watch_that_nobody_reads_costs_the_others_nothing() {
         }
     }
     assert_eq!(store.stats().opened, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_what_changed_nothing_does_not_wait_for_long() {
+    for version in [V34, V35] {
+        let (etcd, store, mut follower) = followed(version).await;
+        // Others write beside our prefix, of which the watch hears nothing.
+        etcd.ctl(["put", "/elsewhere", "1"]);
+        let shared: Arc<dyn Store> = Arc::new(store.clone());
+        let revision = commit(&shared, [delete("routes/none")]).await;
+        assert!(revision > follower.revision);
+        follower.until("that revision", |follower| follower.revision >= revision).await;
+        // Nor do empty changes while nobody watches leave anything behind.
+        drop(follower);
+        let before = store.load().await.unwrap().revision;
+        assert_eq!(commit(&shared, [delete("routes/none")]).await, before);
+        assert_eq!(store.load().await.unwrap().revision, before);
+    }
 }

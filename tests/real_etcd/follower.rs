@@ -22,6 +22,8 @@ pub(crate) struct Follower {
     watch: NewsStream,
     pub(crate) state: BTreeMap<Key, Entry>,
     pub(crate) revision: u64,
+    /// The watch is over, and the full read not yet done.
+    reads: bool,
     /// Full reads behind the first.
     pub(crate) resyncs: u32,
     pub(crate) errors: Vec<StoreError>,
@@ -33,11 +35,15 @@ impl Follower {
         let loaded = within("the first full read", store.load()).await.unwrap();
         let watch = store.watch(loaded.revision + 1);
         let state = loaded.entries.into_iter().collect();
-        Self { store, watch, state, revision: loaded.revision, resyncs: 0, errors: Vec::new() }
+        Self { store, watch, state, revision: loaded.revision, reads: false, resyncs: 0, errors: Vec::new() }
     }
 
-    /// Takes one piece of news. Revisions never go back, but by a full read.
+    /// Takes one piece of news. Revisions never go back, but by a full read. May be given up at any time.
     pub(crate) async fn step(&mut self) {
+        if self.reads {
+            self.read().await;
+            return self.judge();
+        }
         match poll_fn(|cx| self.watch.as_mut().poll_next(cx)).await {
             Some(Ok(News::Batch(batch))) => {
                 assert!(batch.revision > self.revision, "{} behind {}", batch.revision, self.revision);
@@ -50,29 +56,29 @@ impl Follower {
                 }
             }
             Some(Ok(News::Progress(revision))) => {
-                assert!(revision > self.revision, "{revision} behind {}", self.revision);
+                assert!(revision >= self.revision, "{revision} behind {}", self.revision);
                 self.revision = revision;
             }
-            Some(Ok(_)) => self.resync().await,
+            Some(Ok(_)) => self.reads = true,
             Some(Err(error)) => self.errors.push(error),
             None => panic!("the watch ended without a word"),
         }
         self.judge();
     }
 
-    async fn resync(&mut self) {
-        self.resyncs += 1;
-        loop {
-            match self.store.load().await {
-                Ok(loaded) => {
-                    self.revision = loaded.revision;
-                    self.state = loaded.entries.into_iter().collect();
-                    self.watch = self.store.watch(loaded.revision + 1);
-                    return;
-                }
-                Err(error) => self.errors.push(error),
+    async fn read(&mut self) {
+        match self.store.load().await {
+            Ok(loaded) => {
+                self.resyncs += 1;
+                self.reads = false;
+                self.revision = loaded.revision;
+                self.state = loaded.entries.into_iter().collect();
+                self.watch = self.store.watch(loaded.revision + 1);
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            Err(error) => {
+                self.errors.push(error);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The one connection, whoever needs it.
 use std::future::Future;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct Client {
     pub(super) counters: Arc<Counters>,
     /// Asks the watches how far they are.
     pub(super) ask: watch::Sender<()>,
+    /// The newest revision that a watch told.
+    pub(super) told: AtomicI64,
     seen: Mutex<Seen>,
     login: Login,
     report: Report,
@@ -60,6 +62,7 @@ impl Client {
             report: Report::default(),
             counters: Arc::default(),
             ask: watch::Sender::new(()),
+            told: AtomicI64::new(0),
             seen: Mutex::default(),
             current: Mutex::default(),
             turn: Semaphore::new(1),
@@ -232,6 +235,13 @@ impl Client {
     /// Takes the store for the one that this answer comes from, whatever was seen before.
     pub(super) fn believe(&self, header: ResponseHeader) {
         *lock(&self.seen) = Seen::of(header);
+    }
+
+    /// Where the store is now, at the least expense: asked for is the store itself, not what one member has heard of it.
+    pub(super) async fn look(&self) -> Result<ResponseHeader, Failure> {
+        let key = self.options.prefix.clone().into();
+        let answer = self.call(RangeRequest { key, count_only: true, ..RangeRequest::default() }).await?;
+        answer.header.ok_or(Failure::Nonsense("it has no header"))
     }
 
     /// How many keys below the prefix there are; asked for is the store itself, not what one member has heard of it.

@@ -1,6 +1,7 @@
 //! A change: one transaction of etcd's.
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::Vacant;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::{Committed, Edit, Guard, StoreError, Transaction};
 use super::client::Client;
@@ -10,6 +11,9 @@ use super::message::{
     RequestOp, TxnRequest, compare, request_op,
 };
 use super::options::{Options, end_of};
+
+/// A key that is no item.
+const SCRATCH: &str = "gen_id";
 
 /// The leases of a transaction by their seconds.
 type Leases = BTreeMap<i64, i64>;
@@ -30,11 +34,7 @@ pub(super) async fn commit(client: &Client, transaction: &Transaction) -> Result
         }
     }
     match done {
-        Ok(Some(committed)) => {
-            // A change that changed nothing makes no event: who waits for its revision is told by the watch's progress.
-            client.ask.send_replace(());
-            Ok(committed)
-        }
+        Ok(Some(committed)) => Ok(committed),
         Ok(None) => Err(StoreError::Conflict),
         Err(failure) => Err(client.error(&failure)),
     }
@@ -58,7 +58,30 @@ async fn attempt(
     let answer = client.call(request(&client.options, transaction, leases)).await?;
     let header = answer.header.ok_or(Failure::Nonsense("it has no header"))?;
     client.note(header);
-    Ok(answer.succeeded.then_some(Committed { revision: header.revision.unsigned_abs() }))
+    if !answer.succeeded {
+        return Ok(None);
+    }
+    let puts = transaction.edits.iter().any(|edit| matches!(edit, Edit::Put { .. }));
+    if !puts && answer.responses.iter().all(|response| response.deleted() == 0) {
+        pass(client, header.revision).await?;
+    }
+    Ok(Some(Committed { revision: header.revision.unsigned_abs() }))
+}
+
+/// What changed nothing makes no event, so a watch might not come to its revision for long: others may have written beside
+/// our prefix since the last change below it. It is made to.
+async fn pass(client: &Client, revision: i64) -> Result<(), Failure> {
+    if client.ask.receiver_count() == 0 || client.told.load(Relaxed) >= revision {
+        return Ok(());
+    }
+    if client.connection().await?.orders_progress {
+        client.ask.send_replace(());
+        return Ok(());
+    }
+    // The reference's scratch key, whose value means nothing.
+    let put = PutRequest { key: client.options.key(SCRATCH), value: "0".into(), lease: 0 };
+    let success = vec![RequestOp { request: Some(request_op::Request::Put(put)) }];
+    client.call(TxnRequest { compare: Vec::new(), success }).await.map(drop)
 }
 
 /// The time that an edit lives, up to whole seconds: etcd has no others.

@@ -26,6 +26,8 @@ mod rpc;
 mod same;
 mod stats;
 mod store;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tls")]
 mod tls;
 mod version;

@@ -150,11 +150,35 @@ pub(in crate::store::etcd) struct TxnRequest {
     pub(in crate::store::etcd) success: Vec<RequestOp>,
 }
 
-/// `message TxnResponse`.
+/// `message DeleteRangeResponse`.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(in crate::store::etcd) struct DeleteRangeResponse {
+    #[prost(int64, tag = "2")]
+    pub(in crate::store::etcd) deleted: i64,
+}
+
+/// `message ResponseOp`; what is told of a put (2) is of no interest.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(in crate::store::etcd) struct ResponseOp {
+    #[prost(message, optional, tag = "3")]
+    pub(in crate::store::etcd) delete_range: Option<DeleteRangeResponse>,
+}
+
+impl ResponseOp {
+    /// How many keys went.
+    pub(in crate::store::etcd) fn deleted(&self) -> i64 {
+        self.delete_range.map_or(0, |delete| delete.deleted)
+    }
+}
+
+/// `message TxnResponse`.
+#[derive(Clone, PartialEq, prost::Message)]
 pub(in crate::store::etcd) struct TxnResponse {
     #[prost(message, optional, tag = "1")]
     pub(in crate::store::etcd) header: Option<ResponseHeader>,
     #[prost(bool, tag = "2")]
     pub(in crate::store::etcd) succeeded: bool,
+    /// One for each request.
+    #[prost(message, repeated, tag = "3")]
+    pub(in crate::store::etcd) responses: Vec<ResponseOp>,
 }

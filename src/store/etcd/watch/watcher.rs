@@ -42,6 +42,8 @@ pub(super) struct Watcher {
     ready: VecDeque<News>,
     /// Failures in a row.
     failures: u32,
+    /// A failure was told, and not yet that it is over.
+    failed: bool,
     pause_until: Option<Instant>,
     over: bool,
 }
@@ -53,10 +55,14 @@ struct Open {
     answers: Streaming<WatchResponse>,
     id: i64,
     since: Instant,
-    /// When the server said something last, or was asked in another way.
+    /// When there was news last, or the store itself said that there is none.
     heard: Instant,
     /// How far the watch is was asked since.
     asked: bool,
+    /// The newest revision that the server knew of when it answered on this stream.
+    alive_at: i64,
+    /// A server that does not know of this revision by now is cut off.
+    expected: i64,
 }
 
 /// Why the watch does not go on as it is.
@@ -89,6 +95,7 @@ impl Watcher {
             open: None,
             ready: VecDeque::new(),
             failures: 0,
+            failed: false,
             pause_until: None,
             over: false,
         }
@@ -98,6 +105,7 @@ impl Watcher {
     pub(super) async fn next(&mut self) -> Option<Result<News, StoreError>> {
         loop {
             if let Some(news) = self.ready.pop_front() {
+                self.client.told.fetch_max(self.assembler.next() - 1, Relaxed);
                 return Some(Ok(news));
             }
             if self.over {
@@ -122,6 +130,7 @@ impl Watcher {
                         continue;
                     }
                     self.pause_until = self.pause(&failure);
+                    self.failed = true;
                     return Some(Err(self.client.error(&failure)));
                 }
             }
@@ -161,11 +170,7 @@ impl Watcher {
                 open.ask();
                 Ok(())
             }
-            Some(Ok(Some(answer))) => {
-                open.heard = Instant::now();
-                open.asked = false;
-                self.take(answer)
-            }
+            Some(Ok(Some(answer))) => self.take(answer),
             Some(Ok(None)) => Err(self.broken(Status::unavailable("the server ended the watch"))),
             Some(Err(status)) => Err(self.broken(status)),
         }
@@ -225,56 +230,67 @@ impl Watcher {
         };
         let now = Instant::now();
         let id = first.watch_id;
-        self.open = Some(Open { connected, requests, answers, id, since: now, heard: now, asked: false });
+        let (alive_at, expected) = (0, self.assembler.next());
+        self.open =
+            Some(Open { connected, requests, answers, id, since: now, heard: now, asked: false, alive_at, expected });
         self.take(first)?;
-        self.compare(client.seen()).await.map(drop)
+        self.compare(client.seen()).await?;
+        if std::mem::take(&mut self.failed) && self.ready.is_empty() {
+            // All is well again, and no change may come to show it.
+            self.ready.push_back(News::Progress(self.assembler.next().unsigned_abs() - 1));
+        }
+        Ok(())
     }
 
     /// Takes an answer of the stream.
     fn take(&mut self, answer: WatchResponse) -> Result<(), Trouble> {
-        let Some(open) = &self.open else { return Ok(()) };
+        let Some(open) = &mut self.open else { return Ok(()) };
         let header = answer.header.ok_or(Failure::Nonsense("it has no header"))?;
         if !self.store.is_cluster_of(header) || answer.compact_revision > 0 {
             return Err(Trouble::Lost);
         }
         if answer.canceled {
-            let reason =
-                if answer.cancel_reason.is_empty() { "the server ended the watch" } else { &*answer.cancel_reason };
+            let reason = Some(&*answer.cancel_reason).filter(|reason| !reason.is_empty());
+            let reason = reason.unwrap_or("the server ended the watch");
             return Err(self.judged(Failure::Said(Status::new(Code::Unknown, reason))));
         }
         if answer.created {
             return Ok(());
         }
+        open.alive_at = open.alive_at.max(header.revision);
         if !answer.events.is_empty() || answer.fragment {
             self.ready.extend(self.assembler.take(answer)?);
             self.failures = 0;
+            open.news(self.assembler.next());
             return Ok(());
         }
-        if answer.watch_id == open.id || open.connected.orders_progress {
-            self.ready.extend(self.assembler.progress(header.revision)?);
+        let is_ordered = answer.watch_id == open.id || open.connected.orders_progress;
+        let news = if is_ordered { self.assembler.progress(header.revision)? } else { None };
+        if news.is_some() {
+            open.news(self.assembler.next());
         }
+        self.ready.extend(news);
         Ok(())
     }
 
-    /// Nothing was heard, though it was asked for: asks the store itself. That nothing happened is the usual reason, as
-    /// servers need not answer about a watch that has nothing to tell yet.
+    /// No news for long: asks the store itself whether there should be some. What the server answers on the stream shows that
+    /// it lives, if it knows of what happened until it was last asked; most servers say no more than that.
     async fn doubt(&mut self) -> Result<(), Trouble> {
         let header = self.compare(self.client.seen()).await?;
         let Some(open) = &mut self.open else { return Ok(()) };
-        if header.revision >= self.assembler.next() {
-            // Something did happen, perhaps elsewhere. A stream that died alone would tell nothing for ever.
+        if header.revision >= self.assembler.next() && open.alive_at < open.expected {
+            // It died alone, and would tell nothing for ever.
             self.open = None;
             self.assembler.restart();
             return Ok(());
         }
-        open.heard = Instant::now();
-        open.asked = false;
+        open.news(open.expected.max(header.revision));
         Ok(())
     }
 
     /// Whether the store is the one that was watched: a linearizable answer cannot be behind what was told or seen.
     async fn compare(&mut self, before: Seen) -> Result<ResponseHeader, Trouble> {
-        let (header, _) = self.client.census().await?;
+        let header = self.client.look().await?;
         if !self.store.is_cluster_of(header) || !before.allows(header) || header.revision < self.assembler.next() - 1 {
             return Err(Trouble::Lost);
         }
@@ -285,6 +301,13 @@ impl Watcher {
 }
 
 impl Open {
+    /// There was news, or nothing to tell. From now on the server is expected to know of revision `known`.
+    fn news(&mut self, known: i64) {
+        self.heard = Instant::now();
+        self.asked = false;
+        self.expected = known;
+    }
+
     /// Asks how far the watch is, unless that was asked several times in vain.
     fn ask(&self) {
         let _ = self.requests.try_send(request(watch_request::RequestUnion::Progress(WatchProgressRequest {})));
