@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn keys_have_16_or_32_bytes() {
-        use super::super::KeyringError;
+        use crate::store::KeyringError;
         assert_eq!(Keyring::new([""; 0]).unwrap_err(), KeyringError::Empty);
         for length in [0, 1, 15, 17, 24, 31, 33, 64] {
             let keys = [OLD.as_bytes().to_vec(), vec![b'k'; length]];

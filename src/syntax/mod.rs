@@ -1,6 +1,7 @@
 //! Text becomes a JSON value, or is refused with the line of the fault: keys that stand twice, deep nesting, too many
 //! aliases. Whoever reads configuration that people wrote reads it by this.
 mod bounds;
+mod fault;
 pub(crate) mod json;
 pub(crate) mod lines;
 mod strict;
@@ -8,10 +9,4 @@ mod strict;
 pub(crate) mod yaml;
 
 pub use bounds::Bounds;
-
-/// What is wrong with a text.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Syntax {
-    pub(crate) line: Option<u32>,
-    pub(crate) message: String,
-}
+pub(crate) use fault::Syntax;
