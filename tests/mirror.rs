@@ -13,9 +13,11 @@ use tollgate::Body;
 use tollgate::gateway::Gateway;
 use tollgate::model::Kind;
 use tollgate::store::{
-    Change, Committed, Edit, Guard, Key, Loaded, MemoryStore, Mirror, MirrorOptions, News, NewsStream, Store,
-    StoreError, StoreFuture, Transaction,
+    Change, Committed, Edit, Guard, Key, Loaded, LocalCopy, MemoryStore, Mirror, MirrorOptions, News, NewsStream,
+    Store, StoreError, StoreFuture, Transaction,
 };
+#[cfg(feature = "keyring")]
+use tollgate::store::{Keyring, Sealing};
 use tower::ServiceExt as _;
 
 /// Much longer than anything takes; the clock of these tests runs ahead when nobody has anything to do.
@@ -145,6 +147,9 @@ async fn a_resync_that_finds_nothing_new_changes_nothing() {
     store.commit(edits([put("upstreams/u", &upstream()), put("routes/1", &route("/a"))])).await.unwrap();
     let mirror = Mirror::start(Arc::new(gone), MirrorOptions::default());
     let following = Following::of(&mirror);
+    while mirror.status().unchanged_loads == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     store.commit(edits([put("routes/1", &route("/b"))])).await.unwrap();
     mirror.reached(2).await;
     let (status, revision) = (mirror.status(), following.gateway.status().revision);
@@ -223,6 +228,73 @@ async fn what_was_can_be_restored() {
     assert!(matches!(refused, Err(StoreError::Conflict)));
 }
 
+#[tokio::test]
+async fn sec_cfg_04_a_start_without_the_store_serves_the_last_good_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || MirrorOptions::default().with_copy(LocalCopy::new(folder.path().join("last-good"), None));
+    let store = MemoryStore::new();
+    let first = Mirror::start(Arc::new(store.clone()), options());
+    let _following = Following::of(&first);
+    write(&first, edits([put("upstreams/u", &upstream()), put("routes/1", &route("/a"))])).await;
+    let copy = LocalCopy::new(folder.path().join("last-good"), None);
+    while copy.load().unwrap().is_none_or(|copied| copied.loaded.revision < 1) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(first);
+
+    let mut away = Scripted::new([Step::Away, Step::Load(&store), Step::Watch(&store)]);
+    let other = Mirror::start(Arc::new(Scripted::new([Step::Away])), options());
+    away.place = "memory";
+    let mut options = options();
+    options.resync_delay = Duration::from_millis(300);
+    let mirror = Mirror::start(Arc::new(away), options);
+    let following = Following::of(&mirror);
+    mirror.loaded().await;
+    assert!(mirror.applied(1, PATIENCE).await);
+    assert_eq!(following.status("/a").await, 200);
+    let status = mirror.status();
+    assert!(status.is_from_copy && status.stale_since.is_some(), "{status:?}");
+    assert_eq!(mirror.history().list(9, None).len(), 1, "what was is remembered, too");
+    while mirror.status().is_from_copy {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(following.gateway.status().revision, 2, "what is the same is not applied again");
+    while other.status().copy_error.is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(other.status().copy_error.unwrap().contains("is of memory, not of scripted"));
+}
+
+#[cfg(feature = "keyring")]
+#[tokio::test]
+async fn secrets_are_encrypted_in_the_store_and_nowhere_else() {
+    let keyring = Keyring::new(["0123456789abcdef"]).unwrap();
+    let gateway = Gateway::builder().build().unwrap();
+    let sealing = Sealing::new(Some(keyring), tollgate::plugin::SecretFields::from(&gateway.registry()));
+    let store = MemoryStore::new();
+    let mirror = Mirror::start(Arc::new(store.clone()), MirrorOptions::default().with_sealing(sealing));
+    let _following = Following::of(&mirror);
+    let consumer = json!({"username": "ann", "plugins": {"key-auth": {"key": "canary-secret"}}});
+    write(&mirror, edits([put("consumers/ann", &consumer)])).await;
+    let text = |entry: &tollgate::store::Entry| String::from_utf8(entry.value.to_vec()).unwrap();
+    let stored = text(&store.load().await.unwrap().entries[0].1);
+    assert!(!stored.contains("canary-secret"), "{stored}");
+    assert!(text(mirror.view().get("consumers/ann").unwrap()).contains("canary-secret"));
+    let change = mirror.history().list(1, None).remove(0);
+    assert!(text(change.edits[0].after.as_ref().unwrap()).contains("canary-secret"));
+
+    // A process without the keys leaves the item out, and says why; so does one that doesn't know the plugin's secrets.
+    let blind = Mirror::start(Arc::new(store.clone()), MirrorOptions::default());
+    blind.loaded().await;
+    let rejected = blind.view().snapshot().rejected.clone();
+    assert!(rejected[0].findings[0].message.contains("an encrypted field"), "{rejected:?}");
+    let sealing = Sealing::new(None, tollgate::plugin::SecretFields::from(&gateway.registry()));
+    let blind = Mirror::start(Arc::new(store.clone()), MirrorOptions::default().with_sealing(sealing));
+    blind.loaded().await;
+    let rejected = blind.view().snapshot().rejected.clone();
+    assert!(rejected[0].findings[0].message.contains("tollgate.keyring"), "{rejected:?}");
+}
+
 /// What a [`Scripted`] store does when it is asked next.
 enum Step<'s> {
     /// Gives all that this store has.
@@ -240,6 +312,7 @@ struct Scripted {
     loads: Mutex<VecDeque<Option<MemoryStore>>>,
     watches: Mutex<VecDeque<Option<MemoryStore>>>,
     last: MemoryStore,
+    place: &'static str,
 }
 
 impl Scripted {
@@ -256,13 +329,13 @@ impl Scripted {
                 }
             }
         }
-        Self { loads: Mutex::new(loads), watches: Mutex::new(watches), last }
+        Self { loads: Mutex::new(loads), watches: Mutex::new(watches), last, place: "scripted" }
     }
 }
 
 impl Store for Scripted {
     fn place(&self) -> Arc<str> {
-        "scripted".into()
+        self.place.into()
     }
 
     fn load(&self) -> StoreFuture<'_, Loaded> {

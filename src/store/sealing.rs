@@ -11,7 +11,7 @@ use crate::model::Kind;
 use crate::plugin::{REDACTED, SecretFields, is_secret_reference};
 
 /// What the text of an encrypted secret begins with. Behind it in base64: nonce, AES-GCM of the value's JSON text, tag.
-const SEALED: &str = "$sealed$1$";
+pub(super) const SEALED: &str = "$sealed$1$";
 
 /// What keeps the secrets of items from whoever reads a store, a copy of it, or an answer: private keys, and the fields
 /// that plugins name ([`Plugin::SECRET_FIELDS`](crate::plugin::Plugin::SECRET_FIELDS)). References to secrets

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::assemble::{Assembler, Changed, parse};
+use super::assemble::{Assembler, Changed};
 use super::handle::Shared;
+use super::intake::Intake;
 use super::references::resolve;
 use super::{MirrorOptions, View};
 use crate::model::{Snapshot, UnknownFields};
@@ -16,6 +17,7 @@ pub(super) struct Follow {
     shared: Arc<Shared>,
     options: MirrorOptions,
     assembler: Assembler,
+    intake: Intake,
     /// What is known, and perhaps not published yet.
     entries: Entries,
     revision: u64,
@@ -36,6 +38,7 @@ impl Follow {
         Self {
             shared,
             assembler: Assembler::new(unknown_fields),
+            intake: Intake::new(Arc::clone(&options.sealing)),
             options,
             entries: Entries::default(),
             revision: 0,
@@ -66,11 +69,10 @@ impl Follow {
                     }
                 }
                 Err(error) => {
-                    let error = error.to_string();
-                    self.shared.update(|status| {
-                        status.last_error = Some(error);
-                        status.stale_since.get_or_insert_with(SystemTime::now);
-                    });
+                    self.tell_fault(&error.to_string());
+                    if is_first && self.take_copy().await {
+                        is_first = false;
+                    }
                 }
             }
             self.pause().await;
@@ -109,24 +111,22 @@ impl Follow {
             }
         }
         self.empty_reads = 0;
-        let edits = self.difference(read);
+        let (edits, changed) = self.difference(read).await;
         let unchanged = edits.is_empty();
         self.revision = revision;
         let mut gathered = Gathered::default();
         if is_first {
-            let remembered = self.shared.store.changes();
-            let now = std::mem::take(&mut self.entries);
-            let (now, changed) = apply_all(now, edits).await;
-            self.entries = now;
+            let remembered = self.intake.remembered(self.shared.store.changes());
+            self.begin(edits, remembered);
             gathered.changed = changed;
-            self.shared.history.begin(self.entries.clone(), revision, remembered);
         } else if !unchanged {
             let change = Change { revision, at: SystemTime::now(), by: None, edits };
-            self.gather(change, &mut gathered);
+            self.gather(change, changed, &mut gathered);
         } else {
             self.shared.history.advance(revision);
         }
         self.publish(gathered, |status| {
+            heard(status);
             status.loads += 1;
             status.unchanged_loads += u64::from(unchanged && !is_first);
             status.holds_empty = false;
@@ -136,25 +136,57 @@ impl Follow {
         true
     }
 
-    /// What differs between what is known and what was read.
-    fn difference(&self, read: Vec<(Key, Entry)>) -> Vec<Edited> {
-        let mut edits = Vec::new();
-        let mut old = self.entries.iter().peekable();
-        for (key, entry) in read {
-            while let Some((gone, before)) = old.next_if(|(old, _)| **old < key) {
-                edits.push(Edited { key: gone.clone(), before: Some(Arc::clone(before)), after: None });
+    /// Begins with the local copy, as long as the store cannot be reached. `false` if there is none that can be used.
+    async fn take_copy(&mut self) -> bool {
+        let Some(copy) = self.options.copy.clone() else { return false };
+        let copied = match tokio::task::spawn_blocking(move || copy.load()).await {
+            Ok(Ok(Some(copied))) => copied,
+            Ok(Ok(None)) | Err(_) => return false,
+            Ok(Err(error)) => {
+                self.shared.note(|status| status.copy_error = Some(error.to_string()));
+                return false;
             }
-            let before = old.next_if(|(old, _)| **old == key).map(|(_, before)| before);
-            if before.is_none_or(|before| **before != entry) {
-                edits.push(Edited { key, before: before.cloned(), after: Some(Arc::new(entry)) });
-            }
+        };
+        let place = self.shared.place();
+        if copied.of != place {
+            let fault = format!("the local copy is of {}, not of {place}: remove it", copied.of);
+            self.shared.note(|status| status.copy_error = Some(fault));
+            return false;
         }
-        edits.extend(old.map(|(key, before)| Edited {
-            key: key.clone(),
-            before: Some(Arc::clone(before)),
-            after: None,
-        }));
-        edits
+        let (edits, changed) = self.difference(copied.loaded.entries).await;
+        self.revision = copied.loaded.revision;
+        self.begin(edits, copied.changes);
+        self.publish(Gathered { changed, batches: 0 }, |status| {
+            status.is_from_copy = true;
+            status.heard_at = Some(copied.at);
+        })
+        .await;
+        true
+    }
+
+    fn begin(&mut self, edits: Vec<Edited>, remembered: Vec<Arc<Change>>) {
+        for edit in edits {
+            self.entries.set(&edit.key, edit.after);
+        }
+        self.shared.history.begin(self.entries.clone(), self.revision, remembered);
+    }
+
+    /// What differs between what is known and what was read. Many texts are parsed where they hold nobody up.
+    async fn difference(&mut self, read: Vec<(Key, Entry)>) -> (Vec<Edited>, Vec<Changed>) {
+        let mut intake = std::mem::replace(&mut self.intake, Intake::new(Arc::clone(&self.options.sealing)));
+        let known = self.entries.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let differs = intake.difference(&known, read);
+            (intake, differs)
+        });
+        match work.await {
+            Ok((intake, differs)) => {
+                self.intake = intake;
+                differs
+            }
+            // Nothing here panics; the runtime that ends ends this task, too.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Follows the watch until it is over.
@@ -164,7 +196,7 @@ impl Follow {
                 Some(Ok(News::Batch(batch))) => {
                     let mut gathered = Gathered::default();
                     let over = self.gather_more(batch, &mut gathered, &mut news).await;
-                    self.publish(gathered, |_| {}).await;
+                    self.publish(gathered, heard).await;
                     if over {
                         return;
                     }
@@ -221,25 +253,22 @@ impl Follow {
     }
 
     fn gather_batch(&mut self, batch: Batch, gathered: &mut Gathered) {
-        let edit = |Event { key, entry }: Event| Edited {
-            before: self.entries.get(key.as_str()).cloned(),
-            key,
-            after: entry.map(Arc::new),
-        };
-        let edits = batch.events.into_iter().map(edit).filter(|edit| edit.before != edit.after).collect();
+        let (intake, entries) = (&mut self.intake, &self.entries);
+        let new = batch.events.into_iter().filter_map(|Event { key, entry }| intake.event(entries, key, entry));
+        let (edits, changed) = new.unzip();
         self.revision = self.revision.max(batch.revision);
         gathered.batches += 1;
-        self.gather(Change { revision: batch.revision, at: batch.at, by: batch.by, edits }, gathered);
+        self.gather(Change { revision: batch.revision, at: batch.at, by: batch.by, edits }, changed, gathered);
     }
 
-    fn gather(&mut self, change: Change, gathered: &mut Gathered) {
+    fn gather(&mut self, change: Change, changed: Vec<Changed>, gathered: &mut Gathered) {
         if change.edits.is_empty() {
             return;
         }
         for edit in &change.edits {
             self.entries.set(&edit.key, edit.after.clone());
-            gathered.changed.push(changed(edit));
         }
+        gathered.changed.extend(changed);
         self.shared.history.add(self.entries.clone(), Arc::new(change));
     }
 
@@ -255,7 +284,6 @@ impl Follow {
         let rejected = self.assembler.rejected();
         let view = View { revision: self.revision, entries: self.entries.clone(), snapshot };
         self.shared.publish(view, |status| {
-            heard(status);
             status.rejected = rejected;
             status.batches += batches;
             status.snapshots += u64::from(made);
@@ -294,27 +322,6 @@ fn heard(status: &mut super::MirrorStatus) {
     status.heard_at = Some(SystemTime::now());
     status.stale_since = None;
     status.last_error = None;
-}
-
-fn changed(edit: &Edited) -> Changed {
-    let value = edit.after.as_ref().map(|entry| parse(&entry.value));
-    Changed { key: edit.key.clone(), value }
-}
-
-/// Applies a first read; many texts are parsed where they hold nobody up.
-async fn apply_all(entries: Entries, edits: Vec<Edited>) -> (Entries, Vec<Changed>) {
-    let work = move || {
-        let mut entries = entries;
-        for edit in &edits {
-            entries.set(&edit.key, edit.after.clone());
-        }
-        let changed = edits.iter().map(changed).collect();
-        (entries, changed)
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(_) => std::future::pending().await,
-    }
 }
 
 async fn next(news: &mut NewsStream) -> Option<Result<News, crate::store::StoreError>> {

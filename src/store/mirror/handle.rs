@@ -8,9 +8,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::assemble::parse;
 use super::follow::Follow;
+use super::keep::keep;
 use super::{MirrorOptions, MirrorSource, MirrorStatus, View};
-use crate::store::{Committed, History, Store, StoreError, Transaction};
+use crate::store::{Committed, Edit, History, Sealing, Store, StoreError, Transaction};
 
 /// One process's look at a store: one read of everything, then one watch, for all gateways and the Admin API together.
 ///
@@ -22,11 +24,12 @@ pub struct Mirror {
     _task: Arc<Task>,
 }
 
-struct Task(JoinHandle<()>);
+/// What runs for it.
+struct Task(Vec<JoinHandle<()>>);
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -36,6 +39,7 @@ pub(super) struct Shared {
     view: ArcSwap<View>,
     status: Mutex<MirrorStatus>,
     pub(super) history: History,
+    sealing: Arc<Sealing>,
     /// Counts what there is to look at anew: views and faults.
     told: watch::Sender<u64>,
     /// The revisions that those who follow have applied.
@@ -67,13 +71,15 @@ impl Mirror {
             view: ArcSwap::from_pointee(view),
             status: Mutex::new(status),
             history: History::new(options.history),
+            sealing: Arc::clone(&options.sealing),
             told: watch::Sender::new(0),
             followers: Mutex::default(),
             applied: watch::Sender::new(()),
             confirmed: Notify::new(),
         });
-        let task = tokio::spawn(Follow::new(Arc::clone(&shared), options).run());
-        Self { shared, _task: Arc::new(Task(task)) }
+        let keep = options.copy.clone().map(|copy| tokio::spawn(keep(Arc::clone(&shared), copy)));
+        let follow = tokio::spawn(Follow::new(Arc::clone(&shared), options).run());
+        Self { shared, _task: Arc::new(Task(keep.into_iter().chain([follow]).collect())) }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -129,14 +135,33 @@ impl Mirror {
         tokio::time::timeout(within, all).await.unwrap_or(false)
     }
 
-    /// Makes a change of the store, and waits until this mirror knows of it.
+    /// What encrypts and decrypts secrets.
+    pub fn sealing(&self) -> &Sealing {
+        &self.shared.sealing
+    }
+
+    /// Makes a change of the store, with secrets encrypted where there is a keyring, and waits until this mirror knows of it.
     ///
     /// # Errors
-    /// As [`Store::commit`].
-    pub async fn commit(&self, transaction: Transaction) -> Result<Committed, StoreError> {
+    /// As [`Store::commit`], and when a secret cannot be encrypted.
+    pub async fn commit(&self, mut transaction: Transaction) -> Result<Committed, StoreError> {
+        if self.shared.sealing.keyring().is_some() {
+            for edit in &mut transaction.edits {
+                self.seal(edit)?;
+            }
+        }
         let committed = self.shared.store.commit(transaction).await?;
         self.reached(committed.revision).await;
         Ok(committed)
+    }
+
+    fn seal(&self, edit: &mut Edit) -> Result<(), StoreError> {
+        let Edit::Put { key, value, .. } = edit else { return Ok(()) };
+        let refused = |message: String| StoreError::Refused { place: self.shared.place(), message };
+        let mut item = parse(value).map_err(|fault| refused(format!("{key}: {fault}")))?;
+        self.shared.sealing.seal(key, &mut item).map_err(|error| refused(error.to_string()))?;
+        *value = item.to_string().into();
+        Ok(())
     }
 
     /// How it stands to its store.
@@ -176,6 +201,15 @@ impl Shared {
     /// `None` before the first read.
     pub(super) fn view_once_loaded(&self) -> Option<Arc<View>> {
         self.lock().revision.is_some().then(|| self.view())
+    }
+
+    pub(super) fn is_from_copy(&self) -> bool {
+        self.lock().is_from_copy
+    }
+
+    /// Notes something that nobody waits for.
+    pub(super) fn note(&self, change: impl FnOnce(&mut MirrorStatus)) {
+        change(&mut self.lock());
     }
 
     /// What is wrong with the store at the moment.

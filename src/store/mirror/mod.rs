@@ -2,6 +2,8 @@
 mod assemble;
 mod follow;
 mod handle;
+mod intake;
+mod keep;
 mod options;
 mod references;
 mod source;

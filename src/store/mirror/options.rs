@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::Settings;
-use crate::store::HistoryBounds;
+use crate::store::{HistoryBounds, LocalCopy, Sealing};
 
 /// How a [`Mirror`](super::Mirror) follows its store.
 #[derive(Clone, Debug)]
@@ -11,6 +11,11 @@ use crate::store::HistoryBounds;
 pub struct MirrorOptions {
     /// The settings of every snapshot, which no store holds. Default: [`Settings::default`].
     pub settings: Arc<Settings>,
+    /// What encrypts and decrypts secrets. Default: nothing is encrypted.
+    pub sealing: Arc<Sealing>,
+    /// Where the last good configuration is kept, and taken from when the store cannot be reached at the start. Default:
+    /// nowhere.
+    pub copy: Option<LocalCopy>,
     /// Whether a re-read that finds no route any more, where there were some, is held back (CFG-03). Default `true`.
     pub refuse_empty_resync: bool,
     /// How many re-reads have to agree before such a one passes without [`Mirror::confirm`](super::Mirror::confirm).
@@ -30,6 +35,8 @@ impl Default for MirrorOptions {
     fn default() -> Self {
         Self {
             settings: Arc::default(),
+            sealing: Arc::default(),
+            copy: None,
             refuse_empty_resync: true,
             empty_reads: 3,
             resync_delay: Duration::from_secs(5),
@@ -41,7 +48,7 @@ impl Default for MirrorOptions {
 }
 
 impl MirrorOptions {
-    /// Those that settings ask for.
+    /// Those that settings ask for; secrets and the local copy are the caller's to add.
     pub fn new(settings: Arc<Settings>) -> Self {
         let Some(store) = &settings.store else { return Self { settings, ..Self::default() } };
         Self {
@@ -51,5 +58,19 @@ impl MirrorOptions {
             settings: Arc::clone(&settings),
             ..Self::default()
         }
+    }
+
+    /// Sets what encrypts and decrypts secrets.
+    #[must_use]
+    pub fn with_sealing(mut self, sealing: Sealing) -> Self {
+        self.sealing = Arc::new(sealing);
+        self
+    }
+
+    /// Sets where the last good configuration is kept.
+    #[must_use]
+    pub fn with_copy(mut self, copy: LocalCopy) -> Self {
+        self.copy = Some(copy);
+        self
     }
 }

@@ -18,6 +18,8 @@ pub struct MirrorStatus {
     pub stale_since: Option<SystemTime>,
     /// Whether what is served comes from the local copy, since the store was never reached.
     pub is_from_copy: bool,
+    /// Why the local copy was not written or read last; `None` if it was, or if there is to be none.
+    pub copy_error: Option<String>,
     /// What went wrong last, until it goes well again.
     pub last_error: Option<String>,
     /// When the store was last heard of.
