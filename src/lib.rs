@@ -50,7 +50,7 @@
 //! |---|---|
 //! | `client` (default) | network upstreams over our own HTTP/1 client; without it only services of the program |
 //! | `server` | own listeners and the access log |
-//! | `http2` | HTTP/2 by hyper: towards upstreams of scheme `grpc`, and h2c on own listeners |
+//! | `http2` | HTTP/2: towards upstreams (`grpc`, `http_version`) by h2, and h2c on own listeners by hyper |
 //! | `hyper-server` | upgrades (WebSocket) of requests that came by a host's hyper or axum server |
 //! | `axum` | the client's address out of axum's `ConnectInfo` |
 //! | `config-file`, `yaml` | the file source; YAML beside JSON |
@@ -58,7 +58,7 @@
 //! | `tracing` | events through `tracing` |
 //! | `dns` | names by DNS itself: times to live, service names; without it the operating system resolves |
 //! | `callout` | plugins that ask an HTTP service: `forward-auth` |
-//! | `tls` | TLS by rustls on AWS-LC: `https` services of plugins, and Redis |
+//! | `tls` | TLS by rustls on AWS-LC: to upstreams, `https` services of plugins, and Redis |
 //! | `oidc` | `openid-connect`: log-in at an OpenID provider, bearer tokens, introspection |
 //! | `redis` | limiters that count in Redis (one server, Sentinels, or a cluster), and sessions of `openid-connect` there |
 //! | `jwt` | `jwt-auth`: consumers by signed tokens |

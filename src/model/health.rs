@@ -6,7 +6,7 @@ use super::check::shape::{Field, HOST, List, PORT, Shape, Struct, Text, at_least
 use super::check::walk::Walk;
 use super::{Host, Method, Seconds};
 
-/// How endpoints are judged (upstream.md §7.1): by probes, by the traffic itself, or by both.
+/// How endpoints are judged (upstream.md §7.1): by probes, by what requests see, and by comparison of endpoints.
 ///
 /// The reference wants `active`; here any of `active`, `passive` and `outlier` alone will do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -336,6 +336,6 @@ const OUTLIER: Struct = Struct::new(&[
 
 fn structure<'v>(checks: &'v Map<String, Value>, walk: &mut Walk<'_, 'v>) {
     if !["active", "passive", "outlier"].iter().any(|part| checks.contains_key(*part)) {
-        walk.error("checks nothing", "write `active`, `passive`, or both");
+        walk.error("checks nothing", "write `active`, `passive` or `outlier`");
     }
 }

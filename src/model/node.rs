@@ -29,7 +29,7 @@ pub struct NodeSpec {
     pub service: Option<Arc<str>>,
     /// Its share; 0 takes no traffic. Required on the wire; 1 in code.
     pub weight: u32,
-    /// Group; the highest that has a usable node is used. Default 0.
+    /// Group, −2147483648 to 2147483647; the highest that has a usable node is used. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i64,
     /// Free data.

@@ -125,7 +125,7 @@ pub enum Error {
     Http2 {
         /// The endpoint.
         endpoint: Arc<str>,
-        /// What hyper said.
+        /// What h2 said, or what was wrong with the request.
         #[source]
         source: crate::BoxError,
     },
@@ -279,7 +279,7 @@ pub enum UpstreamBuildError {
         needs: &'static str,
     },
     /// The balancer's name is not registered.
-    #[error("{upstream}: unknown balancer `{name}`; register it or use `roundrobin`")]
+    #[error("{upstream}: unknown balancer `{name}`; register it, or use roundrobin, chash, least_conn or ewma")]
     UnknownBalancer {
         /// The upstream.
         upstream: UpstreamKey,

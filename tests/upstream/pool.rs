@@ -244,7 +244,10 @@ async fn what_cannot_be_built_says_why() {
     }
     let mut unknown = config(&[address]);
     unknown.balancer = "best".into();
-    assert_eq!(compile(unknown).to_string(), "upstream/test: unknown balancer `best`; register it or use `roundrobin`");
+    assert_eq!(
+        compile(unknown).to_string(),
+        "upstream/test: unknown balancer `best`; register it, or use roundrobin, chash, least_conn or ewma"
+    );
     let mut bad = config(&[]);
     bad.nodes = vec![tollgate::upstream::NodeConfig::new(tollgate::upstream::Target::host("a b", 80))];
     assert!(matches!(compile(bad), UpstreamBuildError::BadHost { .. }));
