@@ -1,4 +1,7 @@
-"""The service `test.Echo` by grpcio; says its port, and then when calls are cancelled. Messages are raw bytes."""
+"""The service `test.Echo` by grpcio; says its port, and then when calls are cancelled. Messages are raw bytes. With the path
+of a file as its argument it has the health service, too, and serves as long as that file is there."""
+import os
+import sys
 import threading
 from concurrent import futures
 
@@ -61,6 +64,10 @@ handlers = {
 }
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
+if len(sys.argv) > 1:
+    # HealthCheckResponse with the status SERVING or NOT_SERVING
+    check = grpc.unary_unary_rpc_method_handler(lambda message, context: b"\x08\x01" if os.path.exists(sys.argv[1]) else b"\x08\x02")
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": check}),))
 port = server.add_insecure_port("127.0.0.1:0")
 server.start()
 print(f"port {port}", flush=True)
