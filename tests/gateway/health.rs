@@ -2,6 +2,7 @@
 use serde_json::{Value, json};
 use tollgate::gateway::Gateway;
 use tollgate::model::read;
+use tollgate::upstream::EndpointStatus;
 use tollgate::upstream::health::{HealthState, HealthStatus};
 
 use super::peers::origin::Origin;
@@ -16,25 +17,35 @@ fn nobody() -> String {
 
 fn document(nodes: &Value, checks: &Value) -> Value {
     json!({
-        "upstreams": [{"id": "u", "nodes": nodes, "checks": checks}],
+        // Nothing is tried again, so that no endpoint's failure is hidden.
+        "upstreams": [{"id": "u", "nodes": nodes, "checks": checks, "retries": 0}],
         "routes": [{"id": "r", "uri": "/*", "upstream_id": "u"}],
     })
 }
 
 /// What is said of each endpoint of `upstream/u`.
 fn health(gateway: &Gateway) -> Vec<Option<HealthStatus>> {
-    let upstreams = gateway.status().upstreams();
-    let one = upstreams.iter().find(|upstream| upstream.key.as_str() == "upstream/u").unwrap();
-    one.endpoints.iter().map(|endpoint| endpoint.health).collect()
+    endpoints(gateway).iter().map(|endpoint| endpoint.health).collect()
 }
 
-async fn until(gateway: &Gateway, holds: impl Fn(&[Option<HealthStatus>]) -> bool) {
-    within(|| format!("another verdict than {:?}", health(gateway)), async {
-        while !holds(&health(gateway)) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+/// How many endpoints are used.
+fn used(gateway: &Gateway) -> usize {
+    endpoints(gateway).iter().filter(|endpoint| endpoint.in_use).count()
+}
+
+fn endpoints(gateway: &Gateway) -> Vec<EndpointStatus> {
+    let upstreams = gateway.status().upstreams();
+    upstreams.into_iter().find(|upstream| upstream.key.as_str() == "upstream/u").unwrap().endpoints
+}
+
+/// The statuses of four answers, in order.
+async fn four(gateway: &Gateway) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(told(gateway, "/").await.0);
+    }
+    statuses.sort();
+    statuses
 }
 
 #[tokio::test]
@@ -45,17 +56,22 @@ async fn probes_begin_with_the_configuration_and_end_with_it() {
     let gateway = builder().build().unwrap();
     gateway.apply(snapshot(&document(&nodes, &probed))).unwrap();
     // No request is needed for that.
-    until(&gateway, |health| health.iter().filter(|one| !one.unwrap().is_usable()).count() == 1).await;
-    for _ in 0..4 {
-        assert_eq!(told(&gateway, "/").await, (200, "well".to_owned()));
-    }
+    within(|| format!("another verdict than {:?}", endpoints(&gateway)), async {
+        while used(&gateway) != 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(four(&gateway).await, [200; 4]);
     let mut off = document(&nodes, &probed);
     off["tollgate"] = json!({"disable_upstream_healthcheck": true});
     gateway.apply(snapshot(&off)).unwrap();
     assert_eq!(health(&gateway), [None, None]);
-    // The verdict is still there when checks come back, and so is what they are.
+    assert_eq!(four(&gateway).await, [200, 200, 502, 502]);
+    // The verdict is still there when checks come back.
     gateway.apply(snapshot(&document(&nodes, &probed))).unwrap();
-    until(&gateway, |health| health.iter().filter(|one| !one.unwrap().is_usable()).count() == 1).await;
+    assert_eq!(used(&gateway), 1);
+    assert_eq!(four(&gateway).await, [200; 4]);
 }
 
 #[tokio::test]

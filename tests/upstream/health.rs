@@ -8,7 +8,7 @@ use tollgate::upstream::health::{
     ActiveConfig, EjectionConfig, HealthConfig, HealthState, HealthStatus, HttpProbe, OutlierConfig, PassiveConfig,
     ProbeKind, Statuses, Thresholds,
 };
-use tollgate::upstream::{Endpoints, PassHost, RetryConfig, UpstreamConfig};
+use tollgate::upstream::{Endpoints, PassHost, RetryConfig, Upstream, UpstreamConfig, UpstreamKey};
 
 use crate::support::*;
 
@@ -110,13 +110,21 @@ async fn sec_hc_01_all_down_fails_open_unless_told_otherwise() {
 #[tokio::test]
 async fn sec_hc_01_below_the_panic_threshold_all_are_used() {
     let good = named("good").await;
-    let mut half =
+    let mut heeding =
         with(config(&[good.address, refusing().await, refusing().await]), HealthConfig::new().with_active(quick()));
-    half.panic_threshold = 50;
-    let client = Client::new(half);
+    // One of three is just enough.
+    heeding.panic_threshold = 33;
+    let client = Client::new(heeding.clone());
     client.upstreams.keep_up();
-    until(|| !health(&client, 1).is_usable() && !health(&client, 2).is_usable()).await;
-    until(|| client.upstream.endpoints().all(|endpoint| endpoint.in_use)).await;
+    let in_use = |upstream: &Upstream| upstream.endpoints().map(|endpoint| endpoint.in_use).collect::<Vec<_>>();
+    until(|| in_use(&client.upstream) == [true, false, false]).await;
+    let mut panicking = heeding.clone();
+    panicking.panic_threshold = 34;
+    let all = client.upstreams.compile(panicking, &Endpoints::new()).unwrap();
+    assert_eq!(in_use(&all), [true; 3]);
+    assert!(all.endpoints().skip(1).all(|endpoint| !endpoint.health.unwrap().is_usable()), "their verdicts stand");
+    let again = client.upstreams.compile(heeding, &Endpoints::new()).unwrap();
+    assert_eq!(in_use(&again), [true, false, false]);
 }
 
 #[tokio::test]
@@ -234,9 +242,16 @@ async fn a_node_that_was_removed_is_never_probed_again() {
     client.upstreams.keep_up();
     assert_eq!(none.endpoints().next().unwrap().health, None);
     let connections = stays.connections();
-    tokio::time::sleep(10 * SOON).await;
+    // Probes of another upstream at the same pace tell how much time has passed.
+    let clock = named("clock").await;
+    let key = UpstreamKey::new("upstream", "clock");
+    let ticking = UpstreamConfig::new(key, vec![node(clock.address)]);
+    let ticking = with(ticking, HealthConfig::new().with_active(probing("/tick")));
+    let ticking = client.upstreams.compile(ticking, &Endpoints::new()).unwrap();
+    client.upstreams.keep_up();
+    until(|| probes(&clock, "/tick") > 10).await;
     assert!(stays.connections() <= connections + 1);
-    drop((now, other));
+    drop((now, other, ticking));
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ struct Site {
 #[derive(Default)]
 struct Tally {
     served: AtomicUsize,
-    /// Connections that carried a request which is no probe.
+    /// Connections, but for those of probes: also those over which nothing came.
     connections: AtomicUsize,
 }
 
@@ -73,16 +73,17 @@ impl Site {
 /// Answers each request with its id.
 async fn serve(mut stream: TcpStream, tally: Arc<Tally>) {
     stream.set_nodelay(true).unwrap();
-    let (mut buffer, mut counted) = (Vec::new(), false);
+    tally.connections.fetch_add(1, SeqCst);
+    let mut buffer = Vec::new();
     loop {
         let Ok(1..) = stream.read_buf(&mut buffer).await else { return };
         while let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8(buffer.drain(..end + 4).collect()).unwrap();
-            if !head.starts_with(UP) {
+            // Each probe has a connection of its own, which carries nothing else.
+            if head.starts_with(UP) {
+                tally.connections.fetch_sub(1, SeqCst);
+            } else {
                 tally.served.fetch_add(1, SeqCst);
-                if !std::mem::replace(&mut counted, true) {
-                    tally.connections.fetch_add(1, SeqCst);
-                }
             }
             let id = field(&head, "x-id").unwrap_or_default().to_owned();
             if stream.write_all(ok(&id).as_bytes()).await.is_err() {
@@ -148,8 +149,7 @@ async fn ask(client: &Client, id: usize) -> Result<(), String> {
 }
 
 /// Lets some of the load pass.
-async fn some(client: &Client, sites: &[Site], requests: usize) {
-    let _ = client;
+async fn some(sites: &[Site], requests: usize) {
     let total = || sites.iter().map(Site::served).sum::<usize>();
     let end = total() + requests;
     patiently(|| total() >= end).await;
@@ -174,22 +174,22 @@ async fn an_origin_that_is_killed_under_load_is_not_missed() {
     let client = Arc::new(Client::new(watched(&sites)));
     client.upstreams.keep_up();
     let plot = async {
-        some(&client, &sites, 2_000).await;
+        some(&sites, 2_000).await;
         sites[1].kill().await;
-        some(&client, &sites, 3_000).await;
+        some(&sites, 3_000).await;
         let before = sites[1].served();
         let restarted = Instant::now();
         sites[1].restart().await;
         patiently(|| sites[1].served() > before).await;
         let back = restarted.elapsed();
         let (own, all) = (sites[1].served(), sites.iter().map(Site::served).sum::<usize>());
-        some(&client, &sites, 1_500).await;
+        some(&sites, 1_500).await;
         let all = sites.iter().map(Site::served).sum::<usize>() - all;
         (back, (sites[1].served() - own) as f64 / all as f64)
     };
     let ((back, share), load) = under_load(&client, 1_000, plot).await;
     println!(
-        "one of three origins killed and restarted under 1,000 requests/s: {} of {} requests failed; its share is back \
+        "figure: one of three origins killed and restarted under 1,000 requests/s: {} of {} requests failed; its share is back \
          after {} ms ({:.1} %)",
         load.failed.len(),
         load.sent,
@@ -228,8 +228,8 @@ async fn when_all_were_dead_the_first_to_live_is_found_without_a_storm() {
     }
     let died = Instant::now();
     patiently(|| died.elapsed() > Duration::from_secs(5)).await;
-    let opened = || sites.iter().map(|site| site.tally.connections.load(SeqCst)).sum::<usize>();
-    let (before, connections) = (succeeded.load(SeqCst), opened());
+    let opened = |sites: &[Site]| sites.iter().map(|site| site.tally.connections.load(SeqCst)).sum::<usize>();
+    let (before, connections) = (succeeded.load(SeqCst), opened(&sites));
     let restarted = Instant::now();
     for site in &mut sites {
         site.restart().await;
@@ -237,10 +237,10 @@ async fn when_all_were_dead_the_first_to_live_is_found_without_a_storm() {
     patiently(|| succeeded.load(SeqCst) > before).await;
     let first = restarted.elapsed();
     patiently(|| succeeded.load(SeqCst) > before + 20 * IN_FLIGHT).await;
-    let opened = sites.iter().map(|site| site.tally.connections.load(SeqCst)).sum::<usize>() - connections;
+    let opened = opened(&sites) - connections;
     clients.shutdown().await;
     println!(
-        "all origins dead for 5 s: first success {} ms after they are back; {opened} connections opened for {IN_FLIGHT} \
+        "figure: all origins dead for 5 s: first success {} ms after they are back; {opened} connections opened for {IN_FLIGHT} \
          requests in flight",
         first.as_millis()
     );

@@ -308,6 +308,27 @@ async fn sec_up_09_silence_is_a_504_and_a_gap_cuts() {
     assert_eq!(impatient(mute.address).get("/").await.unwrap_err().reason(), "connect_timeout");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_has_all_of_its_time_once_it_has_the_request() {
+    let server = Server::start(10, |request: http::Request<Incoming>| async move {
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        http::Response::new(Body::from(body))
+    })
+    .await;
+    // Fifty seconds of the client's and twenty of the endpoint's are more than the sixty of `timeouts.read`.
+    let frames = futures_util::stream::unfold(0, |sent| async move {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        (sent < 5).then(|| (Ok::<_, BodyError>(Frame::data(Bytes::from("x"))), sent + 1))
+    });
+    let began = tokio::time::Instant::now();
+    let call = request("POST", "/", Body::stream(StreamBody::new(Box::pin(frames))));
+    let response = grpc(server.address).upstream.send(call, Default::default()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(text(response).await.unwrap(), "xxxxx");
+    assert!(began.elapsed() >= Duration::from_secs(70), "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn a_client_that_goes_away_resets_its_stream() {
     let (began, gone) = (Gate::default(), Gate::default());
