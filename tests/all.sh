@@ -84,9 +84,14 @@ step() {
 # results passed|failed LOG: how many tests of it did.
 results() { sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$2" | awk '{ sum += $1 } END { print sum + 0 }'; }
 
+# Of what tests print that pass, the figures: lines that say so. The rest would bury the log, as would the names once more.
+figures_alone() {
+  awk '/^successes:$/ { hidden = 1 } /^(failures:$|test result: )/ { hidden = 0 } !hidden || /^figure: / { print; fflush() }'
+}
+
 # A test that is ignored shows nothing, so it counts as a failure.
 tests() {
-  cargo test --no-fail-fast "$@" 2>&1 | tee "$LOGS/tests.tmp"
+  cargo test --no-fail-fast "$@" -- --show-output 2>&1 | figures_alone | tee "$LOGS/tests.tmp"
   if grep -qE '^test result: .* [1-9][0-9]* ignored' "$LOGS/tests.tmp"; then
     echo "some tests are ignored"
     return 1
@@ -118,6 +123,8 @@ step "tests, default features" tests
 step "lints, no features" cargo clippy --no-default-features -- -D warnings
 step "each light feature alone" light_features
 
+printf '\nmeasured by tests, in builds without optimisation:\n'
+sed -n "s/^figure: /  /p" "$LOGS/tests--all-features.log"
 printf '\n%d s\n' "$SECONDS"
 ((${#FAILED[@]} == 0)) || printf 'failed: %s\n' "${FAILED[@]}"
 printf '%d passed, %d failed\n' "$PASSED" "$FAILURES"

@@ -179,7 +179,7 @@ async fn a_reload_every_10_ms_fails_no_request_and_closes_no_connection() {
     let report = load.await.unwrap();
     over.store(true, SeqCst);
     let count = reloads.join().unwrap();
-    println!("{count} reloads; without: {calm:?}; with: {report:?}");
+    println!("figure: {count} reloads; without: {calm:?}; with: {report:?}");
     assert!(count >= 500, "{count} reloads");
     assert_eq!((report.refused, report.socket_errors), (0, 0), "{report:?}");
     assert!(report.requests > 1000, "{report:?}");

@@ -38,7 +38,7 @@ async fn addresses_that_come_go_and_move_are_followed_without_a_failed_request()
     assert!(first <= IN_FORCE, "moved: used after {first:?}");
     let (_, last) = used(&hits, "3", moved).unwrap();
     assert!(last <= IN_FORCE, "moved: the old one used for {last:?} more");
-    println!("{} requests, none failed; the moved address was used after {first:?}", hits.len());
+    println!("figure: {} requests, none failed; the moved address was used after {first:?}", hits.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

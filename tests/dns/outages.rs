@@ -20,7 +20,7 @@ async fn traffic_goes_on_while_the_name_server_is_gone_and_follows_it_when_it_is
     let back = Instant::now();
     load.until("the new record", |hits| hits.last().is_some_and(|hit| hit.by == "3")).await;
     println!(
-        "{} requests without a failure; new record used {:?} after the restart",
+        "figure: {} requests without a failure; new record used {:?} after the restart",
         load.hits().len(),
         back.elapsed()
     );

@@ -118,7 +118,7 @@ async fn a_large_upload_and_download_over_http_1_wait_for_the_slow_side() {
     };
     patiently("the download", async { tokio::join!(rest, take) }).await;
     let growth = peak(&gateway) - before;
-    println!("1 GiB up and 1 GiB down over HTTP/1: memory grew by {} KiB", growth >> 10);
+    println!("figure: 1 GiB up and 1 GiB down over HTTP/1: memory grew by {} KiB", growth >> 10);
     assert!(growth < GROWTH, "memory grew by {growth} bytes");
 }
 
@@ -150,6 +150,6 @@ async fn large_streams_of_grpc_keep_memory_flat() {
     assert_eq!(answer.get_ref(), "ok");
     drop(flood);
     let growth = peak(&gateway) - before;
-    println!("1 GiB up and 1 GiB down over gRPC: memory grew by {} KiB", growth >> 10);
+    println!("figure: 1 GiB up and 1 GiB down over gRPC: memory grew by {} KiB", growth >> 10);
     assert!(growth < GROWTH, "memory grew by {growth} bytes");
 }

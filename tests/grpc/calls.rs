@@ -224,5 +224,5 @@ async fn connections_that_say_goaway_cost_no_call() {
     while let Some(ended) = callers.join_next().await {
         ended.unwrap();
     }
-    println!("{} calls over {} connections", calls.load(SeqCst), origin.seen.connections.load(SeqCst));
+    println!("figure: {} calls over {} connections", calls.load(SeqCst), origin.seen.connections.load(SeqCst));
 }

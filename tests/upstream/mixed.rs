@@ -183,7 +183,8 @@ async fn sec_up_06_every_answer_is_whole_and_its_own_or_is_none() {
     let ends = ends.lock().unwrap();
     let mut listed: Vec<_> = ends.iter().collect();
     listed.sort();
-    println!("{all} exchanges, {} faults, 0 mixed up, 0 short: {listed:?}", log.faults.load(SeqCst));
+    println!("figure: {all} exchanges, {} faults, 0 mixed up, 0 short", log.faults.load(SeqCst));
+    println!("{listed:?}");
     let right: usize = ends.iter().filter(|(end, _)| end.ends_with(" 200")).map(|(_, count)| count).sum();
     assert!(right > all * 4 / 5, "{right} of {all}: {listed:?}");
     assert!(log.faults.load(SeqCst) > all / 10);
