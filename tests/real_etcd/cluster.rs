@@ -59,3 +59,21 @@ async fn a_member_without_the_others_is_of_no_use() {
     follower.catch_up().await;
     assert_eq!(follower.resyncs, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_member_is_left_for_the_next() {
+    let members = Etcd::three(V35);
+    let store = EtcdStore::new(&settings(hosts(&members))).unwrap();
+    let mut follower = Follower::new(&store).await;
+    let place = members.iter().position(|member| member.connections() == 1).unwrap();
+    members[place].freeze();
+    within("a write to the others", async {
+        while !members[(place + 1) % 3].try_ctl(["put", "/apisix/routes/1", "{}"]).status.success() {}
+    })
+    .await;
+    follower.until("what was written since", |follower| follower.value("routes/1").is_some()).await;
+    members[place].thaw();
+    follower.catch_up().await;
+    assert_eq!(follower.resyncs, 0);
+    assert_eq!(members.iter().map(Etcd::connections).sum::<usize>(), 1);
+}

@@ -72,3 +72,16 @@ async fn transactions_of_others_stay_whole_however_large() {
         assert_eq!(load(&other).await.entries.len(), 50);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_large_items_are_made_smaller() {
+    let etcd = Etcd::start(V34);
+    let store: Arc<dyn Store> = Arc::new(etcd.store());
+    let text = "x".repeat(1 << 20);
+    for at in 0..70 {
+        commit(&store, [put(&format!("protos/{at}"), text.clone())]).await;
+    }
+    let loaded = load(&store).await;
+    assert_eq!(loaded.entries.len(), 70);
+    assert!(loaded.entries.iter().all(|(_, entry)| entry.value.len() == 1 << 20));
+}

@@ -41,6 +41,8 @@ pub(super) struct Client {
     report: Report,
     endpoints: Mutex<Endpoints>,
     current: Mutex<Option<Arc<Connected>>>,
+    /// Why there was no connection, or no use of it, the last time.
+    last: Mutex<String>,
     /// Whoever has it connects; the others wait for what comes of it.
     turn: Semaphore,
     sweep: Sweep,
@@ -65,6 +67,7 @@ impl Client {
             told: AtomicI64::new(0),
             seen: Mutex::default(),
             current: Mutex::default(),
+            last: Mutex::default(),
             turn: Semaphore::new(1),
             sweep: Sweep::new(),
             options,
@@ -128,7 +131,10 @@ impl Client {
             Err(_) => Err(Failure::Silent(self.options.timeout)),
         };
         match &answer {
-            Err(failure) if failure.meaning() == Meaning::Down => self.give_up(connected),
+            Err(failure) if failure.meaning() == Meaning::Down => {
+                *lock(&self.last) = failure.text();
+                self.give_up(connected);
+            }
             _ => lock(&self.endpoints).answered(connected.link.server),
         }
         answer
@@ -170,7 +176,7 @@ impl Client {
             let place = match lock(&self.endpoints).pick(Instant::now()) {
                 Pick::Server(place) => place,
                 Pick::Nobody(again) if said.is_empty() => {
-                    let message = "no server is well; the next attempt waits".to_owned();
+                    let message = lock(&self.last).clone();
                     return Err(Failure::Unreachable { message, again: Some(again) });
                 }
                 Pick::Nobody(_) => break,
@@ -188,7 +194,9 @@ impl Client {
             }
             lock(&self.endpoints).failed(place, Instant::now(), jitter());
         }
-        Err(Failure::Unreachable { message: self.told(&said), again: None })
+        let message = self.told(&said);
+        lock(&self.last).clone_from(&message);
+        Err(Failure::Unreachable { message, again: None })
     }
 
     fn told(&self, said: &[(usize, String)]) -> String {

@@ -63,7 +63,8 @@ impl Failure {
         }
     }
 
-    fn text(&self) -> String {
+    /// It in words.
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Unreachable { message, .. } => message.clone(),
             Self::Silent(time) => format!("no answer within {time:?}"),

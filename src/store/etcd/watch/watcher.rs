@@ -155,6 +155,8 @@ impl Watcher {
         // Halfway the watch is asked, at the end the store.
         let until = open.heard + if open.asked { quiet } else { quiet / 2 };
         let heard = tokio::select! {
+            // Who reads after a long time finds what came meanwhile: that is no silence.
+            biased;
             answer = open.answers.message() => Some(answer),
             // The sender is the client's.
             Ok(()) = self.wanted.changed() => {
