@@ -31,7 +31,7 @@ start() {
   local name=$1 port=$2
   shift 2
   # timeout hands signals on, gives back the example's own code, and cuts one that does not end within 20 s
-  LISTEN="127.0.0.1:$port" UPSTREAM="127.0.0.1:$DEMO" timeout -k 20 300 "target/debug/examples/$name" "$@" >"$LOGS/example-$name.log" 2>&1 &
+  LISTEN="127.0.0.1:$port" ADMIN_KEY=a-key-of-sixteen-characters UPSTREAM="127.0.0.1:$DEMO" timeout -k 20 300 "target/debug/examples/$name" "$@" >"$LOGS/example-$name.log" 2>&1 &
   PID=$!
   STARTED+=("$PID")
 }
@@ -63,6 +63,14 @@ ask_gateway() {
   local canaries
   canaries=$(for _ in $(seq 20); do curl -s "http://127.0.0.1:$1/canary"; done | grep -c canary)
   ((canaries == 2)) || fail gateway "$canaries of 20 requests reached the canary, not 2"
+}
+ask_admin_api() {
+  local admin=/apisix/admin key=a-key-of-sixteen-characters
+  says admin_api "$1" "missing apikey" "$admin/routes"
+  says admin_api "$1" "201 Created" "$admin/routes/hi" -X PUT -H "X-API-KEY: $key" \
+    -d '{"uri": "/hi", "upstream": {"nodes": [{"service": "hello", "weight": 1}]}}'
+  says admin_api "$1" "/hi in process" /hi
+  says admin_api "$1" "axum's own route" /
 }
 ask_axum_fallback() {
   says axum_fallback "$1" "axum's own route" /own

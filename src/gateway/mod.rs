@@ -47,6 +47,7 @@ mod live;
 mod master;
 #[cfg(feature = "client")]
 mod names;
+mod own_listeners;
 mod route;
 mod route_table;
 mod secrets;

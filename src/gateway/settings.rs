@@ -1,4 +1,5 @@
 //! Process settings in the form that requests read.
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -26,6 +27,8 @@ pub(crate) struct Rules {
     pub(crate) answers: AnswerLimits,
     /// The largest request body at hand that is kept for another attempt.
     pub(crate) replay_bytes: usize,
+    /// Where the Admin API listens, which no upstream may lead to.
+    pub(crate) admin: Option<SocketAddr>,
     /// `checks` of upstreams hold.
     pub(crate) checks: bool,
     /// Until the response head, for requests that come by a host's server.
@@ -68,6 +71,7 @@ impl Rules {
                 interim: settings.limits.max_interim_responses,
             },
             replay_bytes: usize::try_from(settings.limits.replay_bytes).unwrap_or(usize::MAX),
+            admin: settings.admin.as_ref().map(|admin| admin.listen),
             checks: !settings.disable_upstream_healthcheck,
             request_timeout: settings.limits.request_timeout(),
         }

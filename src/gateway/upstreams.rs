@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use super::checks;
 use super::hash_on::hash_key;
+use super::own_listeners::is_listener;
 use super::settings::Rules;
 use super::tls::Vault;
 use crate::model::{
@@ -103,6 +104,7 @@ fn config(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules, vault: &Vault<'_
             .fault("discovery_type", format!("no discovery `{discovery}` is configured"))
             .with_mend("write the endpoints as `nodes`"));
     }
+    leads_outside(spec, owner, rules)?;
     let nodes = spec.nodes.iter().flatten().map(|node| node_config(node, owner)).collect::<Result<_, _>>()?;
     let mut config = UpstreamConfig::new(UpstreamKey::new(owner.kind.as_str(), owner.id.as_str()), nodes);
     config.scheme = match spec.scheme {
@@ -211,6 +213,21 @@ fn slow_start(spec: &model::SlowStart) -> SlowStart {
         window: Duration::from_millis(spec.window_ms),
         min_weight_percent: spec.min_weight_percent,
         aggression: spec.aggression as f32,
+    }
+}
+
+/// The Admin API is reached by its own listener alone (security.md ADM-03).
+fn leads_outside(spec: &UpstreamSpec, owner: Owner<'_>, rules: &Rules) -> Result<(), Finding> {
+    let Some(listener) = rules.admin else { return Ok(()) };
+    let default = if matches!(spec.scheme, Scheme::Https | Scheme::Grpcs) { 443 } else { 80 };
+    let is_admin = |node: &NodeSpec| {
+        node.host.as_ref().is_some_and(|host| is_listener(listener, host.as_str(), node.port.unwrap_or(default)))
+    };
+    match spec.nodes.iter().flatten().position(is_admin) {
+        None => Ok(()),
+        Some(at) => Err(owner
+            .fault(&format!("nodes[{at}]"), "is where the Admin API listens")
+            .with_mend("write another address: no route leads to the Admin API")),
     }
 }
 

@@ -140,3 +140,23 @@ async fn every_write_leaves_a_line() {
     assert!(lines[0]["revision"].as_u64() < lines[4]["revision"].as_u64());
     assert_eq!((&lines[3]["dry_run"], &lines[3]["revision"]), (&json!(true), &json!(null)));
 }
+
+#[tokio::test]
+async fn no_route_leads_to_the_admin_api() {
+    use std::sync::Arc;
+    use tollgate::gateway::Gateway;
+    use tollgate::model::{NodeSpec, Settings, Snapshot, UpstreamSpec};
+
+    let listening = Snapshot {
+        settings: Arc::new(Settings { admin: Some(AdminSettings::default()), ..Settings::default() }),
+        ..Snapshot::default()
+    };
+    let judged = |host: &str, port| {
+        let mut snapshot = listening.clone();
+        snapshot.upstreams.push(UpstreamSpec::new("u", [NodeSpec::host(host, port)]));
+        Gateway::builder().build().unwrap().apply(snapshot).map_err(|error| error.to_string())
+    };
+    assert!(judged("127.0.0.1", 9181).is_ok());
+    assert!(judged("127.0.0.1", 9180).unwrap_err().contains("the Admin API listens"));
+    assert!(judged("localhost", 9180).is_err());
+}
