@@ -23,3 +23,6 @@ mod metrics;
 mod process;
 #[path = "cli/signals.rs"]
 mod signals;
+#[cfg(feature = "full")]
+#[path = "cli/stores.rs"]
+mod stores;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tollgate::control::ControlAddress;
 
 /// Prints what clap has to say: help and version as they are, a fault as one line.
 pub(crate) fn refused(error: &clap::Error) -> ExitCode {
@@ -57,6 +58,8 @@ pub(crate) enum Command {
         #[arg(long, default_value = "127.0.0.1")]
         client: IpAddr,
     },
+    /// Ask and change the configuration of a running gateway through its Admin API.
+    Admin(crate::admin::Admin),
 }
 
 #[derive(Args, Debug)]
@@ -64,6 +67,27 @@ pub(crate) struct Serve {
     /// The declarative file, YAML or JSON by its ending; watched and applied live.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Keep the configuration in a store instead of the file: `disk`, `memory` or `etcd`. The file then has `tollgate` alone.
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub(crate) store: Option<StoreForm>,
+    /// The database of a store on disk. Without it: the file's, else tollgate.redb in the working folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store_path: Option<PathBuf>,
+    /// A server of an etcd store, `http://HOST:PORT`; may stand several times, and means `--store etcd`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) etcd: Vec<String>,
+    /// Serve the Admin API there; the store is on disk unless something else is said.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<SocketAddr>,
+    /// A file with the key of the Admin API, in one line, beside those of the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_key_file: Option<PathBuf>,
+    /// Serve the control API there: an address of the loopback, or `unix:/path`.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) control: Option<ControlAddress>,
+    /// Answer probes there, `/status` and `/status/ready`.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) status: Option<SocketAddr>,
     /// An address to listen on with HTTP/1 and h2c; may stand several times and replaces the file's listeners.
     /// Without any: the file's, else 127.0.0.1:9080.
     #[arg(long, value_name = "ADDR")]
@@ -80,6 +104,16 @@ pub(crate) struct Serve {
     /// After SIGTERM or SIGINT, how long running requests may take to finish. Without it: the file's, else 30.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) drain_seconds: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum StoreForm {
+    /// A database file of this machine.
+    Disk,
+    /// This process: gone with it.
+    Memory,
+    /// A cluster of etcd servers.
+    Etcd,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

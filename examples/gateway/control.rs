@@ -1,23 +1,86 @@
-//! The control address: metrics and health checks, for whoever runs the gateway.
+//! For whoever runs the gateway: the control API, probes, and the metrics' own address.
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use tollgate::BoxError;
+use tollgate::admin::AdminApi;
+use tollgate::control::{ControlAddress, ControlApi, StatusApi};
 use tollgate::gateway::{Gateway, Route};
+use tollgate::model::{AdminSettings, Role};
 use tollgate::plugins::prometheus::Metrics;
 use tollgate::server::{Listener, Server};
-
-use crate::health;
+use tollgate::store::Mirror;
+use tollgate::{BoxError, ConnectInfo};
 
 /// Serves the metrics from the first configuration on that keeps any.
 pub(crate) struct Control {
-    gateway: Gateway,
+    api: ControlApi,
     metrics: Metrics,
     serving: Option<Server>,
 }
 
+/// Serves the control API, the metrics included.
+pub(crate) fn listen(api: &ControlApi, metrics: &Metrics, address: &ControlAddress) -> Result<Server, BoxError> {
+    let api = api.clone().mount("/metrics", metrics.service());
+    let server = Server::builder().serve(move |_: ConnectInfo| api.clone());
+    match address {
+        ControlAddress::Tcp(address) => {
+            let address = server.listen(Listener::new(*address))?;
+            eprintln!("control API on http://{address}");
+        }
+        ControlAddress::Unix(path) => {
+            server.listen_unix(path)?;
+            eprintln!("control API on {address}");
+        }
+        other => return Err(format!("cannot listen on {other}").into()),
+    }
+    Ok(server)
+}
+
+/// Serves the Admin API.
+pub(crate) fn admin(
+    settings: &AdminSettings,
+    mirror: &Mirror,
+    gateway: &Gateway,
+    role: Role,
+) -> Result<Server, BoxError> {
+    let address = settings.listen;
+    if !address.ip().is_loopback() && !settings.allow_insecure_listen {
+        return Err(format!(
+            "the Admin API does not listen on {address}, where its keys would pass in clear: use an address of the loopback              behind a proxy that speaks TLS, or set `tollgate.admin.allow_insecure_listen`"
+        )
+        .into());
+    }
+    if !settings.admin_key_required {
+        eprintln!("warning: the Admin API asks for no key: whoever runs on this machine can change the configuration");
+    }
+    // Where nothing is served, nobody waits for what serves.
+    let serving = (role != Role::ControlPlane).then(|| gateway.clone());
+    let api = AdminApi::builder(mirror.clone(), serving).settings(settings.clone()).build()?;
+    let server = Server::builder().serve(move |client: ConnectInfo| {
+        let api = api.clone();
+        tower::service_fn(move |mut request: tollgate::Request| {
+            request.extensions_mut().insert(client);
+            tower::ServiceExt::oneshot(api.clone(), request)
+        })
+    });
+    let address = server.listen(Listener::new(address))?;
+    eprintln!("Admin API on http://{address}{}", settings.prefix);
+    Ok(server)
+}
+
+/// Answers probes.
+pub(crate) fn probes(ready: &Arc<AtomicBool>, address: std::net::SocketAddr) -> Result<Server, BoxError> {
+    let ready = Arc::clone(ready);
+    let probes = StatusApi::new(move || (!ready.load(Relaxed)).then(|| "no configuration is in force yet".to_owned()));
+    let server = Server::builder().serve(move |_: ConnectInfo| probes.clone());
+    let address = server.listen(Listener::new(address))?;
+    eprintln!("probes on http://{address}/status");
+    Ok(server)
+}
+
 impl Control {
     /// Adds what the process knows to the metrics.
-    pub(crate) fn new(metrics: Metrics, gateway: &Gateway, server: &Arc<Server>) -> Self {
+    pub(crate) fn new(metrics: Metrics, gateway: &Gateway, api: ControlApi, server: &Arc<Server>) -> Self {
         let server = Arc::downgrade(server);
         metrics.gauge("http_current_connections", "Open connections.", move || {
             server.upgrade().map_or(0.0, |server| server.connections() as f64)
@@ -33,7 +96,7 @@ impl Control {
         let left_out = of(gateway, |status| status.left_out.len() as u64);
         metrics.gauge("config_left_out", "Faulty items that were left out of what serves.", left_out);
         metrics.gauge("routes", "Configured routes in force.", of(gateway, |status| status.routes as u64));
-        Self { gateway: gateway.clone(), metrics, serving: None }
+        Self { api, metrics, serving: None }
     }
 
     /// Begins to serve, if there is now something to serve. Traffic does not wait for metrics: a port that is taken is
@@ -42,22 +105,21 @@ impl Control {
         let Some(attr) = self.metrics.attr().filter(|attr| attr.enable_export_server && self.serving.is_none()) else {
             return;
         };
-        match serve(&self.gateway, &self.metrics, &attr.export_uri, Listener::new(attr.export_addr.into())) {
+        match serve(&self.api, &self.metrics, &attr.export_uri, Listener::new(attr.export_addr.into())) {
             Ok(server) => self.serving = Some(server),
             Err(error) => eprintln!("no metrics: {error}; tollgate.plugin_attr.prometheus.export_addr says where"),
         }
     }
 }
 
-fn serve(gateway: &Gateway, metrics: &Metrics, uri: &str, listener: Listener) -> Result<Server, BoxError> {
-    let checks = {
-        let gateway = gateway.clone();
-        tower::service_fn(move |request| health::answer(gateway.clone(), request))
-    };
+/// The metrics, and beside them what checks say of endpoints. Other parts of the control API are not for this address, which
+/// may be one of a network.
+fn serve(api: &ControlApi, metrics: &Metrics, uri: &str, listener: Listener) -> Result<Server, BoxError> {
+    let api = api.clone().with_any_host();
     let mut control = Gateway::builder()
         .route(Route::new("/metrics").to_service(metrics.service()))
-        .route(Route::new(health::PATH).to_service(checks.clone()))
-        .route(Route::new(format!("{}/*one", health::PATH)).to_service(checks));
+        .route(Route::new("/v1/healthcheck").to_service(api.clone()))
+        .route(Route::new("/v1/healthcheck/*one").to_service(api));
     if uri != "/metrics" {
         control = control.route(Route::new(uri).to_service(metrics.service()));
     }

@@ -2,13 +2,16 @@
 //!
 //! `cargo run --release --example gateway --features full`
 mod access;
+mod admin;
 mod args;
 mod control;
 mod demo;
 mod faultless;
-mod health;
+mod origin;
+mod reports;
 mod serve;
 mod signals;
+mod stores;
 mod tools;
 
 use std::process::ExitCode;
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         None => serve::run(&cli.serve),
         Some(args::Command::Validate { file, strict_apisix, compat }) => tools::validate(&file, strict_apisix, compat),
+        Some(args::Command::Admin(admin)) => admin::run(admin),
         Some(args::Command::Explain { file, method, url, headers, client }) => {
             tools::explain(&file, &method, &url, &headers, client)
         }

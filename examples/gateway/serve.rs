@@ -2,19 +2,25 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tollgate::BoxError;
 use tollgate::config::FileSource;
+use tollgate::control::{ControlAddress, ControlApi};
 use tollgate::gateway::{ConfigEvent, Gateway};
-use tollgate::model::{Finding, ReadOptions, Settings, StartPolicy, read};
+use tollgate::model::{ErrorBodies, ReadOptions, Role, Settings, Snapshot, StartPolicy, read};
 use tollgate::plugins::prometheus::{Metrics, PrometheusPlugin};
 use tollgate::server::{Limits, Listener, Protocols, Server};
+use tollgate::store::Mirror;
 
-use crate::control::Control;
+use crate::control::{self, Control};
 use crate::faultless::Faultless;
+use crate::origin::{self, Origin};
+use crate::reports::{Reports, line};
 use crate::signals::Signals;
-use crate::{access, args, demo};
+use crate::{access, args, demo, stores};
 
 /// Serves until a signal ends it.
 pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, BoxError> {
@@ -26,146 +32,206 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, BoxError> {
     if let Some(log) = &log {
         builder = builder.layer(log.layer());
     }
-    if args.config.is_none() {
+    if args.config.is_none() && args.store.is_none() && args.etcd.is_empty() && args.admin.is_none() {
         builder = demo::endpoints(builder);
     }
     let gateway = builder.build()?;
+    let (origin, settings) = origin::find(args, &gateway)?;
     let mut reports = Reports::default();
-    let settings = match &args.config {
-        Some(path) => load(&gateway, path, &mut reports)?,
-        None => {
+    match &origin {
+        Origin::Demo => {
             let demo = read(&demo::document(), &ReadOptions::default());
             gateway.apply(demo.snapshot)?;
-            Settings::default()
         }
-    };
+        Origin::File(path, snapshot) => load(&gateway, path, snapshot, &mut reports)?,
+        Origin::Store => {}
+    }
     let workers = args.workers.or(settings.workers).map(usize::from);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = workers {
         runtime.worker_threads(workers);
     }
-    runtime.enable_all().build()?.block_on(serve(args, gateway, &settings, log, metrics, reports))
+    let process = Process { args, origin, gateway, settings, metrics, log };
+    runtime.enable_all().build()?.block_on(process.serve(reports))
 }
 
 /// Loads the file for the first time: any fault is the end, unless `start_policy` says otherwise (CFG-02).
-fn load(gateway: &Gateway, path: &Path, reports: &mut Reports) -> Result<Settings, BoxError> {
-    let loaded = FileSource::new(path).load()?;
-    let settings = (*loaded.snapshot.settings).clone();
-    let findings = gateway.check(&loaded.snapshot);
+fn load(gateway: &Gateway, path: &Path, snapshot: &Snapshot, reports: &mut Reports) -> Result<(), BoxError> {
+    let place = path.display().to_string();
+    let findings = gateway.check(snapshot);
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
-    match settings.start_policy {
-        _ if errors == 0 => gateway.apply(loaded.snapshot)?,
-        StartPolicy::ServeValid => gateway.adopt(loaded.snapshot)?,
+    match snapshot.settings.start_policy {
+        _ if errors == 0 => gateway.apply(snapshot.clone())?,
+        StartPolicy::ServeValid => gateway.adopt(snapshot.clone())?,
         // Whoever follows the file says why it is not served.
-        StartPolicy::ServeEmpty => return Ok(settings),
+        StartPolicy::ServeEmpty => return Ok(()),
         _ => {
-            eprint!("{}", findings.iter().map(|finding| line(path, finding)).collect::<String>());
-            return Err(format!("{}: {errors} faults, not started", path.display()).into());
+            eprint!("{}", findings.iter().map(|finding| line(&place, finding)).collect::<String>());
+            return Err(format!("{place}: {errors} faults, not started").into());
         }
     };
-    reports.add(path, &ConfigEvent::Applied(gateway.status()));
-    Ok(settings)
+    reports.add(&place, &ConfigEvent::Applied(gateway.status()));
+    Ok(())
 }
 
-async fn serve(
-    args: &args::Serve,
+/// Everything that a process serves with.
+struct Process<'a> {
+    args: &'a args::Serve,
+    origin: Origin,
     gateway: Gateway,
-    settings: &Settings,
-    log: Option<access::Log>,
+    settings: Settings,
     metrics: Metrics,
-    mut reports: Reports,
-) -> Result<ExitCode, BoxError> {
-    let listeners: Vec<Listener> = if args.listen.is_empty() {
-        settings.listeners.iter().map(Listener::from).collect()
-    } else {
-        args.listen.iter().map(|address| Listener::new(*address).with_protocols(Protocols::Both)).collect()
-    };
-    let connections = gateway.clone();
-    let server = Server::builder()
-        .limits(Limits::from(&settings.limits))
-        .problem_details(settings.errors == tollgate::model::ErrorBodies::Problem)
-        .serve(move |client| connections.connection(client));
-    let server = Arc::new(server);
-    let mut control = Control::new(metrics, &gateway, &server);
-    control.look();
-    // Before anybody can know that the process is there.
-    let signals = Signals::listen()?;
-    let mut addresses = Vec::new();
-    for listener in listeners {
-        addresses.push(server.listen(listener)?);
-    }
-    for address in &addresses {
-        eprintln!("listening on http://{address}");
-    }
-    if let (None, Some(address)) = (&args.config, addresses.first()) {
-        eprint!("\n{}", demo::HINTS.replace("ADDRESS", &address.to_string()));
-    }
+    log: Option<access::Log>,
+}
 
-    let follow = async {
-        match &args.config {
-            Some(path) => {
-                let file = FileSource::new(path);
-                let report = |event: ConfigEvent| {
-                    reports.add(path, &event);
-                    control.look();
-                };
-                drop(match settings.start_policy {
-                    StartPolicy::ServeEmpty => {
-                        gateway.follow(Faultless { file, gateway: gateway.clone() }, report).await
-                    }
-                    _ => gateway.follow(file, report).await,
-                });
+impl Process<'_> {
+    async fn serve(self, mut reports: Reports) -> Result<ExitCode, BoxError> {
+        let Self { args, origin, gateway, settings, metrics, log } = &self;
+        // Before anybody can know that the process is there.
+        let signals = Signals::listen()?;
+        let mirror = match (origin, &settings.store) {
+            (Origin::Store, Some(store)) => Some(stores::follow(settings, store, gateway)?),
+            _ => None,
+        };
+        let connections = gateway.clone();
+        let server = Server::builder()
+            .limits(Limits::from(&settings.limits))
+            .problem_details(settings.errors == ErrorBodies::Problem)
+            .serve(move |client| connections.connection(client));
+        let server = Arc::new(server);
+        if let Some(mirror) = &mirror {
+            stores::measure(metrics, mirror);
+        }
+        let api = self.control_api(mirror.as_ref());
+        let mut control = Control::new(metrics.clone(), gateway, api.clone(), &server);
+        let begins_empty = matches!(origin, Origin::File(..))
+            && gateway.status().revision < 2
+            && settings.start_policy == StartPolicy::ServeEmpty;
+        let ready = Arc::new(AtomicBool::new(mirror.is_none() && !begins_empty));
+        let mut beside = Vec::new();
+        if let Some(address) = args.status.or(settings.status) {
+            beside.push(control::probes(&ready, address)?);
+        }
+        if let Some(address) = self.control_address()? {
+            beside.push(control::listen(&api, metrics, &address)?);
+        }
+        control.look();
+        let (tell, mut told) = watch::channel(mirror.is_none());
+        let follow = async {
+            let mut report = |place: &str, event: ConfigEvent| {
+                reports.add(place, &event);
+                if matches!(event, ConfigEvent::Applied(_)) {
+                    ready.store(true, Relaxed);
+                    tell.send_replace(true);
+                }
+                control.look();
+            };
+            match (origin, &mirror) {
+                (Origin::Store, Some(mirror)) => {
+                    let place = mirror.status().place;
+                    drop(gateway.follow(mirror.source(), |event| report(&place, event)).await);
+                }
+                (Origin::File(path, _), _) => {
+                    let (file, place) = (FileSource::new(path), path.display().to_string());
+                    let report = |event| report(&place, event);
+                    drop(match settings.start_policy {
+                        StartPolicy::ServeEmpty => {
+                            gateway.follow(Faultless { file, gateway: gateway.clone() }, report).await
+                        }
+                        _ => gateway.follow(file, report).await,
+                    });
+                }
+                _ => std::future::pending().await,
             }
-            None => std::future::pending().await,
+        };
+        let reopen = || log.iter().for_each(access::Log::reopen);
+        let end = signals.end(reopen);
+        tokio::pin!(follow, end);
+        if let (Some(mirror), Some(store)) = (&mirror, &settings.store) {
+            let outcome = tokio::select! {
+                signal = &mut end => { eprintln!("{signal}: not started yet"); return Ok(ExitCode::SUCCESS) }
+                () = &mut follow => Err("the store is no longer followed".into()),
+                outcome = first(mirror, settings.start_policy, stores::patience(store), &mut told) => outcome,
+            };
+            outcome?;
         }
-    };
-    let reopen = || log.iter().for_each(access::Log::reopen);
-    tokio::select! {
-        signal = signals.end(reopen) => eprintln!("{signal}: finishing what runs"),
-        () = follow => eprintln!("the file is no longer watched"),
+        if let (Some(admin), Some(mirror)) = (&settings.admin, &mirror) {
+            beside.push(control::admin(admin, mirror, gateway, settings.role)?);
+        }
+        if settings.role != Role::ControlPlane {
+            self.open(&server)?;
+        }
+        tokio::select! {
+            signal = &mut end => eprintln!("{signal}: finishing what runs"),
+            () = &mut follow => eprintln!("the configuration is no longer followed"),
+        }
+        let deadline = args.drain_seconds.map_or_else(|| settings.limits.drain_timeout(), Duration::from_secs);
+        server.drain(deadline).await;
+        Ok(ExitCode::SUCCESS)
     }
-    server.drain(args.drain_seconds.map_or_else(|| settings.limits.drain_timeout(), Duration::from_secs)).await;
-    Ok(ExitCode::SUCCESS)
-}
 
-/// What was said of configurations. Following the file begins with the content that was loaded, and what is in force
-/// already is not told again.
-#[derive(Default)]
-struct Reports {
-    last: String,
-}
-
-impl Reports {
-    /// Says what became of a configuration, unless that is what was said last.
-    fn add(&mut self, path: &Path, event: &ConfigEvent) {
-        let report = report(path, event);
-        if report != self.last {
-            eprint!("{report}");
-            self.last = report;
+    fn control_api(&self, mirror: Option<&Mirror>) -> ControlApi {
+        let api = ControlApi::new(self.gateway.clone());
+        match (mirror, &self.origin) {
+            (Some(mirror), _) => api.with_mirror(mirror.clone()),
+            (None, Origin::File(path, _)) => api.with_source(path.display().to_string()),
+            (None, _) => api.with_source("built in"),
         }
     }
-}
 
-/// What became of a configuration, in lines.
-fn report(path: &Path, event: &ConfigEvent) -> String {
-    let place = path.display();
-    match event {
-        ConfigEvent::Applied(status) => {
-            let mut lines: String = status.findings.iter().map(|finding| line(path, finding)).collect();
-            let kept = status.kept.iter().map(|faulty| (faulty, "the version before serves on"));
-            let left_out = status.left_out.iter().map(|faulty| (faulty, "left out"));
-            lines.extend(kept.chain(left_out).map(|(faulty, fate)| {
-                let id = faulty.id.as_ref().map_or("without id", |id| id.as_str());
-                format!("{place}: {} {id}: {fate}\n", faulty.kind)
-            }));
-            lines + &format!("{place}: revision {} in force, {} routes\n", status.revision, status.routes)
+    fn control_address(&self) -> Result<Option<ControlAddress>, BoxError> {
+        match (&self.args.control, &self.settings.control) {
+            (Some(address), _) => Ok(Some(address.clone())),
+            (None, Some(text)) => Ok(Some(text.parse()?)),
+            (None, None) => Ok(None),
         }
-        ConfigEvent::Refused(error) => format!("{place}: {error}; the configuration before serves on\n"),
-        ConfigEvent::SourceFailed(error) => format!("{error}; the configuration before serves on\n"),
-        other => format!("{place}: {other:?}\n"),
+    }
+
+    /// Opens the listeners of traffic.
+    fn open(&self, server: &Server) -> Result<(), BoxError> {
+        let listeners: Vec<Listener> = if self.args.listen.is_empty() {
+            self.settings.listeners.iter().map(Listener::from).collect()
+        } else {
+            self.args.listen.iter().map(|address| Listener::new(*address).with_protocols(Protocols::Both)).collect()
+        };
+        let mut addresses = Vec::new();
+        for listener in listeners {
+            addresses.push(server.listen(listener)?);
+        }
+        for address in &addresses {
+            eprintln!("listening on http://{address}");
+        }
+        if let (Origin::Demo, Some(address)) = (&self.origin, addresses.first()) {
+            eprint!("\n{}", demo::HINTS.replace("ADDRESS", &address.to_string()));
+        }
+        Ok(())
     }
 }
 
-fn line(path: &Path, finding: &Finding) -> String {
-    format!("{}: {}: {finding}\n", path.display(), if finding.is_error() { "error" } else { "warning" })
+/// Waits for the first configuration of a store. How long, and what then, `start_policy` says: `wait` waits for ever,
+/// `serve_empty` not at all; the others give up in the end, if there is no local copy either.
+async fn first(
+    mirror: &Mirror,
+    policy: StartPolicy,
+    patience: Duration,
+    told: &mut watch::Receiver<bool>,
+) -> Result<(), BoxError> {
+    let in_force = told.wait_for(|told| *told);
+    match policy {
+        StartPolicy::ServeEmpty => Ok(()),
+        StartPolicy::Wait => in_force.await.map(drop).map_err(Into::into),
+        _ => match tokio::time::timeout(patience, in_force).await {
+            Ok(seen) => seen.map(drop).map_err(Into::into),
+            Err(_) => {
+                let status = mirror.status();
+                let why = status.last_error.unwrap_or_else(|| "no answer".to_owned());
+                Err(format!(
+                    "{}: no configuration within {} s: {why}; not started (`tollgate.start_policy: wait` waits for it)",
+                    status.place,
+                    patience.as_secs()
+                )
+                .into())
+            }
+        },
+    }
 }

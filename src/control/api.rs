@@ -28,6 +28,7 @@ pub(super) struct Inner {
     place: Option<Arc<str>>,
     #[cfg(feature = "store")]
     pub(super) mirror: Option<crate::store::Mirror>,
+    any_host: bool,
     mounted: BTreeMap<String, Next>,
 }
 
@@ -41,6 +42,7 @@ impl ControlApi {
             place: None,
             #[cfg(feature = "store")]
             mirror: None,
+            any_host: false,
             mounted: BTreeMap::new(),
         }))
     }
@@ -56,6 +58,14 @@ impl ControlApi {
     #[must_use]
     pub fn with_source(self, place: impl Into<Arc<str>>) -> Self {
         self.changed(|inner| inner.place = Some(place.into()))
+    }
+
+    /// Lets requests in by any host name, for a host program that leads a few of the paths to it behind names of its own.
+    /// Otherwise only those by an address or by `localhost` are, so that no page in a browser reaches it by a name that was
+    /// made to point here.
+    #[must_use]
+    pub fn with_any_host(self) -> Self {
+        self.changed(|inner| inner.any_host = true)
     }
 
     /// Answers `path` by a service of the host program, such as the metrics of `prometheus`.
@@ -187,7 +197,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ControlFuture {
-        if let Err(refusal) = guard::judge(request.uri(), request.headers()) {
+        if let Err(refusal) = guard::judge(request.uri(), request.headers(), self.0.any_host) {
             return ControlFuture(Box::pin(std::future::ready(refusal)));
         }
         if let Some(service) = self.0.mounted.get(request.uri().path()) {

@@ -9,7 +9,7 @@ use super::reply;
 use crate::Response;
 
 /// Refuses what a page of another site sends by itself or by a name that was made to point here (DNS rebinding).
-pub(super) fn judge(uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
+pub(super) fn judge(uri: &Uri, headers: &HeaderMap, any_host: bool) -> Result<(), Response> {
     if headers.contains_key(ORIGIN) {
         let message = "requests of pages in browsers are not answered: the `Origin` header is set";
         return Err(reply::fault(StatusCode::FORBIDDEN, message));
@@ -23,7 +23,7 @@ pub(super) fn judge(uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
         },
     };
     match named {
-        Some(host) if !is_local(host) => {
+        Some(host) if !any_host && !is_local(host) => {
             let message = "ask by an address or by `localhost`: other names in `Host` are not answered";
             Err(reply::fault(StatusCode::FORBIDDEN, message))
         }
@@ -53,7 +53,7 @@ mod tests {
     fn names_of_others_are_refused() {
         let status = |host: &'static str| {
             let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
-            judge(&Uri::from_static("/v1/schema"), &headers).map_err(|response| response.status().as_u16())
+            judge(&Uri::from_static("/v1/schema"), &headers, false).map_err(|response| response.status().as_u16())
         };
         for good in ["127.0.0.1:9090", "localhost", "LocalHost:9090", "[::1]:9090", "[::1]", "10.1.2.3"] {
             assert_eq!(status(good), Ok(()), "{good}");
@@ -61,8 +61,8 @@ mod tests {
         for bad in ["evil.test", "localhost.evil.test:9090", "", "127.0.0.1.nip.io", "[::1].evil.test"] {
             assert_eq!(status(bad), Err(403), "{bad}");
         }
-        assert!(judge(&Uri::from_static("/"), &HeaderMap::new()).is_ok());
+        assert!(judge(&Uri::from_static("/"), &HeaderMap::new(), false).is_ok());
         let page = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static("http://localhost"))]);
-        assert!(judge(&Uri::from_static("/"), &page).is_err());
+        assert!(judge(&Uri::from_static("/"), &page, true).is_err());
     }
 }

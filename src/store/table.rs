@@ -276,6 +276,3 @@ impl<'t> Draft<'t> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

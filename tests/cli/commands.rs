@@ -57,6 +57,25 @@ fn validate_exits_0_for_a_good_file_and_warns() {
 }
 
 #[test]
+fn validate_tells_differences_from_apisix_where_it_is_asked_to() {
+    let folder = Folder::new();
+    let text = "routes: [{id: r, uri: /, upstream_id: u}]\nupstreams: [{id: u, nodes: {\"a.test:80\": 1}}]\n#END\n";
+    let file = folder.write("a.yaml", text);
+    let (code, out, _) = outcome(&["validate", "--compat", &file]);
+    assert_eq!(code, 0, "{out}");
+    for says in [
+        "document: path-mode\n  APISIX:   ",
+        "upstream `u`, field timeout.connect: connect-timeout-default\n",
+        "  as it was: write `timeout: {connect: 60, send: 60, read: 60}`\n",
+        "upstream `u`, field nodes: names\n",
+        "a.yaml: 5 differences from Apache APISIX\n",
+    ] {
+        assert!(out.contains(says), "{says} is not in {out}");
+    }
+    assert!(!outcome(&["validate", &file]).1.contains("APISIX"));
+}
+
+#[test]
 fn explain_names_the_candidates_and_why_each_fails() {
     let folder = Folder::new();
     let file = folder.write(
