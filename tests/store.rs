@@ -4,5 +4,11 @@
 
 #[path = "store/behaviour.rs"]
 mod behaviour;
+#[cfg(feature = "disk")]
+#[path = "store/disk.rs"]
+mod disk;
+#[cfg(feature = "disk")]
+#[path = "store/killed.rs"]
+mod killed;
 #[path = "store/memory.rs"]
 mod memory;

@@ -201,7 +201,7 @@ fn open(
 }
 
 /// What the reference encrypted: base64 of whole blocks that decrypt to text. A secret that is no ciphertext passes for one
-/// with a probability of about 1 to 8 million, as its padding has to be right and the rest of it text.
+/// with a probability of 1 to 1.5 million at most, as its padding has to be right and the rest of it text.
 fn open_compatible(keyring: &Keyring, text: &str) -> Option<String> {
     let sealed = STANDARD.decode(text).ok().filter(|sealed| !sealed.is_empty() && sealed.len() % 16 == 0)?;
     keyring.open_compatible(&sealed).ok()

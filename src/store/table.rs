@@ -276,3 +276,6 @@ impl<'t> Draft<'t> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
