@@ -28,6 +28,7 @@ struct Site {
 #[derive(Default)]
 struct Tally {
     served: AtomicUsize,
+    probes: AtomicUsize,
     /// Connections, but for those of probes: also those over which nothing came.
     connections: AtomicUsize,
 }
@@ -82,6 +83,7 @@ async fn serve(mut stream: TcpStream, tally: Arc<Tally>) {
             // Each probe has a connection of its own, which carries nothing else.
             if head.starts_with(UP) {
                 tally.connections.fetch_sub(1, SeqCst);
+                tally.probes.fetch_add(1, SeqCst);
             } else {
                 tally.served.fetch_add(1, SeqCst);
             }
@@ -177,17 +179,17 @@ async fn an_origin_that_is_killed_under_load_is_not_missed() {
         some(&sites, 2_000).await;
         sites[1].kill().await;
         some(&sites, 3_000).await;
-        let before = sites[1].served();
+        let (before, probes) = (sites[1].served(), sites[1].tally.probes.load(SeqCst));
         let restarted = Instant::now();
         sites[1].restart().await;
         patiently(|| sites[1].served() > before).await;
-        let back = restarted.elapsed();
+        let back = (restarted.elapsed(), sites[1].tally.probes.load(SeqCst) - probes);
         let (own, all) = (sites[1].served(), sites.iter().map(Site::served).sum::<usize>());
         some(&sites, 1_500).await;
         let all = sites.iter().map(Site::served).sum::<usize>() - all;
         (back, (sites[1].served() - own) as f64 / all as f64)
     };
-    let ((back, share), load) = under_load(&client, 1_000, plot).await;
+    let (((back, probes), share), load) = under_load(&client, 1_000, plot).await;
     println!(
         "figure: one of three origins killed and restarted under 1,000 requests/s: {} of {} requests failed; its share is back \
          after {} ms ({:.1} %)",
@@ -197,8 +199,8 @@ async fn an_origin_that_is_killed_under_load_is_not_missed() {
         share * 100.0
     );
     assert!(load.failed.is_empty(), "{:?}", load.failed);
-    // The interval of the probes, and a tick of a busy machine.
-    assert!(back < Duration::from_millis(1_100), "{back:?}");
+    // The first probe is enough, whenever a busy machine sends it; another one may come until requests do.
+    assert!((1..=2).contains(&probes), "{probes} probes, {back:?}");
     assert!((0.30..0.37).contains(&share), "{share}");
 }
 
