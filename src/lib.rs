@@ -54,6 +54,12 @@
 //! | `hyper-server` | upgrades (WebSocket) of requests that came by a host's hyper or axum server |
 //! | `axum` | the client's address out of axum's `ConnectInfo` |
 //! | `config-file`, `yaml` | the file source; YAML beside JSON |
+//! | `store` | configuration in a store that many gateways follow, with its history; a store in memory |
+//! | `disk` | the store in a local database |
+//! | `etcd` | the store in etcd |
+//! | `keyring` | private keys and plugins' secrets are encrypted in stores |
+//! | `admin` | the Admin API over a store |
+//! | `control` | the control API: what serves, why a request is routed as it is, what was rejected |
 //! | `schema` | JSON Schema of every resource |
 //! | `tracing` | events through `tracing` |
 //! | `dns` | names by DNS itself: times to live, service names; without it the operating system resolves |
