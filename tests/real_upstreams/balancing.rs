@@ -1,5 +1,5 @@
-//! nginx as the endpoints that balancers choose from: by what they are busy with, how fast they are, how long they are there,
-//! who has been there before, and what they are for.
+//! nginx as the endpoints that balancers choose from: by what they are busy with, how fast they are, how long they
+//! are there, who has been there before, and what they are for.
 use std::time::{Duration, Instant};
 
 use super::rig::{ACTIVE, Desk, PATIENCE, Rig, endpoint, get, node, read, shares, until};

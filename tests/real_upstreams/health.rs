@@ -24,7 +24,7 @@ async fn an_endpoint_that_says_it_is_not_well_gets_nothing_until_it_is() {
 #[tokio::test]
 async fn an_endpoint_that_is_killed_costs_no_request() {
     let (one, two, three) = (endpoint("one", 200), endpoint("two", 200), endpoint("three", 200));
-    // Requests see it before the next probe does: each costs a retry, of which there are not as many as there might have to be.
+    // Requests see it before the next probe does: each costs a retry, and there may not be as many as it would take.
     let rig = Rig::new(&[&one, &two, &three], &format!("{ACTIVE}      passive: {{unhealthy: {{tcp_failures: 1}}}}\n"));
     rig.settles(&["one", "two", "three"]).await;
     drop(two);

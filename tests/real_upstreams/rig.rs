@@ -1,5 +1,5 @@
-//! A gateway with one upstream as a file has it, and nginx behind: endpoints that tell their names, that can be unwell, and
-//! that can be held back.
+//! A gateway with one upstream as a file has it, and nginx behind: endpoints that tell their names, that can be unwell,
+//! and that can be held back.
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
@@ -24,8 +24,12 @@ use super::peers::nginx::Nginx;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Probes each second, of which one decides.
-pub(crate) const ACTIVE: &str = "    checks:\n      active:\n        http_path: /healthz\n        healthy: {interval: 1, successes: 1}\n        \
-                      unhealthy: {interval: 1, http_failures: 1, tcp_failures: 1}\n";
+pub(crate) const ACTIVE: &str = "    checks:
+      active:
+        http_path: /healthz
+        healthy: {interval: 1, successes: 1}
+        unhealthy: {interval: 1, http_failures: 1, tcp_failures: 1}
+";
 
 /// Waits until `condition` holds, while others work.
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
