@@ -60,6 +60,12 @@ install_etcd() {
   chmod +x "$programs"/*
 }
 
+# A client of Apache APISIX's Admin API, and a judge of OpenAPI documents, in a Python of their own, for tests/real_admin.rs.
+install_admin_clients() {
+  [[ -x target/admin/bin/python ]] || python3 -m venv target/admin
+  target/admin/bin/pip install --quiet --disable-pip-version-check apisix-client==1.0.3 openapi-spec-validator==0.9.0
+}
+
 # Runs a command as one step. In the background, so that `set -e` holds inside of functions too.
 step() {
   local name=$1 log="$LOGS/${1//[^a-zA-Z0-9]/-}.log" began=$SECONDS
@@ -112,6 +118,7 @@ mkdir -p "$LOGS"
 step "packages" install_packages
 step "OpenID provider" install_provider
 step "grpcio" install_grpcio
+step "Admin API clients" install_admin_clients
 step "etcd 3.5" install_etcd
 step "format" cargo fmt --check
 step "lints, all features" cargo clippy --all-features --all-targets -- -D warnings

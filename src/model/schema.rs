@@ -79,8 +79,10 @@ fn described(mut form: Value, typed: &Value) -> Value {
     // An optional value stands as a choice between its type and null.
     let inner = typed.get("anyOf").and_then(Value::as_array).and_then(|choices| choices.first()).unwrap_or(typed);
     if let Value::Object(form) = &mut form {
+        // An empty text is what a field is that has to be written.
         for key in ["description", "default"] {
-            if let Some(said) = typed.get(key).or_else(|| inner.get(key)).filter(|said| !said.is_null()) {
+            if let Some(said) = typed.get(key).or_else(|| inner.get(key)).filter(|said| !said.is_null() && *said != "")
+            {
                 form.insert(key.to_owned(), said.clone());
             }
         }
