@@ -118,7 +118,7 @@ async fn write_for_ever(path: &Path) {
             tokio::spawn(async move {
                 let items = [format!("routes/{writer}"), format!("services/{writer}")];
                 let mut count = behaviour::get(&store, &items[0]).await.map_or(0, |entry| number(&entry));
-                loop {
+                while count < u64::MAX {
                     count += 1;
                     // larger than a page now and then
                     let padding = if count % 8 == 0 { 5000 } else { count * 31 % 300 };
