@@ -41,6 +41,8 @@
 //! | [`upstream`] | endpoints, balancing, retries, the client |
 //! | [`model`] | resources as plain data, their validation and JSON Schema |
 //! | `config` | the file source |
+//! | `store` | configuration in a store, and what gateways follow of it |
+//! | `admin`, `control` | what changes a running gateway, and what it tells of itself |
 //! | `http1`, `net` | the HTTP/1 codec and the sockets beneath it |
 //! | [`Body`], [`Error`], [`Next`], [`PluginLayer`], … | what all of them speak of |
 //!
