@@ -18,7 +18,7 @@ fn built(settings: AdminSettings) -> Result<AdminApi, AdminBuildError> {
 }
 
 #[tokio::test]
-async fn without_a_key_there_is_none() {
+async fn sec_adm_01_without_a_key_there_is_none() {
     let key = |text: &str| AdminKey { name: "k".to_owned(), key: text.into(), role: AdminRole::Admin };
     assert!(matches!(built(AdminSettings::default()), Err(AdminBuildError::NoKey)));
     let short = AdminSettings { keys: vec![key("edd1c9f034335f1")], ..AdminSettings::default() };
@@ -67,7 +67,7 @@ async fn keys_and_roles() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn guessing_is_slowed_down_by_client() {
+async fn sec_adm_05_guessing_is_slowed_down_by_client() {
     let rig = Rig::memory().await;
     let from = |client: &str, key: &str| {
         let mut request = request("GET", "/routes").body("".into()).unwrap();
@@ -86,7 +86,7 @@ async fn guessing_is_slowed_down_by_client() {
 }
 
 #[tokio::test]
-async fn pages_networks_and_names() {
+async fn sec_adm_04_pages_networks_and_names() {
     let rig = Rig::memory().await;
     let ask = |fields: &[(&'static str, &'static str)], client: Option<&str>| {
         let mut builder = request("GET", "/routes");
@@ -108,7 +108,7 @@ async fn pages_networks_and_names() {
 }
 
 #[tokio::test]
-async fn every_write_leaves_a_line() {
+async fn sec_adm_05_every_write_leaves_a_line() {
     let rig = Rig::memory().await;
     rig.put("/routes/1", json!({"uri": "/a", "plugins": {}})).await;
     rig.json("PUT", "/routes/2", json!({"uri": 7})).await;
@@ -142,7 +142,7 @@ async fn every_write_leaves_a_line() {
 }
 
 #[tokio::test]
-async fn no_route_leads_to_the_admin_api() {
+async fn sec_adm_03_no_route_leads_to_the_admin_api() {
     use std::sync::Arc;
     use tollgate::gateway::Gateway;
     use tollgate::model::{NodeSpec, Settings, Snapshot, UpstreamSpec};

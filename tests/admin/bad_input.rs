@@ -7,7 +7,7 @@ use tollgate::Body;
 use super::rig::{Rig, request, stores};
 
 #[tokio::test]
-async fn nothing_is_changed_by_bad_input() {
+async fn sec_adm_06_nothing_is_changed_by_bad_input() {
     for (store, _folder) in stores() {
         let rig = Rig::over(store).await;
         rig.put("/upstreams/u", json!({"nodes": {"127.0.0.1:1": 1}})).await;

@@ -49,7 +49,7 @@ const PATHS: [&str; 12] = [
 ];
 
 #[tokio::test]
-async fn viewers_see_no_secret_and_nobody_a_private_key() {
+async fn sec_secr_01_viewers_see_no_secret_and_nobody_a_private_key() {
     let (rig, key) = planted().await;
     let last = rig.mirror.view().revision();
     let mut paths: Vec<_> = PATHS.iter().map(|path| (*path).to_owned()).collect();

@@ -29,7 +29,7 @@ async fn a_change_is_in_force_when_it_is_answered() {
 }
 
 #[tokio::test]
-async fn conditions() {
+async fn sec_adm_06_of_two_writers_the_second_has_lost() {
     for (store, _folder) in stores() {
         let rig = Rig::over(store).await;
         let route = |desc: &str| json!({"uri": "/a", "plugins": {}, "desc": desc});
