@@ -152,7 +152,13 @@ fn slots<'a, T: Described>(items: &Items<T>, rejected: Vec<&'a Rejected>, errors
     }
     let mut slots = Vec::with_capacity(items.len());
     for (position, item) in items.iter().enumerate() {
-        while let Some(earlier) = rejected.next_if(|earlier| earlier.index.is_some_and(|index| index <= slots.len())) {
+        // In a list without places, as stores have them, ids tell the order.
+        let is_due = |earlier: &Rejected, place: usize| match (earlier.index, &earlier.id) {
+            (Some(index), _) => index <= place,
+            (None, Some(id)) => id.as_str() < item.id().as_str(),
+            (None, None) => false,
+        };
+        while let Some(earlier) = rejected.next_if(|earlier| is_due(earlier, slots.len())) {
             slots.push(Slot::Rejected(earlier));
         }
         let findings = by_id.get(item.id().as_str()).into_iter().flatten();

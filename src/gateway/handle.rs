@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::census::Census;
 use super::live::Live;
-use super::master::Master;
+use super::master::{Kit, Master};
 use super::service::Connection;
 use super::status::Status;
 use super::{ApplyError, GatewayBuilder};
@@ -32,6 +32,10 @@ pub struct Revision(pub u64);
 
 pub(crate) struct Inner {
     pub(super) live: ArcSwap<Live>,
+    /// What needs no lock: plugins, and what is compiled with.
+    pub(super) kit: Arc<Kit>,
+    /// The configuration in force, for those who ask while the next one is compiled.
+    snapshot: ArcSwap<Snapshot>,
     master: Mutex<Master>,
     status: ArcSwap<Status>,
     /// This gateway's name in `Via`.
@@ -57,7 +61,13 @@ impl Gateway {
         GatewayBuilder { registry: Registry::standard(), ..GatewayBuilder::default() }
     }
 
-    pub(super) fn assemble(master: Master, live: Arc<Live>, layers: Vec<PluginLayer>, upstreams: Upstreams) -> Self {
+    pub(super) fn assemble(
+        master: Master,
+        kit: Arc<Kit>,
+        live: Arc<Live>,
+        layers: Vec<PluginLayer>,
+        upstreams: Upstreams,
+    ) -> Self {
         let via_token = format!("tollgate-{:08x}", RandomState::new().build_hasher().finish() as u32);
         let via = format!("1.1 {via_token}").into();
         let status = Status {
@@ -69,6 +79,8 @@ impl Gateway {
         let census = Census::default();
         census.note(&live);
         let inner = Arc::new(Inner {
+            kit,
+            snapshot: ArcSwap::from_pointee(master.snapshot().clone()),
             census,
             live: ArcSwap::new(live),
             master: Mutex::new(master),
@@ -112,6 +124,7 @@ impl Gateway {
         places.locate(&mut warnings);
         add_new(&mut findings, warnings);
         let applied_at = new.is_some().then(SystemTime::now);
+        self.0.snapshot.store(Arc::new(master.snapshot().clone()));
         if let Some(live) = new {
             self.swap_in(live);
         }
@@ -182,7 +195,7 @@ impl Gateway {
         let mut findings = snapshot.warnings.clone();
         findings.extend(snapshot.rejected.iter().flat_map(|item| &item.findings).cloned());
         add_new(&mut findings, crate::model::check(snapshot));
-        add_new(&mut findings, self.lock().check(snapshot.clone()));
+        add_new(&mut findings, self.0.kit.check(snapshot.clone()));
         snapshot.places.locate(&mut findings);
         findings
     }
@@ -198,12 +211,12 @@ impl Gateway {
 
     /// The configuration in force.
     pub fn snapshot(&self) -> Snapshot {
-        self.lock().snapshot().clone()
+        Snapshot::clone(&self.0.snapshot.load())
     }
 
     /// Every plugin that the gateway knows. A clone shares the plugins.
     pub fn registry(&self) -> Registry {
-        self.lock().registry().clone()
+        self.0.kit.registry().clone()
     }
 
     /// What an operator wants to know of the configuration.

@@ -38,7 +38,7 @@ pub(crate) struct Kit {
 
 /// The last configuration in full: what the next one is compared with.
 pub(crate) struct Master {
-    kit: Kit,
+    kit: Arc<Kit>,
     state: State,
     #[cfg(feature = "client")]
     names: Names,
@@ -124,6 +124,25 @@ pub(super) struct Service {
     pub(super) target: Option<Result<Arc<Upstream>, Error>>,
 }
 
+impl Kit {
+    /// Every plugin that there is.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Every fault and warning of a snapshot, whatever is in force.
+    pub(crate) fn check(&self, snapshot: Snapshot) -> Vec<Finding> {
+        let mut state = State::default();
+        match Compile::run(self, &state, snapshot) {
+            Ok(prepared) => {
+                prepared.commit(self, &mut state);
+                state.all_warnings()
+            }
+            Err(error) => error.into_findings(),
+        }
+    }
+}
+
 impl Master {
     /// The first configuration: the routes in code.
     pub(crate) fn start(builder: GatewayBuilder, first: Snapshot) -> Result<Gateway, ApplyError> {
@@ -131,22 +150,22 @@ impl Master {
         let names = Names::new(builder.resolver);
         let GatewayBuilder { registry, layers, routes, endpoints, predicates, custom_vars, upstreams, .. } = builder;
         let upstreams = upstreams.build();
-        let kit = Kit {
+        let kit = Arc::new(Kit {
             registry,
             predicates,
             custom_vars: Arc::new(custom_vars),
             endpoints,
             upstreams: upstreams.clone(),
             code_routes: routes,
-        };
+        });
         let mut master = Self {
-            kit,
+            kit: Arc::clone(&kit),
             state: State::default(),
             #[cfg(feature = "client")]
             names,
         };
         let live = master.compile(first)?;
-        Ok(Gateway::assemble(master, live, layers, upstreams))
+        Ok(Gateway::assemble(master, kit, live, layers, upstreams))
     }
 
     /// Compiles a snapshot and, if all is well, makes it the state.
@@ -156,11 +175,6 @@ impl Master {
         #[cfg(feature = "client")]
         self.names.apply(&self.state.snapshot.settings.dns, &self.kit.upstreams);
         Ok(live)
-    }
-
-    /// Every plugin that there is.
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.kit.registry
     }
 
     /// The snapshot that is in force.
@@ -206,18 +220,6 @@ impl Master {
     /// What the compiler doubts about the snapshot that is in force.
     pub(crate) fn warnings(&self) -> Vec<Finding> {
         self.state.all_warnings()
-    }
-
-    /// Every fault and warning of a snapshot, without making it the state.
-    pub(crate) fn check(&self, snapshot: Snapshot) -> Vec<Finding> {
-        let mut state = State::default();
-        match Compile::run(&self.kit, &state, snapshot) {
-            Ok(prepared) => {
-                prepared.commit(&self.kit, &mut state);
-                state.all_warnings()
-            }
-            Err(error) => error.into_findings(),
-        }
     }
 
     /// The faults and warnings of what differs from the state, which stays as it is.

@@ -1,12 +1,12 @@
 //! The table of routes: what changes in it, and each route's match part and chain.
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::blocks::Blocks;
 use super::chain::{Block, Place};
 use super::compile::{Compile, global_blocks, unavailable};
-use super::difference::difference;
+use super::difference::{difference, same};
 use super::idle;
 use super::route::{Chain, Forward, Route};
 use super::upstreams;
@@ -16,7 +16,10 @@ use crate::request::{Asked, RouteInfo};
 use crate::router::{Expr, Router, Rule, RuleError};
 
 /// Room between the order numbers of two neighbours, so that a route put between them needs no renumbering.
-const GAP: u64 = 1 << 24;
+const GAP: u64 = 1 << 40;
+/// The most room between two routes that are put next to each other: ids that ascend, or descend, leave room for a million
+/// of their kind.
+const STEP: u64 = 1 << 20;
 /// Order number of the first configured route; routes in code stand before it.
 const FIRST: u64 = 1 << 40;
 
@@ -46,18 +49,22 @@ impl Compile<'_> {
                 changes.push(Change { id: gone.id.clone(), built: None });
             }
         }
-        let mut order = self.free_orders(routes, &new)?;
-        for spec in routes.get(new.clone())? {
-            let number = order.next()?;
-            let built = self.route(spec, number, &[]);
-            changes.push(Change { id: spec.id.clone(), built });
+        let rebuilt = self.rebuilt(routes, &new)?;
+        for run in runs(&rebuilt, new.start) {
+            let mut order = self.free_orders(routes, &run, &|index| is_set(&rebuilt, &new, index))?;
+            for spec in routes.get(run)? {
+                let number = order.next()?;
+                let built = self.route(spec, number, &[]);
+                changes.push(Change { id: spec.id.clone(), built });
+            }
         }
         // Routes that are the same themselves but lean on something that is not.
         let leaning = !self.upstreams.changes.is_empty()
             || !self.services.changes.is_empty()
             || !self.plugin_configs.changes.is_empty();
         if leaning {
-            let outside = routes.iter().enumerate().filter(|(index, _)| !new.contains(index)).map(|(_, spec)| spec);
+            let kept = |(index, _): &(usize, _)| !is_set(&rebuilt, &new, *index);
+            let outside = routes.iter().enumerate().filter(kept).map(|(_, spec)| spec);
             for spec in outside {
                 if self.upstreams.touches(spec.upstream_id.as_ref())
                     || self.services.touches(spec.service_id.as_ref())
@@ -92,22 +99,47 @@ impl Compile<'_> {
         built.is_some_and(|built| built.blocks.leans_on(&|id| self.upstreams.touches(Some(id))))
     }
 
-    /// Order numbers for the new routes at `range`, between those of their neighbours; `None` when there is no room.
+    /// Which of the routes at `range` are built anew: those that differ from before. All of them if the others stand in
+    /// another order than before.
+    fn rebuilt(&self, routes: &[Arc<RouteSpec>], range: &Range<usize>) -> Option<Vec<bool>> {
+        let new = routes.get(range.clone())?;
+        // Of long lists one change is the rule, which needs no table.
+        if new.len() <= 1 {
+            return Some(vec![true; new.len()]);
+        }
+        let was: HashMap<&Id, &Arc<RouteSpec>> =
+            self.before.snapshot.routes.iter().map(|spec| (&spec.id, spec)).collect();
+        let differs = |spec: &Arc<RouteSpec>| was.get(&spec.id).is_none_or(|was| !same(was, spec));
+        let rebuilt: Vec<bool> = new.iter().map(differs).collect();
+        let kept = new.iter().zip(&rebuilt).filter(|(_, rebuilt)| !**rebuilt);
+        let ascend = kept.filter_map(|(spec, _)| self.order_of(&spec.id)).is_sorted();
+        Some(if ascend { rebuilt } else { vec![true; new.len()] })
+    }
+
+    /// Order numbers for the new routes at `range`, between those of their neighbours that are not `rebuilt`; `None` when
+    /// there is no room.
     fn free_orders(
         &self,
         routes: &[Arc<RouteSpec>],
         range: &Range<usize>,
+        rebuilt: &dyn Fn(usize) -> bool,
     ) -> Option<impl Iterator<Item = u64> + use<>> {
-        let number = |spec: &Arc<RouteSpec>| self.order_of(&spec.id);
+        let number =
+            |index: usize| routes.get(index).filter(|_| !rebuilt(index)).and_then(|spec| self.order_of(&spec.id));
         // Disabled routes have no number: the next neighbour outwards that has one counts.
-        let low = routes.get(..range.start)?.iter().rev().find_map(number).unwrap_or(FIRST);
+        let below = (0..range.start).rev().find_map(number);
         let count = range.len() as u64;
-        let high = match routes.get(range.end..)?.iter().find_map(number) {
+        let low = below.unwrap_or(FIRST);
+        let above = (range.end..routes.len()).find_map(number);
+        let high = match above {
             Some(high) => high,
             None => low.checked_add(GAP.checked_mul(count + 1)?)?,
         };
-        let step = high.checked_sub(low)? / (count + 1);
-        (step > 0 || count == 0).then(|| (1..=count).map(move |index| low + step * index))
+        let room = high.checked_sub(low)? / (count + 1);
+        // Beside a neighbour, and with most of the room on the other side of it.
+        let step = if below.is_some() || above.is_some() { room.min(STEP) } else { room };
+        let first = if below.is_some() { low + step } else { high - step * count };
+        (step > 0 || count == 0).then(|| (0..count).map(move |index| first + step * index))
     }
 
     fn order_of(&self, id: &Id) -> Option<u64> {
@@ -348,4 +380,33 @@ fn rule_faults(error: &RuleError) -> impl Iterator<Item = Finding> {
 /// The method as requests carry it.
 fn token(method: crate::model::Method) -> http::Method {
     http::Method::from_bytes(method.as_str().as_bytes()).unwrap_or_default()
+}
+
+/// Whether the route at `index` is in `range` and set there.
+fn is_set(flags: &[bool], range: &Range<usize>, index: usize) -> bool {
+    index.checked_sub(range.start).and_then(|offset| flags.get(offset)).copied().unwrap_or(false)
+}
+
+/// The longest runs of set flags, as places behind `start`.
+fn runs(flags: &[bool], start: usize) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for (offset, _) in flags.iter().enumerate().filter(|(_, set)| **set) {
+        let at = start + offset;
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end += 1,
+            _ => runs.push(at..at + 1),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_told_apart() {
+        assert_eq!(runs(&[true, true, false, true], 10), [10..12, 13..14]);
+        assert!(runs(&[false], 0).is_empty());
+    }
 }

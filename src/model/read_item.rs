@@ -23,8 +23,6 @@ pub fn read_item<T: Described>(
     unknown_fields: UnknownFields,
 ) -> Result<(T, Vec<Finding>), Rejected> {
     let value = &*named(T::KIND, id, value);
-    let named = if T::KIND == Kind::Credential { long_named(id, value) } else { None };
-    let value = named.as_ref().unwrap_or(value);
     let mut findings = Vec::new();
     let unknown = match unknown_fields {
         UnknownFields::Reject => Severity::Error,
@@ -66,17 +64,6 @@ fn named<'v>(kind: Kind, id: &Id, value: &'v Value) -> Cow<'v, Value> {
         object.insert(field.to_owned(), Value::from(id.as_str()));
     }
     Cow::Owned(value)
-}
-
-/// In stores the id of a credential stands without its consumer's name, which the key has.
-fn long_named(id: &Id, value: &Value) -> Option<Value> {
-    let short = value.get("id")?.as_str()?;
-    if id.as_str().rsplit('/').next() != Some(short) {
-        return None;
-    }
-    let mut named = value.clone();
-    named.as_object_mut()?.insert("id".to_owned(), id.as_str().into());
-    Some(named)
 }
 
 #[cfg(test)]

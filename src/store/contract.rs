@@ -1,4 +1,5 @@
 //! [`Store`]: what a place for configuration has to do.
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +24,12 @@ pub type NewsStream = Pin<Box<dyn Stream<Item = Result<News, StoreError>> + Send
 pub trait Store: Send + Sync + 'static {
     /// The store in words, for messages: `disk /var/lib/tollgate`, `etcd 10.0.0.1:2379`.
     fn place(&self) -> Arc<str>;
+
+    /// What tells its content from other stores': a local copy is used for the store of the same identity only. Where the
+    /// content can be had is none of it. Unless a store says otherwise, its place.
+    fn identity(&self) -> Arc<str> {
+        self.place()
+    }
 
     /// Everything, at one revision.
     ///
@@ -59,8 +66,8 @@ pub struct Loaded {
     pub entries: Vec<(Key, Entry)>,
 }
 
-/// One item.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One item. Its text may hold secrets, so `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its JSON text as stored. Nobody has judged it.
     pub value: Bytes,
@@ -68,6 +75,13 @@ pub struct Entry {
     pub created: u64,
     /// The revision at which it was changed last.
     pub modified: u64,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, created, modified } = self;
+        write!(f, "Entry({} bytes, created {created}, modified {modified})", value.len())
+    }
 }
 
 /// What a watch tells.
@@ -136,8 +150,8 @@ pub enum Guard {
     },
 }
 
-/// A change of one item.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A change of one item. Its text may hold secrets, so `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Edit {
     /// It gets this text.
     Put {
@@ -153,6 +167,15 @@ pub enum Edit {
         /// The item.
         key: Key,
     },
+}
+
+impl fmt::Debug for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Put { key, value, ttl } => write!(f, "Put({key}, {} bytes, {ttl:?})", value.len()),
+            Self::Delete { key } => write!(f, "Delete({key})"),
+        }
+    }
 }
 
 impl Edit {

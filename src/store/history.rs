@@ -1,5 +1,5 @@
 //! [`History`]: what was, as far as it is remembered.
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Change, Edited, Entries, Entry, HistoryBounds, Key};
@@ -43,36 +43,31 @@ impl History {
         (past.oldest(), past.revision)
     }
 
-    /// The whole configuration at a revision; `None` when it is not known any more, or not yet.
+    /// The whole configuration at a revision; `None` when it is not known any more, or not yet. Of revisions that a change
+    /// spans, as one does that was found by reading everything anew, it is the one before.
     pub fn state_at(&self, revision: u64) -> Option<Entries> {
-        let past = self.lock();
-        if revision < past.oldest() || revision > past.revision {
-            return None;
-        }
-        let mut entries = past.now.clone();
-        for change in past.changes.iter().rev().take_while(|change| change.revision > revision) {
-            for edit in &change.edits {
-                entries.set(&edit.key, edit.before.clone());
-            }
-        }
-        Some(entries)
+        self.lock().state_at(revision)
     }
 
     /// What differs between the configurations at two revisions, by key; `None` when either is not known. Items that are
     /// the same text in both are not in it, whatever happened in between.
     pub fn diff(&self, from: u64, to: u64) -> Option<Vec<Edited>> {
-        let (before, after) = (self.state_at(from)?, self.state_at(to)?);
-        let (low, high) = (from.min(to), from.max(to));
         let past = self.lock();
+        let (before, after) = (past.state_at(from)?, past.state_at(to)?);
+        let (low, high) = (from.min(to), from.max(to));
         let between = past.changes.iter().filter(|change| change.revision > low && change.revision <= high);
-        let touched: BTreeMap<&Key, ()> =
-            between.flat_map(|change| &change.edits).map(|edit| (&edit.key, ())).collect();
-        let edited = |key: &&Key| {
+        let touched: BTreeSet<&Key> = between.flat_map(|change| &change.edits).map(|edit| &edit.key).collect();
+        let edited = |key: &Key| {
             let (before, after) = (before.get(key.as_str()).cloned(), after.get(key.as_str()).cloned());
             let text = |entry: &Option<Arc<Entry>>| entry.as_ref().map(|entry| entry.value.clone());
-            (text(&before) != text(&after)).then(|| Edited { key: Key::clone(key), before, after })
+            (text(&before) != text(&after)).then(|| Edited { key: key.clone(), before, after })
         };
-        Some(touched.keys().filter_map(edited).collect())
+        Some(touched.into_iter().filter_map(edited).collect())
+    }
+
+    /// All changes, the oldest first.
+    pub(super) fn all(&self) -> Vec<Arc<Change>> {
+        self.lock().changes.iter().cloned().collect()
     }
 
     /// Begins with a configuration, and with the changes that are known to have led to it, the oldest first.
@@ -112,6 +107,19 @@ impl History {
 }
 
 impl Past {
+    fn state_at(&self, revision: u64) -> Option<Entries> {
+        if revision < self.oldest() || revision > self.revision {
+            return None;
+        }
+        let mut entries = self.now.clone();
+        for change in self.changes.iter().rev().take_while(|change| change.revision > revision) {
+            for edit in &change.edits {
+                entries.set(&edit.key, edit.before.clone());
+            }
+        }
+        Some(entries)
+    }
+
     fn oldest(&self) -> u64 {
         self.changes.front().map_or(self.revision, |oldest| oldest.revision.saturating_sub(1))
     }

@@ -41,6 +41,10 @@ impl Store for EtcdStore {
         Arc::clone(&self.client.options.place)
     }
 
+    fn identity(&self) -> Arc<str> {
+        format!("etcd {}", self.client.options.prefix).into()
+    }
+
     fn load(&self) -> StoreFuture<'_, Loaded> {
         Box::pin(load::load(&self.client))
     }

@@ -1,17 +1,20 @@
 //! The task of a mirror: everything is read once, then the watch tells what changes.
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::assemble::{Assembler, Changed};
 use super::handle::Shared;
 use super::intake::Intake;
 use super::references::resolve;
 use super::{MirrorOptions, View};
-use crate::model::{Snapshot, UnknownFields};
-use crate::store::{Batch, Change, Edited, Entries, Entry, Event, Key, Loaded, News, NewsStream};
+use crate::model::{Kind, Snapshot, UnknownFields};
+use crate::store::{Batch, Change, Copied, Edited, Entries, Entry, Event, Key, Loaded, News, NewsStream, StoreError};
+
+/// How long a start waits for the store before it takes the local copy.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Follow {
     shared: Arc<Shared>,
@@ -21,6 +24,10 @@ pub(super) struct Follow {
     /// What is known, and perhaps not published yet.
     entries: Entries,
     revision: u64,
+    /// Whether a snapshot was made.
+    assembled: bool,
+    /// Whether something is known, from the store or from the local copy.
+    begun: bool,
     /// How many reads in a row found nothing where there was something.
     empty_reads: u32,
 }
@@ -30,6 +37,8 @@ pub(super) struct Follow {
 struct Gathered {
     changed: Vec<Changed>,
     batches: u64,
+    /// What went wrong meanwhile.
+    fault: Option<String>,
 }
 
 impl Follow {
@@ -42,19 +51,19 @@ impl Follow {
             options,
             entries: Entries::default(),
             revision: 0,
+            assembled: false,
+            begun: false,
             empty_reads: 0,
         }
     }
 
     pub(super) async fn run(mut self) {
-        let mut is_first = true;
         // Re-reads at once since the last pause.
         let mut hurried = 0;
         loop {
-            match self.shared.store.load().await {
+            match self.load().await {
                 Ok(loaded) => {
-                    if self.take_over(loaded, is_first).await {
-                        is_first = false;
+                    if self.take_over(loaded).await {
                         let news = self.shared.store.watch(self.revision + 1);
                         let began = Instant::now();
                         self.listen(news).await;
@@ -68,63 +77,79 @@ impl Follow {
                         }
                     }
                 }
-                Err(error) => {
-                    self.tell_fault(&error.to_string());
-                    if is_first && self.take_copy().await {
-                        is_first = false;
-                    }
-                }
+                Err(error) => self.tell_fault(&error.to_string()),
             }
             self.pause().await;
             hurried = 0;
         }
     }
 
+    /// Reads the whole store. As long as nothing is known, the local copy is taken if that fails, or is not done at once.
+    async fn load(&mut self) -> Result<Loaded, StoreError> {
+        let store = Arc::clone(&self.shared.store);
+        let mut load = store.load();
+        if self.begun || self.options.copy.is_none() {
+            return load.await;
+        }
+        let loaded = timeout(AT_ONCE, &mut load).await;
+        if !matches!(loaded, Ok(Ok(_))) {
+            self.take_copy().await;
+        }
+        match loaded {
+            Ok(loaded) => loaded,
+            Err(_) => load.await,
+        }
+    }
+
     /// Waits before the next read of everything, or until somebody lets an empty one pass.
     async fn pause(&mut self) {
         let delay = self.options.resync_delay;
-        let more = delay.mul_f64(fraction() / 2.0);
+        let delay = delay + delay.mul_f64(fraction() / 2.0);
+        let confirmed = self.shared.confirmed.changed();
         tokio::select! {
-            () = sleep(delay + more) => {}
-            () = self.shared.confirmed.notified() => self.empty_reads = self.options.empty_reads,
+            () = sleep(delay) => {}
+            () = confirmed, if self.empty_reads > 0 => {}
         }
     }
 
     /// Takes what was read of the whole store. `false` if it is held back.
-    async fn take_over(&mut self, loaded: Loaded, is_first: bool) -> bool {
+    async fn take_over(&mut self, loaded: Loaded) -> bool {
         let Loaded { revision, entries: read } = loaded;
-        let is_route = |key: &Key| key.kind() == crate::model::Kind::Route;
+        let is_route = |key: &Key| key.kind() == Kind::Route;
         let had_routes = self.entries.range("routes/").next().is_some();
         if self.options.refuse_empty_resync && had_routes && !read.iter().any(|(key, _)| is_route(key)) {
             self.empty_reads += 1;
-            if self.empty_reads < self.options.empty_reads {
-                let reads = (self.empty_reads, self.options.empty_reads);
+            let (reads, needed) = (self.empty_reads, self.options.empty_reads);
+            if reads < needed && !self.shared.confirmed.take() {
                 self.shared.update(|status| {
                     status.loads += 1;
                     status.holds_empty = true;
                     status.last_error = Some(format!(
-                        "has no route any more: held back, found so {} times of {}; the configuration before serves on",
-                        reads.0, reads.1
+                        "has no route any more: held back, found so {reads} times of {needed}; the configuration before \
+                         serves on"
                     ));
                 });
                 return false;
             }
         }
+        let mut gathered = Gathered::default();
+        let is_first = !self.begun;
+        if is_first {
+            self.begin_first(revision, &mut gathered).await;
+        }
         self.empty_reads = 0;
         let (edits, changed) = self.difference(read).await;
         let unchanged = edits.is_empty();
         self.revision = revision;
-        let mut gathered = Gathered::default();
-        if is_first {
-            let remembered = self.intake.remembered(self.shared.store.changes());
-            self.begin(edits, remembered);
-            gathered.changed = changed;
+        if !unchanged && self.begun {
+            self.gather(Change { revision, at: SystemTime::now(), by: None, edits }, changed, &mut gathered);
         } else if !unchanged {
-            let change = Change { revision, at: SystemTime::now(), by: None, edits };
-            self.gather(change, changed, &mut gathered);
-        } else {
-            self.shared.history.advance(revision);
+            self.begin(edits, None);
+            gathered.changed.extend(changed);
         }
+        self.begun = true;
+        self.shared.history.advance(revision);
+        self.shared.confirmed.take();
         self.publish(gathered, |status| {
             heard(status);
             status.loads += 1;
@@ -136,39 +161,58 @@ impl Follow {
         true
     }
 
-    /// Begins with the local copy, as long as the store cannot be reached. `false` if there is none that can be used.
-    async fn take_copy(&mut self) -> bool {
-        let Some(copy) = self.options.copy.clone() else { return false };
-        let copied = match tokio::task::spawn_blocking(move || copy.load()).await {
-            Ok(Ok(Some(copied))) => copied,
-            Ok(Ok(None)) | Err(_) => return false,
-            Ok(Err(error)) => {
-                self.shared.note(|status| status.copy_error = Some(error.to_string()));
-                return false;
-            }
-        };
-        let place = self.shared.place();
-        if copied.of != place {
-            let fault = format!("the local copy is of {}, not of {place}: remove it", copied.of);
-            self.shared.note(|status| status.copy_error = Some(fault));
-            return false;
+    /// What is known before the first read: what the store remembers, else what the local copy does, so that the history
+    /// goes on behind it.
+    async fn begin_first(&mut self, revision: u64, gathered: &mut Gathered) {
+        let remembered = self.shared.store.changes();
+        if !remembered.is_empty() {
+            let remembered = self.intake.remembered(remembered);
+            self.shared.history.begin(Entries::default(), revision, remembered);
+        } else if let Some(copied) = self.read_copy().await.filter(|copied| copied.loaded.revision <= revision) {
+            let (edits, changed) = self.difference(copied.loaded.entries).await;
+            self.revision = copied.loaded.revision;
+            self.begin(edits, Some(copied.changes));
+            self.begun = true;
+            gathered.changed = changed;
         }
+    }
+
+    /// Begins with the local copy, as long as the store cannot be reached.
+    async fn take_copy(&mut self) {
+        let Some(copied) = self.read_copy().await else { return };
         let (edits, changed) = self.difference(copied.loaded.entries).await;
         self.revision = copied.loaded.revision;
-        self.begin(edits, copied.changes);
-        self.publish(Gathered { changed, batches: 0 }, |status| {
+        self.begin(edits, Some(copied.changes));
+        self.begun = true;
+        self.publish(Gathered { changed, ..Gathered::default() }, |status| {
             status.is_from_copy = true;
             status.heard_at = Some(copied.at);
         })
         .await;
-        true
     }
 
-    fn begin(&mut self, edits: Vec<Edited>, remembered: Vec<Arc<Change>>) {
+    /// The local copy, if there is one of this store that can be used.
+    async fn read_copy(&self) -> Option<Copied> {
+        let copy = self.options.copy.clone()?;
+        let fault = match unwound(tokio::task::spawn_blocking(move || copy.load()).await) {
+            Ok(None) => return None,
+            Ok(Some(copied)) if copied.of == self.shared.store.identity() => return Some(copied),
+            Ok(Some(copied)) => {
+                format!("the local copy is of {}, not of {}: remove it", copied.of, self.shared.store.identity())
+            }
+            Err(error) => error.to_string(),
+        };
+        self.shared.note(|status| status.copy_error = Some(fault));
+        None
+    }
+
+    /// Takes what was not known at all; the changes that led to it are those, else the ones that are known already.
+    fn begin(&mut self, edits: Vec<Edited>, changes: Option<Vec<Arc<Change>>>) {
         for edit in edits {
             self.entries.set(&edit.key, edit.after);
         }
-        self.shared.history.begin(self.entries.clone(), self.revision, remembered);
+        let changes = changes.unwrap_or_else(|| self.shared.history.all());
+        self.shared.history.begin(self.entries.clone(), self.revision, changes);
     }
 
     /// What differs between what is known and what was read. Many texts are parsed where they hold nobody up.
@@ -179,14 +223,9 @@ impl Follow {
             let differs = intake.difference(&known, read);
             (intake, differs)
         });
-        match work.await {
-            Ok((intake, differs)) => {
-                self.intake = intake;
-                differs
-            }
-            // Nothing here panics; the runtime that ends ends this task, too.
-            Err(_) => std::future::pending().await,
-        }
+        let (intake, differs) = unwound(work.await);
+        self.intake = intake;
+        differs
     }
 
     /// Follows the watch until it is over.
@@ -237,7 +276,7 @@ impl Follow {
                 Ok(Some(Ok(News::Batch(batch)))) => self.gather_batch(batch, gathered),
                 Ok(Some(Ok(News::Progress(revision)))) => self.revision = self.revision.max(revision),
                 Ok(Some(Ok(News::Compacted)) | None) => return true,
-                Ok(Some(Err(error))) => self.tell_fault(&error.to_string()),
+                Ok(Some(Err(error))) => gathered.fault = Some(error.to_string()),
             }
             if Instant::now() >= deadline {
                 return false;
@@ -274,12 +313,16 @@ impl Follow {
 
     /// Makes the next view of what was gathered.
     async fn publish(&mut self, gathered: Gathered, more: impl FnOnce(&mut super::MirrorStatus)) {
-        let before = self.shared.view();
-        let Gathered { changed, batches } = gathered;
+        // What was assembled before this task is none of the assembler's.
+        let before = match std::mem::replace(&mut self.assembled, true) {
+            true => self.shared.view().snapshot.clone(),
+            false => Snapshot { settings: Arc::clone(&self.options.settings), ..Snapshot::default() },
+        };
+        let Gathered { changed, batches, fault } = gathered;
         let made = !changed.is_empty();
         let snapshot = match made {
-            true => self.assemble(before.snapshot.clone(), changed).await,
-            false => before.snapshot.clone(),
+            true => self.assemble(before, changed).await,
+            false => before,
         };
         let rejected = self.assembler.rejected();
         let view = View { revision: self.revision, entries: self.entries.clone(), snapshot };
@@ -289,6 +332,9 @@ impl Follow {
             status.snapshots += u64::from(made);
             more(status);
         });
+        if let Some(fault) = fault {
+            self.tell_fault(&fault);
+        }
     }
 
     /// Many items are read where they hold nobody up.
@@ -307,14 +353,9 @@ impl Follow {
             let snapshot = assembler.apply(&before, changed);
             (assembler, snapshot)
         });
-        match work.await {
-            Ok((assembler, snapshot)) => {
-                self.assembler = assembler;
-                snapshot
-            }
-            // Nothing here panics; the runtime that ends ends this task, too.
-            Err(_) => std::future::pending().await,
-        }
+        let (assembler, snapshot) = unwound(work.await);
+        self.assembler = assembler;
+        snapshot
     }
 }
 
@@ -324,7 +365,12 @@ fn heard(status: &mut super::MirrorStatus) {
     status.last_error = None;
 }
 
-async fn next(news: &mut NewsStream) -> Option<Result<News, crate::store::StoreError>> {
+/// What work on another thread gave; its panic goes on here, where the task is begun anew for it.
+fn unwound<T>(done: Result<T, tokio::task::JoinError>) -> T {
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+async fn next(news: &mut NewsStream) -> Option<Result<News, StoreError>> {
     poll_fn(|cx| news.as_mut().poll_next(cx)).await
 }
 

@@ -1,12 +1,12 @@
 //! [`Mirror`] itself: what it knows, and who is told.
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Acquire};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::assemble::parse;
 use super::follow::Follow;
@@ -23,6 +23,11 @@ pub struct Mirror {
     shared: Arc<Shared>,
     _task: Arc<Task>,
 }
+
+/// How long a change that was made is waited for.
+const SEEN: Duration = Duration::from_secs(5);
+/// After a panic.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What runs for it.
 struct Task(Vec<JoinHandle<()>>);
@@ -45,8 +50,7 @@ pub(super) struct Shared {
     /// The revisions that those who follow have applied.
     followers: Mutex<Vec<Weak<AtomicU64>>>,
     applied: watch::Sender<()>,
-    /// Somebody lets an empty read pass.
-    pub(super) confirmed: Notify,
+    pub(super) confirmed: Confirmed,
 }
 
 impl fmt::Debug for Mirror {
@@ -59,11 +63,8 @@ impl fmt::Debug for Mirror {
 impl Mirror {
     /// Begins to follow a store. Must be called inside of a tokio runtime.
     pub fn start(store: Arc<dyn Store>, options: MirrorOptions) -> Self {
-        let status = MirrorStatus {
-            place: store.place(),
-            stale_since: Some(std::time::SystemTime::now()),
-            ..MirrorStatus::default()
-        };
+        let status =
+            MirrorStatus { place: store.place(), stale_since: Some(SystemTime::now()), ..MirrorStatus::default() };
         let mut view = View::default();
         view.snapshot.settings = Arc::clone(&options.settings);
         let shared = Arc::new(Shared {
@@ -75,10 +76,10 @@ impl Mirror {
             told: watch::Sender::new(0),
             followers: Mutex::default(),
             applied: watch::Sender::new(()),
-            confirmed: Notify::new(),
+            confirmed: Confirmed::default(),
         });
         let keep = options.copy.clone().map(|copy| tokio::spawn(keep(Arc::clone(&shared), copy)));
-        let follow = tokio::spawn(Follow::new(Arc::clone(&shared), options).run());
+        let follow = tokio::spawn(supervise(Arc::clone(&shared), options));
         Self { shared, _task: Arc::new(Task(keep.into_iter().chain([follow]).collect())) }
     }
 
@@ -140,7 +141,8 @@ impl Mirror {
         &self.shared.sealing
     }
 
-    /// Makes a change of the store, with secrets encrypted where there is a keyring, and waits until this mirror knows of it.
+    /// Makes a change of the store, with secrets encrypted where there is a keyring, and waits until this mirror knows of it:
+    /// five seconds at most, for the change is made by then.
     ///
     /// # Errors
     /// As [`Store::commit`], and when a secret cannot be encrypted.
@@ -151,7 +153,8 @@ impl Mirror {
             }
         }
         let committed = self.shared.store.commit(transaction).await?;
-        self.reached(committed.revision).await;
+        // Whoever waits for news of a store that is away since waits in vain.
+        let _ = tokio::time::timeout(SEEN, self.reached(committed.revision)).await;
         Ok(committed)
     }
 
@@ -179,9 +182,59 @@ impl Mirror {
         self.shared.history.clone()
     }
 
-    /// Lets a read pass that found no route any more and is held back.
-    pub fn confirm(&self) {
-        self.shared.confirmed.notify_one();
+    /// Lets a read pass that found no route any more and is held back. `false` when none is.
+    pub fn confirm(&self) -> bool {
+        let holds = self.status().holds_empty;
+        if holds {
+            self.shared.confirmed.say();
+        }
+        holds
+    }
+}
+
+/// Follows the store, and begins anew if something there panics (security.md PAN-02).
+async fn supervise(shared: Arc<Shared>, options: MirrorOptions) {
+    loop {
+        let mut task = JoinSet::new();
+        task.spawn(Follow::new(Arc::clone(&shared), options.clone()).run());
+        match task.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                shared.update(|status| {
+                    status.last_error = Some("following the store panicked, and is begun anew".to_owned());
+                    status.stale_since.get_or_insert_with(SystemTime::now);
+                });
+                tokio::time::sleep(AGAIN).await;
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Whether somebody lets an empty read pass.
+#[derive(Default)]
+pub(super) struct Confirmed {
+    said: AtomicBool,
+    told: Notify,
+}
+
+impl Confirmed {
+    fn say(&self) {
+        self.said.store(true, SeqCst);
+        self.told.notify_waiters();
+    }
+
+    /// Takes it back, and tells whether it was said.
+    pub(super) fn take(&self) -> bool {
+        self.said.swap(false, SeqCst)
+    }
+
+    /// Waits until it is said.
+    pub(super) async fn changed(&self) {
+        let mut told = std::pin::pin!(self.told.notified());
+        told.as_mut().enable();
+        if !self.said.load(SeqCst) {
+            told.await;
+        }
     }
 }
 
@@ -205,6 +258,11 @@ impl Shared {
 
     pub(super) fn is_from_copy(&self) -> bool {
         self.lock().is_from_copy
+    }
+
+    /// How many snapshots were made.
+    pub(super) fn made(&self) -> u64 {
+        self.lock().snapshots
     }
 
     /// Notes something that nobody waits for.

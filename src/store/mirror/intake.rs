@@ -43,7 +43,7 @@ impl Intake {
         let is_other = stored.is_some_and(|stored| stored != value);
         let shown = is_other.then(|| Bytes::from(value.to_string()));
         // Of a plugin that is not known here nobody knows the secrets: what is encrypted must not pass for one.
-        let is_sealed = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| text.contains(SEALED));
+        let is_sealed = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| text.contains(&format!("\"{SEALED}")));
         if is_sealed(shown.as_deref().unwrap_or(text)) {
             return Err("has an encrypted field of a plugin that is not known here".to_owned());
         }
@@ -55,6 +55,10 @@ impl Intake {
         let (mut edits, mut changes) = (Vec::new(), Vec::new());
         let mut edit = |intake: &mut Self, key: &Key, before: Option<&Arc<Entry>>, entry: Option<Entry>| {
             let (after, changed) = intake.take(key.clone(), entry);
+            // What was stored encrypted is compared as it is shown.
+            if before == after.as_ref() {
+                return;
+            }
             edits.push(Edited { key: key.clone(), before: before.cloned(), after });
             changes.push(changed);
         };
@@ -91,6 +95,9 @@ impl Intake {
             return None;
         }
         let (after, changed) = self.take(key.clone(), entry);
+        if before == after {
+            return None;
+        }
         Some((Edited { key, before, after }, changed))
     }
 

@@ -77,7 +77,12 @@ impl Look {
             }
             let fault = self.shared.fault();
             if fault != self.fault {
+                let is_over = fault.is_none();
                 self.fault = fault;
+                // What is in force was told to be the last good; now it is simply good.
+                if let Some(last) = self.last.clone().filter(|_| is_over) {
+                    return (Ok(last), self);
+                }
                 if let Some(fault) = &self.fault {
                     let place = self.shared.place().to_string();
                     return (Err(SourceError::Watch { place, message: fault.clone() }), self);
