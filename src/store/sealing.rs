@@ -211,7 +211,8 @@ fn is_ciphertext(text: &str) -> bool {
     STANDARD.decode(text).is_ok_and(|sealed| !sealed.is_empty() && sealed.len() % 16 == 0)
 }
 
-#[cfg(all(test, feature = "keyring"))]
+#[cfg(feature = "keyring")]
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 
