@@ -111,6 +111,25 @@ async fn a_watch_that_begins_with_an_old_token_logs_in_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_logs_in_anew_by_itself_after_a_restart_that_forgot_its_token() {
+    for version in [V34, V35] {
+        let mut etcd = guarded(version, &[]);
+        let reader = EtcdStore::new(&login(&etcd, "reader", "reader")).unwrap();
+        let mut follower = Follower::new(&reader).await;
+        etcd.kill();
+        follower.until("the loss of the server", |follower| follower.errors.len() > 1).await;
+        etcd.restart();
+        // Nobody but the watch uses the reader's log-in.
+        let writer: Arc<dyn Store> = Arc::new(EtcdStore::new(&login(&etcd, "writer", "writer")).unwrap());
+        commit(&writer, [put("routes/1", "{}")]).await;
+        follower.until("the change", |follower| follower.value("routes/1").is_some()).await;
+        let refused = follower.errors.iter().any(|error| matches!(error, StoreError::Refused { .. }));
+        assert!(!refused, "{:?}", follower.errors);
+        assert_eq!(follower.resyncs, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_are_no_fault_where_the_server_knows_none() {
     let etcd = Etcd::start(V34);
     let store: Arc<dyn Store> = Arc::new(EtcdStore::new(&login(&etcd, "writer", "writer")).unwrap());

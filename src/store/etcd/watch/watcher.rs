@@ -42,6 +42,8 @@ pub(super) struct Watcher {
     ready: VecDeque<News>,
     /// Failures in a row.
     failures: u32,
+    /// The log-in was renewed since the watch stood last, or since a failure of another kind.
+    renewed: bool,
     /// A failure was told, and not yet that it is over.
     failed: bool,
     pause_until: Option<Instant>,
@@ -95,6 +97,7 @@ impl Watcher {
             open: None,
             ready: VecDeque::new(),
             failures: 0,
+            renewed: false,
             failed: false,
             pause_until: None,
             over: false,
@@ -126,9 +129,12 @@ impl Watcher {
                     let lived = self.open.take().is_some_and(|open| open.since.elapsed() > LIVED);
                     self.assembler.restart();
                     self.failures = if lived { 1 } else { self.failures + 1 };
-                    if failure.meaning() == Meaning::LoggedOut && self.failures == 1 {
+                    let is_logged_out = failure.meaning() == Meaning::LoggedOut;
+                    if is_logged_out && !std::mem::replace(&mut self.renewed, true) {
                         continue;
                     }
+                    // The next attempt may come so late that the new token has run out as well.
+                    self.renewed = is_logged_out;
                     self.pause_until = self.pause(&failure);
                     self.failed = true;
                     return Some(Err(self.client.error(&failure)));
@@ -191,7 +197,7 @@ impl Watcher {
     fn judged(&self, failure: Failure) -> Trouble {
         let is_denied = matches!(&failure, Failure::Said(status) if status.message().contains("permission denied"));
         // A watch whose token is not known any more hears of missing rights, in 3.4 and 3.5.
-        if is_denied && self.failures == 0 && self.client.log_out() {
+        if is_denied && !self.renewed && self.client.log_out() {
             return Trouble::Failed(Failure::Said(Status::unauthenticated("etcdserver: invalid auth token")));
         }
         if failure.meaning() == Meaning::LoggedOut {
@@ -236,6 +242,7 @@ impl Watcher {
         self.open =
             Some(Open { connected, requests, answers, id, since: now, heard: now, asked: false, alive_at, expected });
         self.take(first)?;
+        self.renewed = false;
         self.compare(client.seen()).await?;
         if std::mem::take(&mut self.failed) && self.ready.is_empty() {
             // All is well again, and no change may come to show it.
