@@ -127,3 +127,19 @@ async fn an_honest_server_is_read_once() {
     let stats = store.stats();
     assert_eq!((stats.opened, stats.reconnects, stats.watches, stats.full_reads), (1, 0, 1, 1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revision_of_a_hundred_thousand_removals_is_one_batch_in_good_time() {
+    const MANY: usize = 100_000;
+    let (fake, port, _tasks) = Fake::start(1).await;
+    fake.be_honest();
+    let key = |place| format!("/apisix/routes/{place}");
+    fake.model.commit((0..MANY).map(|place| (key(place), Some(String::new()))).collect());
+    let settings = EtcdSettings { host: vec![format!("http://127.0.0.1:{port}")], ..EtcdSettings::default() };
+    let mut watch = EtcdStore::new(&settings).unwrap().watch(3);
+    fake.model.commit((0..MANY).map(|place| (key(place), None)).collect());
+    let news = timeout(PATIENCE / 3, poll_fn(|cx| watch.as_mut().poll_next(cx))).await;
+    let Some(Ok(News::Batch(batch))) = news.unwrap() else { panic!("no batch") };
+    assert_eq!((batch.revision, batch.events.len()), (3, MANY));
+    assert!(batch.events.iter().all(|event| event.entry.is_none()));
+}

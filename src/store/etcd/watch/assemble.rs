@@ -1,12 +1,17 @@
 //! From the answers of a watch to news. No network in here.
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::super::super::{Batch, Event, News};
+use super::super::super::{Batch, Entry, Event, Key, News};
 use super::super::load::{item, key};
 use super::super::message::{self, EventType, WatchResponse};
 
 /// Bytes of one answer in parts, beyond which it is no answer.
 const LARGEST: usize = 1 << 30;
+
+/// What one revision changed. A key has one change: etcd refuses one that stands twice in a transaction, and if it did not, the
+/// last would count.
+type Changes = BTreeMap<Key, Option<Entry>>;
 
 /// Puts answers together, and knows what has to come next.
 #[derive(Debug)]
@@ -58,28 +63,26 @@ impl Assembler {
             if revision < self.next {
                 return Err(Disorder);
             }
-            let mut changes = Vec::new();
+            let next = revision.checked_add(1).ok_or(Disorder)?;
+            let mut changes = Changes::new();
             while let Some(event) = events.next_if(|event| of(event) == Some(revision)) {
                 self.add(&mut changes, event);
             }
-            self.next = revision + 1;
+            self.next = next;
             news.push(told(revision, changes));
         }
         // An event without a key.
         if events.next().is_some() { Err(Disorder) } else { Ok(news) }
     }
 
-    fn add(&self, changes: &mut Vec<Event>, event: message::Event) {
+    fn add(&self, changes: &mut Changes, event: message::Event) {
         let Some(kv) = event.kv else { return };
         let change = if event.r#type == i32::from(EventType::Delete) {
-            key(&self.prefix, &kv).map(|key| Event { key, entry: None })
+            key(&self.prefix, &kv).map(|key| (key, None))
         } else {
-            item(&self.prefix, &kv).map(|(key, entry)| Event { key, entry: Some(entry) })
+            item(&self.prefix, &kv).map(|(key, entry)| (key, Some(entry)))
         };
-        let Some(change) = change else { return };
-        // etcd refuses a key that stands twice in a transaction.
-        changes.retain(|earlier| earlier.key != change.key);
-        changes.push(change);
+        changes.extend(change);
     }
 
     /// Takes word that everything up to this revision was told on this stream.
@@ -90,7 +93,7 @@ impl Assembler {
         if revision == self.next - 1 || !self.parts.is_empty() {
             return Ok(None);
         }
-        self.next = revision + 1;
+        self.next = revision.checked_add(1).ok_or(Disorder)?;
         Ok(Some(News::Progress(revision.unsigned_abs())))
     }
 }
@@ -100,11 +103,12 @@ fn of(event: &message::Event) -> Option<i64> {
 }
 
 /// A revision that changed nothing but what is no item is told, too: the next watch goes on behind it.
-fn told(revision: i64, events: Vec<Event>) -> News {
+fn told(revision: i64, changes: Changes) -> News {
     let revision = revision.unsigned_abs();
-    if events.is_empty() {
+    if changes.is_empty() {
         return News::Progress(revision);
     }
+    let events = changes.into_iter().map(|(key, entry)| Event { key, entry }).collect();
     News::Batch(Batch { revision, at: SystemTime::now(), by: None, events })
 }
 
@@ -194,6 +198,13 @@ mod tests {
             Disorder,
             "half a revision came later"
         );
+        let mut assembler = Assembler::new("/apisix/", 5);
+        assert_eq!(
+            assembler.take(answer(vec![put("routes/1", i64::MAX)])).unwrap_err(),
+            Disorder,
+            "nothing follows it"
+        );
+        assert_eq!(assembler.progress(i64::MAX).unwrap_err(), Disorder);
         let mut assembler = Assembler::new("/apisix/", 5);
         let nothing = message::Event { r#type: 0, kv: None };
         assert_eq!(assembler.take(answer(vec![nothing])).unwrap_err(), Disorder);
