@@ -140,6 +140,24 @@ async fn garbage_is_reported_and_the_rest_lives() {
     assert_eq!(following.gateway.status().kept.len(), 0);
 }
 
+#[tokio::test]
+async fn sec_cfg_02_a_faulty_route_keeps_its_place_among_others() {
+    let store = MemoryStore::new();
+    let mirror = Mirror::start(Arc::new(store.clone()), MirrorOptions::default());
+    let following = Following::of(&mirror);
+    let guarded = json!({"uri": "/x", "plugins": {"mocking": {"response_status": 401, "response_example": "no"}}});
+    let open = json!({"uri": "/x", "upstream_id": "u"});
+    write(&mirror, edits([put("upstreams/u", &upstream()), put("routes/a", &guarded), put("routes/b", &open)])).await;
+    assert_eq!(following.status("/x").await, 401, "of equals the first one wins");
+    let broken = json!({"uri": "/x", "plugins": {"mocking": 7}});
+    write(&mirror, edits([put("routes/a", &broken)])).await;
+    assert_eq!(following.status("/x").await, 401, "the version before stands where it stood");
+    write(&mirror, edits([delete("routes/a")])).await;
+    assert_eq!(following.status("/x").await, 200);
+    write(&mirror, edits([put("routes/a", &broken)])).await;
+    assert_eq!(following.status("/x").await, 503, "left out, it fails closed in its place");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_resync_that_finds_nothing_new_changes_nothing() {
     let store = MemoryStore::new();
@@ -231,12 +249,29 @@ async fn what_was_can_be_restored() {
 #[tokio::test]
 async fn sec_cfg_04_a_start_without_the_store_serves_the_last_good_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    let options = || MirrorOptions::default().with_copy(LocalCopy::new(folder.path().join("last-good"), None));
+    let copy = LocalCopy::new(folder.path().join("last-good"), None);
+    serves_the_last_good_configuration(copy, || MirrorOptions::default()).await;
+}
+
+#[cfg(feature = "keyring")]
+#[tokio::test]
+async fn a_local_copy_of_encrypted_items_is_the_same_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = Keyring::new(["0123456789abcdef"]).unwrap();
+    let fields = tollgate::plugin::SecretFields::from(&Gateway::builder().build().unwrap().registry());
+    let sealing = Sealing::new(Some(keyring.clone()), fields);
+    let copy = LocalCopy::new(folder.path().join("last-good"), Some(keyring));
+    serves_the_last_good_configuration(copy, || MirrorOptions::default().with_sealing(sealing.clone())).await;
+}
+
+async fn serves_the_last_good_configuration(copy: LocalCopy, options: impl Fn() -> MirrorOptions) {
+    let options = || options().with_copy(copy.clone());
     let store = MemoryStore::new();
     let first = Mirror::start(Arc::new(store.clone()), options());
     let _following = Following::of(&first);
-    write(&first, edits([put("upstreams/u", &upstream()), put("routes/1", &route("/a"))])).await;
-    let copy = LocalCopy::new(folder.path().join("last-good"), None);
+    let consumer = json!({"username": "ann", "plugins": {"key-auth": {"key": "canary"}}});
+    let items = [put("upstreams/u", &upstream()), put("routes/1", &route("/a")), put("consumers/ann", &consumer)];
+    write(&first, edits(items)).await;
     while copy.load().unwrap().is_none_or(|copied| copied.loaded.revision < 1) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -246,7 +281,7 @@ async fn sec_cfg_04_a_start_without_the_store_serves_the_last_good_configuration
     let other = Mirror::start(Arc::new(Scripted::new([Step::Away])), options());
     away.place = "memory";
     let mut options = options();
-    options.resync_delay = Duration::from_millis(300);
+    options.resync_delay = Duration::from_secs(2);
     let mirror = Mirror::start(Arc::new(away), options);
     let following = Following::of(&mirror);
     mirror.loaded().await;
@@ -259,6 +294,7 @@ async fn sec_cfg_04_a_start_without_the_store_serves_the_last_good_configuration
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(following.gateway.status().revision, 2, "what is the same is not applied again");
+    assert_eq!(mirror.history().list(9, None).len(), 1, "and is no change");
     while other.status().copy_error.is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -293,6 +329,145 @@ async fn secrets_are_encrypted_in_the_store_and_nowhere_else() {
     blind.loaded().await;
     let rejected = blind.view().snapshot().rejected.clone();
     assert!(rejected[0].findings[0].message.contains("tollgate.keyring"), "{rejected:?}");
+}
+
+/// A store that fails, lags and forgets at random, and says so as stores do.
+struct Flaky {
+    store: MemoryStore,
+    random: Mutex<u64>,
+}
+
+impl Flaky {
+    /// Below `bound`, another one each time: xorshift.
+    fn random(&self, bound: u64) -> u64 {
+        let mut state = self.random.lock().unwrap();
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state % bound
+    }
+
+    fn away(&self) -> StoreError {
+        StoreError::Unavailable { place: self.place(), message: "is away".to_owned() }
+    }
+}
+
+/// A handle, so that the test shares the store with the mirror.
+struct Shared(Arc<Flaky>);
+
+impl Store for Shared {
+    fn place(&self) -> Arc<str> {
+        self.0.place()
+    }
+
+    fn load(&self) -> StoreFuture<'_, Loaded> {
+        self.0.load()
+    }
+
+    fn watch(&self, from: u64) -> NewsStream {
+        let flaky = Arc::clone(&self.0);
+        let news = flaky.store.watch(from);
+        Box::pin(futures_util::StreamExt::flat_map(news, move |news| {
+            let delay = Duration::from_millis(flaky.random(20));
+            let mut told = match flaky.random(12) {
+                0 => vec![Err(flaky.away()), news],
+                1 => vec![Ok(News::Compacted)],
+                2 => vec![news, Ok(News::Compacted)],
+                _ => vec![news],
+            };
+            told.reverse();
+            Box::pin(futures_util::stream::unfold(told, move |mut told| async move {
+                tokio::time::sleep(delay).await;
+                told.pop().map(|next| (next, told))
+            }))
+        }))
+    }
+
+    fn commit(&self, transaction: Transaction) -> StoreFuture<'_, Committed> {
+        self.0.commit(transaction)
+    }
+}
+
+impl Store for Flaky {
+    fn place(&self) -> Arc<str> {
+        "flaky".into()
+    }
+
+    fn load(&self) -> StoreFuture<'_, Loaded> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(self.random(50))).await;
+            match self.random(4) {
+                0 => Err(self.away()),
+                _ => self.store.load().await,
+            }
+        })
+    }
+
+    fn watch(&self, from: u64) -> NewsStream {
+        self.store.watch(from)
+    }
+
+    fn commit(&self, transaction: Transaction) -> StoreFuture<'_, Committed> {
+        self.store.commit(transaction)
+    }
+}
+
+/// The uris of all routes, which tell a state: each is written with the revision that it is to have.
+fn state_of(snapshot: &tollgate::model::Snapshot) -> Vec<String> {
+    snapshot.routes.iter().map(|route| format!("{} {}", route.id, route.uri.as_deref().unwrap_or_default())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec_cfg_03_what_serves_is_always_a_state_that_existed_in_order() {
+    let mut applied = 0;
+    for seed in 1..=60_u64 {
+        let flaky =
+            Arc::new(Flaky { store: MemoryStore::new(), random: Mutex::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) });
+        let mut options = MirrorOptions::default();
+        options.resync_delay = Duration::from_millis(100);
+        let mirror = Mirror::start(Arc::new(Shared(Arc::clone(&flaky))), options);
+        let following = Following::of(&mirror);
+        // Every state that there was, by revision.
+        let mut states: Vec<Vec<String>> = vec![Vec::new()];
+        let mut routes = std::collections::BTreeMap::<String, String>::new();
+        let mut served = 0;
+        for step in 1..=60_u64 {
+            let mut transaction = Vec::new();
+            for _ in 0..=flaky.random(3) {
+                let id = flaky.random(8).to_string();
+                let key = format!("routes/{id}");
+                if transaction.iter().any(|edit: &Edit| edit.key().as_str() == key) {
+                    continue;
+                }
+                if flaky.random(4) == 0 && routes.remove(&id).is_some() {
+                    transaction.push(delete(&key));
+                } else {
+                    let uri = format!("/{step}/{id}");
+                    transaction.push(put(&key, &json!({"uri": uri, "plugins": {}})));
+                    routes.insert(id, uri);
+                }
+            }
+            let revision = flaky.store.commit(edits(transaction)).await.unwrap().revision;
+            assert_eq!(revision, states.len() as u64);
+            states.push(routes.iter().map(|(id, uri)| format!("{id} {uri}")).collect());
+            if flaky.random(10) == 0 {
+                flaky.store.forget(flaky.random(3) as usize);
+            }
+            tokio::time::sleep(Duration::from_millis(flaky.random(40))).await;
+            // The view and what the gateway serves are states that existed, and never older ones than before.
+            let view = mirror.view();
+            assert_eq!(state_of(view.snapshot()), states[view.revision() as usize], "seed {seed}, step {step}");
+            let now = state_of(&following.gateway.snapshot());
+            let at = (served..states.len()).find(|at| states[*at] == now);
+            served = at.unwrap_or_else(|| panic!("seed {seed}, step {step}: {now:?} was never, or before {served}"));
+        }
+        let last = states.len() as u64 - 1;
+        mirror.reached(last).await;
+        assert!(mirror.applied(last, PATIENCE).await, "seed {seed}");
+        assert_eq!(state_of(&following.gateway.snapshot()), states[last as usize], "seed {seed}: nothing is lost");
+        applied += following.gateway.status().revision;
+    }
+    assert!(applied > 500, "only {applied} states served");
 }
 
 /// What a [`Scripted`] store does when it is asked next.
