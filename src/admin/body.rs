@@ -10,7 +10,7 @@ use crate::Body;
 use crate::syntax::{Bounds, Syntax, json};
 
 /// Bytes of a body: 1.5 MiB.
-const LIMIT: usize = 1_536 * 1024;
+pub(super) const LIMIT: usize = 1_536 * 1024;
 /// How long it may take to come.
 const TIME: Duration = Duration::from_secs(30);
 

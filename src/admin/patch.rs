@@ -3,6 +3,13 @@ use json_patch::PatchErrorKind;
 use serde_json::{Map, Value};
 
 use super::answer::Answer;
+use super::body;
+use crate::syntax::Bounds;
+
+/// Steps of a path to a member.
+const STEPS: usize = 64;
+/// Operations of a JSON Patch; each may copy as much as an item has.
+const OPERATIONS: usize = 1000;
 
 /// A change of a part of an item.
 #[derive(Clone, Debug)]
@@ -29,6 +36,9 @@ impl Patch {
         };
         match content_type {
             "application/json-patch+json" => match serde_json::from_value(body) {
+                Ok(json_patch::Patch(operations)) if operations.len() > OPERATIONS => {
+                    Err(Answer::bad(format!("invalid request body: has more than {OPERATIONS} operations")))
+                }
                 Ok(operations) => Ok(Self::Operations(operations)),
                 Err(error) => Err(Answer::bad(format!("invalid request body: is no JSON Patch: {error}"))),
             },
@@ -57,24 +67,60 @@ impl Patch {
     /// Makes the change.
     ///
     /// # Errors
-    /// 400 where there is nothing to change at the path, 409 where a `test` of a JSON Patch fails.
+    /// 400 where there is nothing to change at the path, or the item would get larger or nest deeper than a body may, 409
+    /// where a `test` of a JSON Patch fails.
     pub(super) fn apply(&self, item: &mut Value) -> Result<(), Answer> {
         match self {
-            Self::Merge(patch) => {
-                merge(item, patch);
-                Ok(())
-            }
-            Self::MergeRfc(patch) => {
-                json_patch::merge(item, patch);
-                Ok(())
-            }
-            Self::Operations(operations) => json_patch::patch(item, operations).map_err(|error| match error.kind {
-                PatchErrorKind::TestFailed => Answer::error(http::StatusCode::CONFLICT, error.to_string()),
-                _ => Answer::bad(format!("invalid request body: {error}")),
-            }),
-            Self::At(path, value) => set(item, path, value),
+            Self::Merge(patch) => merge(item, patch),
+            Self::MergeRfc(patch) => json_patch::merge(item, patch),
+            Self::Operations(operations) => return operate(item, operations),
+            Self::At(path, value) => set(item, path, value)?,
         }
+        bounded(item)
     }
+}
+
+/// A few `copy` double an item again and again: it is measured after each operation.
+fn operate(item: &mut Value, operations: &[json_patch::PatchOperation]) -> Result<(), Answer> {
+    for operation in operations {
+        json_patch::patch(item, std::slice::from_ref(operation)).map_err(|error| match error.kind {
+            PatchErrorKind::TestFailed => Answer::error(http::StatusCode::CONFLICT, error.to_string()),
+            _ => Answer::bad(format!("invalid request body: {error}")),
+        })?;
+        bounded(item)?;
+    }
+    Ok(())
+}
+
+/// Holds an item to the bounds of a body. Nothing in here recurses, as what is measured may nest too deep for that.
+fn bounded(item: &Value) -> Result<(), Answer> {
+    let (depth, mut left) = (Bounds::default().depth(), body::LIMIT);
+    let mut open = vec![(item, 0)];
+    while let Some((value, at)) = open.pop() {
+        let size = match value {
+            Value::String(text) => text.len(),
+            Value::Array(list) => {
+                open.extend(list.iter().map(|value| (value, at + 1)));
+                list.len()
+            }
+            Value::Object(object) => {
+                open.extend(object.values().map(|value| (value, at + 1)));
+                object.keys().map(|name| name.len() + 4).sum()
+            }
+            _ => 1,
+        };
+        if at > depth {
+            return Err(Answer::bad(format!("invalid request body: the item would nest deeper than {depth}")));
+        }
+        let Some(rest) = left.checked_sub(size + 1) else {
+            return Err(Answer::bad(format!(
+                "invalid request body: the item would be larger than {} bytes",
+                body::LIMIT
+            )));
+        };
+        left = rest;
+    }
+    Ok(())
 }
 
 /// `nodes` are stored as a list, whatever form they came in. A map of addresses that is merged into such a list changes
@@ -163,7 +209,7 @@ pub(super) fn list_nodes(item: &mut Value) {
 /// Objects that are missing on the way are made; steps into lists are numbers, and one past the end adds.
 fn set(item: &mut Value, path: &[String], value: &Value) -> Result<(), Answer> {
     let invalid = || Answer::bad(format!("invalid sub-path: /{}", path.join("/")));
-    let Some((last, way)) = path.split_last() else { return Err(invalid()) };
+    let Some((last, way)) = path.split_last().filter(|_| path.len() <= STEPS) else { return Err(invalid()) };
     let mut place = item;
     for step in way {
         place = match place {

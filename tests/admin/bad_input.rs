@@ -131,3 +131,31 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let reply = rig.ask(request("PUT", "/routes/1").body(body).unwrap()).await;
     assert_eq!(reply.status, 408);
 }
+
+#[tokio::test]
+async fn no_patch_makes_an_item_too_deep_or_too_large() {
+    let rig = Rig::memory().await;
+    rig.put("/routes/1", json!({"uri": "/a", "plugins": {}, "labels": {"a": "b"}})).await;
+    let before = rig.stored();
+    let patch = async |operations: Vec<Value>| {
+        let request = request("PATCH", "/routes/1").header("content-type", "application/json-patch+json");
+        rig.ask(request.body(Value::from(operations).to_string().into()).unwrap()).await
+    };
+    let copy = |path: &str| json!({"op": "copy", "from": "", "path": path});
+    let deeper = (0..65).map(|depth| copy(&format!("{}/x", "/x".repeat(depth)))).collect();
+    let reply = patch(deeper).await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.error().contains("nest deeper than 64"), "{}", reply.text);
+    let big = json!({"op": "add", "path": "/labels/big", "value": "x".repeat(500_000)});
+    let doubled = (0..20).map(|count| json!({"op": "copy", "from": "/labels/big", "path": format!("/labels/{count}")}));
+    let reply = patch(std::iter::once(big).chain(doubled).collect()).await;
+    assert!(reply.error().contains("larger than 1572864 bytes"), "{}", reply.text);
+    assert_eq!(patch(vec![json!({"op": "test", "path": "/uri", "value": "/a"}); 1001]).await.status, 400);
+    let path = format!("/routes/1{}", "/x".repeat(20_000));
+    let reply = rig.json("PATCH", &path, json!(1)).await;
+    assert!(reply.error().starts_with("invalid sub-path"), "{}", reply.status);
+    let half = json!({"labels": {"a": "x".repeat(1_000_000)}});
+    assert_eq!(rig.json("PATCH", "/routes/1/desc", json!("x".repeat(1_000_000))).await.status, 400);
+    assert_eq!(rig.json("PATCH", "/routes/1", half).await.status, 400);
+    assert_eq!(rig.stored(), before);
+}
