@@ -82,7 +82,7 @@ pub(super) fn user(snapshot: &Snapshot, kind: Kind, id: &str) -> Option<(Kind, I
 
 /// The kinds whose items may refer to one of `kind`.
 pub(super) fn referrers(kind: Kind) -> &'static [Kind] {
-    const PLUGINS: [Kind; 7] = [
+    const PLUGINS: [Kind; 8] = [
         Kind::Route,
         Kind::Service,
         Kind::StreamRoute,
@@ -90,6 +90,7 @@ pub(super) fn referrers(kind: Kind) -> &'static [Kind] {
         Kind::GlobalRule,
         Kind::Consumer,
         Kind::ConsumerGroup,
+        Kind::PluginMetadata,
     ];
     match kind {
         Kind::Upstream | Kind::Proto => &PLUGINS,
@@ -132,33 +133,40 @@ fn named(id: Option<&Id>, kind: Kind, field: &'static str, tell: Tell<'_>) {
     }
 }
 
-/// What plugin blocks refer to, at whatever depth, and whatever the plugin.
+/// What plugin blocks refer to, whatever the plugin: upstreams in lists of `weighted_upstreams` at any depth (traffic-split,
+/// and workflow around it), a Protobuf definition at the top, secrets anywhere. A field of that name elsewhere is some
+/// plugin's own.
 fn plugins(plugins: Option<&PluginMap>, tell: Tell<'_>) {
     for (_, block) in plugins.into_iter().flat_map(PluginMap::iter) {
-        members(block, tell);
+        self::block(block, tell);
     }
 }
 
-fn members(object: &Map<String, Value>, tell: Tell<'_>) {
-    for (name, value) in object {
-        let field = match name.as_str() {
-            "upstream_id" => Some((Kind::Upstream, "plugin upstream_id")),
-            "proto_id" => Some((Kind::Proto, "plugin proto_id")),
-            _ => None,
-        };
-        match (field, value) {
-            (Some((kind, field)), Value::String(id)) => tell(kind, id, field),
-            (Some((kind, field)), Value::Number(id)) => tell(kind, &id.to_string(), field),
-            _ => within(value, tell),
-        }
-    }
+fn block(block: &Map<String, Value>, tell: Tell<'_>) {
+    id(block.get("proto_id"), Kind::Proto, "plugin proto_id", tell);
+    block.iter().for_each(|(name, value)| within(name, value, tell));
 }
 
-fn within(value: &Value, tell: Tell<'_>) {
+fn within(name: &str, value: &Value, tell: Tell<'_>) {
     match value {
         Value::String(text) => secret(text, tell),
-        Value::Array(list) => list.iter().for_each(|value| within(value, tell)),
-        Value::Object(object) => members(object, tell),
+        Value::Array(list) => {
+            for value in list {
+                if name == "weighted_upstreams" {
+                    id(value.get("upstream_id"), Kind::Upstream, "plugin upstream_id", tell);
+                }
+                within("", value, tell);
+            }
+        }
+        Value::Object(object) => object.iter().for_each(|(name, value)| within(name, value, tell)),
+        _ => {}
+    }
+}
+
+fn id(value: Option<&Value>, kind: Kind, field: &'static str, tell: Tell<'_>) {
+    match value {
+        Some(Value::String(id)) => tell(kind, id, field),
+        Some(Value::Number(id)) => tell(kind, &id.to_string(), field),
         _ => {}
     }
 }
@@ -248,7 +256,7 @@ impl Refers for GlobalRuleSpec {
 
 impl Refers for PluginMetadataSpec {
     fn refer(&self, tell: Tell<'_>) {
-        members(&self.config, tell);
+        block(&self.config, tell);
     }
 }
 
@@ -370,10 +378,20 @@ mod tests {
             "routes": [{"id": "1", "uri": "/", "service_id": "1"}],
             "services": [{"id": "1"}],
             "consumers": [{"username": "1"}],
+            "plugin_configs": [{"id": "1", "plugins": {
+                "limit-count": {"upstream_id": "1", "rules": [{"upstream_id": "1", "proto_id": "1"}]},
+                "x": {"upstream": {"upstream_id": 1}},
+            }}],
         }));
-        for kind in
-            [Kind::Route, Kind::Consumer, Kind::GlobalRule, Kind::PluginMetadata, Kind::Credential, Kind::Upstream]
-        {
+        for kind in [
+            Kind::Route,
+            Kind::Consumer,
+            Kind::GlobalRule,
+            Kind::PluginMetadata,
+            Kind::Credential,
+            Kind::Upstream,
+            Kind::Proto,
+        ] {
             assert_eq!(user(&snapshot, kind, "1"), None, "{kind}");
         }
     }
