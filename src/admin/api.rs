@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as HttpBody;
 use tower::Service;
 
 use super::answer::Answer;
 use super::audit::{AuditSink, ChangeOf, Record, now_ms};
-use super::auth::{Caller, Keys};
+use super::auth::{Caller, Keys, Refusal};
 use super::builder::AdminBuilder;
 use super::configs::Configs;
 use super::openapi;
@@ -49,6 +50,8 @@ pub(super) struct Shared {
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) configs: Option<Configs>,
     pub(super) audit: Option<Arc<dyn AuditSink>>,
+    /// Whole documents are judged one after the other.
+    pub(super) judging: tokio::sync::Mutex<()>,
 }
 
 /// What an operation is told.
@@ -109,7 +112,7 @@ impl Shared {
         let (endpoint, segments) = resolved?;
         audited.by = Some(Arc::clone(&caller.name));
         audited.dry_run = query.is_true("dry_run");
-        caller.may(&parts.method, endpoint.operation.writes())?;
+        caller.may(&parts.method)?;
         if self.mirror.status().revision.is_none() {
             // Nothing is known of the store yet, which is not the same as that nothing is there.
             return Err(Answer::error(StatusCode::SERVICE_UNAVAILABLE, "the store was not read yet"));
@@ -125,7 +128,10 @@ impl Shared {
             return Err(Answer::too_many(seconds));
         }
         self.keys.caller(headers, query).map_err(|refusal| {
-            self.throttle.failed(audited.client);
+            // A page can make a browser ask without a key: that must lock nobody out.
+            if refusal == Refusal::Wrong {
+                self.throttle.failed(audited.client);
+            }
             refusal.into()
         })
     }
@@ -157,7 +163,7 @@ impl Shared {
             Operation::Schema => super::schema::of_kind(&call),
             Operation::ValidateItem => self.validate_item(call, body).await,
             Operation::ValidateDocument => self.validate_document(call, body).await,
-            Operation::ReadConfigs => self.read_configs().await,
+            Operation::ReadConfigs => self.read_configs(&call).await,
             Operation::ReplaceConfigs => self.replace_configs(call, body, note).await,
             Operation::History => self.history(&call),
             Operation::HistoryAt => self.history_at(&call),
@@ -203,6 +209,27 @@ impl Call {
         self.segments.get(index).map_or("", String::as_str)
     }
 
+    /// A list of entity tags, of all the lines of a field.
+    ///
+    /// # Errors
+    /// 412 for one that is no text: a condition that cannot be read does not hold.
+    pub(super) fn condition(&self, name: http::HeaderName) -> Result<Option<String>, Answer> {
+        let lines: Result<Vec<_>, _> = self.headers.get_all(&name).iter().map(http::HeaderValue::to_str).collect();
+        let lines = lines.map_err(|_| Answer::precondition_failed(name.as_str()))?;
+        Ok((!lines.is_empty()).then(|| lines.join(", ")))
+    }
+
+    /// Refuses conditions where there is no one item that they could be about.
+    ///
+    /// # Errors
+    /// 400 for `If-Match` and `If-None-Match`.
+    pub(super) fn unconditional(&self) -> Result<(), Answer> {
+        match [IF_MATCH, IF_NONE_MATCH].into_iter().find(|name| self.headers.contains_key(name)) {
+            None => Ok(()),
+            Some(name) => Err(Answer::bad(format!("{name} is about single items; this changes many: leave it out"))),
+        }
+    }
+
     /// A field as text.
     pub(super) fn field(&self, name: http::HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -235,7 +262,12 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> ResponseFuture {
-        ResponseFuture(Box::pin(Arc::clone(&self.0).serve(request.map(Body::new))))
+        // A client that hangs up does not stop a write half-way, or keep it out of the audit log.
+        let method = request.method().clone();
+        let answer = tokio::spawn(Arc::clone(&self.0).serve(request.map(Body::new)));
+        ResponseFuture(Box::pin(
+            async move { answer.await.unwrap_or_else(|_| Answer::internal().into_response(&method)) },
+        ))
     }
 }
 

@@ -23,6 +23,7 @@ pub struct AdminBuilder {
     settings: AdminSettings,
     audit: Option<Arc<dyn AuditSink>>,
     full_config: bool,
+    unknown_clients: bool,
 }
 
 /// Why there is no [`AdminApi`].
@@ -68,7 +69,14 @@ pub enum AdminBuildError {
 
 impl AdminBuilder {
     pub(super) fn new(mirror: Mirror, gateway: Option<Gateway>) -> Self {
-        Self { mirror, gateway, settings: AdminSettings::default(), audit: None, full_config: false }
+        Self {
+            mirror,
+            gateway,
+            settings: AdminSettings::default(),
+            audit: None,
+            full_config: false,
+            unknown_clients: false,
+        }
     }
 
     /// Keys, networks, names: `tollgate.admin`. Its `listen` is the business of whoever opens the listener.
@@ -93,12 +101,20 @@ impl AdminBuilder {
         self
     }
 
+    /// Whether clients whose address is unknown are let in where no key is asked for: say so behind a Unix socket that only
+    /// its owner can connect to. Default `false`. With keys it does not matter.
+    #[must_use]
+    pub fn unknown_clients(mut self, unknown_clients: bool) -> Self {
+        self.unknown_clients = unknown_clients;
+        self
+    }
+
     /// Puts it together.
     ///
     /// # Errors
     /// Without a key, unless none is asked for on the loopback; when the audit log cannot be opened.
     pub fn build(self) -> Result<AdminApi, AdminBuildError> {
-        let Self { mirror, gateway, settings, audit, full_config } = self;
+        let Self { mirror, gateway, settings, audit, full_config, unknown_clients } = self;
         let keys = keys(&settings)?;
         let audit = match (audit, &settings.audit_log) {
             (None, Some(path)) => {
@@ -119,13 +135,14 @@ impl AdminBuilder {
             serves,
             sealing: Sealing::new(None, SecretFields::from(&registry)),
             registry,
-            origins: Origins::new(&settings),
+            origins: Origins::new(&settings, unknown_clients),
             throttle: Throttle::default(),
             endpoints: endpoints(),
             configs: full_config.then(Configs::default),
             prefix: settings.prefix.trim_end_matches('/').to_owned(),
             keys,
             audit,
+            judging: tokio::sync::Mutex::default(),
         })))
     }
 }

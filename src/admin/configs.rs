@@ -11,11 +11,13 @@ use super::answer::Answer;
 use super::api::{Call, Note, Shared};
 use super::body::read_document;
 use super::plan::{Plan, object};
+use super::read::parsed;
+use super::redact;
 use super::validate::invalid;
 use super::write::{name, newest};
 use crate::Body;
-use crate::model::{Id, Kind, by_id};
-use crate::store::{Guard, Key, StoreError};
+use crate::model::{Id, Kind, by_id, by_id_of};
+use crate::store::{Guard, Key, StoreError, View};
 
 const DIGEST: HeaderName = HeaderName::from_static("x-digest");
 const LAST_MODIFIED: HeaderName = HeaderName::from_static("x-last-modified");
@@ -54,9 +56,15 @@ struct Accepted {
 
 impl Shared {
     /// The last document that was accepted, with the version of each kind.
-    pub(super) async fn read_configs(&self) -> Result<Answer, Answer> {
+    pub(super) async fn read_configs(&self, call: &Call) -> Result<Answer, Answer> {
         let accepted = self.configs()?.0.lock().await;
         let mut body = accepted.document.clone();
+        for (kind, id, place) in items_of(&accepted.document) {
+            let item = body.get_mut(kind.root_key()).and_then(|list| list.get_mut(place));
+            if let (Some(key), Some(item)) = (key(kind, id.as_str()), item) {
+                self.hide(call.caller.role, &key, item);
+            }
+        }
         for kind in SECTIONS {
             let version = accepted.versions.get(kind.root_key()).copied().unwrap_or(0);
             body.insert(version_key(kind), version.into());
@@ -72,6 +80,7 @@ impl Shared {
         note: &mut Note,
     ) -> Result<Answer, Answer> {
         let configs = self.configs()?;
+        call.unconditional()?;
         let digest = call.field(DIGEST).map(str::to_owned);
         let digest = digest.ok_or_else(|| Answer::bad("missing digest header"))?;
         let document = object(read_document(&call.headers, body).await?)?;
@@ -80,14 +89,12 @@ impl Shared {
             return Ok(accepted.tell(Answer::empty(StatusCode::NO_CONTENT)));
         }
         let mut next = accepted.next(document)?;
-        let whole = Value::Object(next.document.clone());
-        let shared = Arc::clone(self);
-        let faults = tokio::task::spawn_blocking(move || shared.faults(&whole));
-        let faults = faults.await.map_err(|_| Answer::internal())?;
+        let mut view = self.mirror.view();
+        next.restore_secrets(self, &view)?;
+        let faults = self.judge_document(Value::Object(next.document.clone())).await?;
         if !faults.is_empty() {
             return Err(invalid(faults));
         }
-        let mut view = self.mirror.view();
         for round in 0.. {
             let plan = next.plan(Plan::new(Arc::clone(&view)), &accepted)?;
             plan.note(self, note);
@@ -158,6 +165,21 @@ impl Accepted {
         }
     }
 
+    /// Puts stored secrets where `[redacted]` stands, so that what was read can be put.
+    fn restore_secrets(&mut self, shared: &Shared, view: &View) -> Result<(), Answer> {
+        let items: Vec<_> = items_of(&self.document)
+            .into_iter()
+            .filter_map(|(kind, id, place)| Some((kind, key(kind, id.as_str())?, place)))
+            .collect();
+        for (kind, key, place) in items {
+            let item = self.document.get_mut(kind.root_key()).and_then(|list| list.get_mut(place));
+            let Some(item) = item else { continue };
+            let stored = view.get(key.as_str()).map(|entry| parsed(entry));
+            redact::restore(&shared.sealing, &key, item, stored.as_ref())?;
+        }
+        Ok(())
+    }
+
     /// Takes `modifiedIndex` and `createdIndex` off the items, which are none of their fields.
     fn take_indexes(&mut self, kind: Kind, list: &mut Value) {
         let document = json!({ kind.root_key(): list.clone() });
@@ -176,20 +198,16 @@ impl Accepted {
     fn plan(&self, mut plan: Plan, before: &Self) -> Result<Plan, Answer> {
         let view = Arc::clone(&plan.view);
         plan.guards.push(Guard::Unchanged { prefix: String::new(), since: view.revision() });
-        let whole = Value::Object(self.document.clone());
         let mut wanted: BTreeMap<Key, Value> = BTreeMap::new();
-        for ((root, id), place) in by_id(&whole) {
-            let Some(kind) = SECTIONS.into_iter().find(|kind| kind.root_key() == root && *kind != Kind::Plugin) else {
-                continue;
-            };
-            let value = whole.get(root).and_then(|list| list.get(place));
+        for (kind, id, place) in items_of(&self.document) {
+            let value = self.document.get(kind.root_key()).and_then(|list| list.get(place));
             if let (Some(key), Some(value)) = (key(kind, id.as_str()), value) {
                 let mut value = value.clone();
                 name(&key, &mut value);
                 wanted.insert(key, value);
             }
         }
-        if let (Some(list), Some(key)) = (whole.get(Key::PLUGINS), Key::new(Kind::Plugin, "")) {
+        if let (Some(list), Some(key)) = (self.document.get(Key::PLUGINS), Key::new(Kind::Plugin, "")) {
             wanted.insert(key, list.clone());
         }
         for (key, _) in view.range("").filter(|(key, _)| !wanted.contains_key(*key)) {
@@ -206,6 +224,13 @@ impl Accepted {
         }
         Ok(plan)
     }
+}
+
+/// The items of a document with their places in the lists of their kinds.
+fn items_of(document: &Map<String, Value>) -> Vec<(Kind, Id, usize)> {
+    let kind = |root: &str| SECTIONS.into_iter().find(|kind| kind.root_key() == root && *kind != Kind::Plugin);
+    let places = by_id_of(document).into_iter();
+    places.filter_map(|((root, id), place)| Some((kind(root)?, id, place))).collect()
 }
 
 fn key(kind: Kind, id: &str) -> Option<Key> {

@@ -47,6 +47,7 @@ impl Shared {
 
     /// Makes the configuration what it was at a revision, in one transaction that is judged like any other.
     pub(super) async fn restore(self: &Arc<Self>, call: Call, note: &mut Note) -> Result<Answer, Answer> {
+        call.unconditional()?;
         let revision = revision(call.segment(0))?;
         let then = self.mirror.history().state_at(revision).ok_or_else(|| unknown(revision))?;
         let view = self.mirror.view();

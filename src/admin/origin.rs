@@ -15,27 +15,33 @@ pub(super) struct Origins {
     names: Vec<String>,
     /// Without keys, only clients of this machine.
     only_loopback: bool,
+    /// Whether a client whose address is unknown is let in.
+    unknown: bool,
 }
 
 impl Origins {
-    pub(super) fn new(settings: &AdminSettings) -> Self {
+    /// `unknown` clients are let in as well where no key is asked for.
+    pub(super) fn new(settings: &AdminSettings, unknown: bool) -> Self {
         Self {
             networks: settings.allow_networks.clone(),
             origins: settings.allow_origins.clone(),
             names: settings.names.iter().map(|name| name.to_ascii_lowercase()).collect(),
             only_loopback: !settings.admin_key_required,
+            unknown: unknown || settings.admin_key_required,
         }
     }
 
-    /// Judges where a request comes from. A client whose address is unknown (a Unix socket, a host program that does not
-    /// tell) passes: whoever lets it in is asked no second time.
+    /// Judges where a request comes from. A client whose address is unknown (a host program that does not tell) passes if
+    /// a key is asked for.
     ///
     /// # Errors
     /// 403 with what is wrong.
     pub(super) fn judge(&self, info: Option<ConnectInfo>, uri: &Uri, headers: &HeaderMap) -> Result<(), Answer> {
         let refuse = |why: &str| Err(Answer::error(StatusCode::FORBIDDEN, why));
-        if info.is_some_and(|info| !self.lets_in(info.ip())) {
-            return refuse("this client's address is not let in");
+        match info {
+            Some(info) if !self.lets_in(info.ip()) => return refuse("this client's address is not let in"),
+            None if !self.unknown => return refuse("this client's address is unknown"),
+            _ => {}
         }
         if headers.get_all(http::header::ORIGIN).iter().any(|origin| !self.is_origin(origin.as_bytes())) {
             return refuse("pages of this origin are not let in");
@@ -100,7 +106,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        Origins::new(settings).judge(info, &Uri::from_static(uri), &headers).is_ok()
+        Origins::new(settings, false).judge(info, &Uri::from_static(uri), &headers).is_ok()
     }
 
     fn from(client: &str) -> Option<ConnectInfo> {
@@ -122,6 +128,10 @@ mod tests {
             assert_eq!(judge(&keyless, from(client), "/", &[]), by_keyless, "{client}");
         }
         assert!(judge(&settings, None, "/", &[]));
+        assert!(!judge(&keyless, None, "/", &[]), "nothing at all is known of who that is");
+        let told = Origins::new(&keyless, true);
+        assert!(told.judge(None, &Uri::from_static("/"), &HeaderMap::new()).is_ok());
+        assert!(told.judge(from("192.0.2.1:5"), &Uri::from_static("/"), &HeaderMap::new()).is_err());
     }
 
     #[test]

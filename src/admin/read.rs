@@ -22,7 +22,7 @@ impl Shared {
         let key = key(kind, &call.segments).ok_or_else(Answer::not_found)?;
         let view = self.mirror.view();
         let entry = view.get(key.as_str()).ok_or_else(Answer::not_found)?;
-        let unchanged = call.field(IF_NONE_MATCH).is_some_and(|field| names(field, Some(entry.modified)));
+        let unchanged = call.condition(IF_NONE_MATCH)?.is_some_and(|field| names(&field, Some(entry.modified)));
         let answer = match unchanged {
             true => Answer::empty(StatusCode::NOT_MODIFIED),
             false => Answer::ok(self.shown(call.caller.role, &key, entry)),

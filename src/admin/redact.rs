@@ -2,14 +2,14 @@
 use serde_json::Value;
 
 use super::answer::Answer;
-use crate::model::{AdminRole, Kind};
-use crate::plugin::{REDACTED, is_secret_reference};
+use crate::model::AdminRole;
+use crate::plugin::REDACTED;
 use crate::store::{Key, Sealing};
 
 /// Hides what a role may not see: from viewers every secret, from everybody private keys.
 pub(super) fn hide(sealing: &Sealing, role: AdminRole, key: &Key, value: &mut Value) {
     match role {
-        AdminRole::Admin => private_keys(key.kind()).iter().for_each(|path| hide_at(value, path)),
+        AdminRole::Admin => sealing.visit_private_keys(key, value, &mut |_, value| *value = REDACTED.into()),
         _ => sealing.redact(key, value),
     }
 }
@@ -27,26 +27,41 @@ pub(super) fn restore(sealing: &Sealing, key: &Key, value: &mut Value, stored: O
     }
 }
 
-fn private_keys(kind: Kind) -> &'static [&'static [&'static str]] {
-    match kind {
-        Kind::Ssl => &[&["key"], &["keys", "*"]],
-        Kind::Upstream => &[&["tls", "client_key"]],
-        Kind::Route | Kind::Service | Kind::StreamRoute => &[&["upstream", "tls", "client_key"]],
-        Kind::Secret => &[&["auth_config", "private_key"]],
-        _ => &[],
-    }
+/// The private keys of an item that is patched. While the patch is applied, texts that nobody can guess stand in their
+/// places: a `copy` or `move` of a JSON Patch can take none where it would be shown, and a `test` finds none out.
+pub(super) struct Withheld {
+    mark: String,
+    keys: Vec<Value>,
 }
 
-fn hide_at(value: &mut Value, path: &[&str]) {
-    match path.split_first() {
-        // References are no secrets, they only name them (SECR-04).
-        None if value.as_str().is_some_and(is_secret_reference) => {}
-        None => *value = REDACTED.into(),
-        Some((&"*", rest)) => value.as_array_mut().into_iter().flatten().for_each(|value| hide_at(value, rest)),
-        Some((step, rest)) => {
-            if let Some(value) = value.get_mut(*step) {
-                hide_at(value, rest);
+impl Withheld {
+    /// Takes the private keys out of an item.
+    pub(super) fn take(sealing: &Sealing, key: &Key, value: &mut Value) -> Self {
+        let mut withheld = Self { mark: format!("[private key {} ", uuid::Uuid::now_v7()), keys: Vec::new() };
+        sealing.visit_private_keys(key, value, &mut |_, value| {
+            let text = format!("{}{}]", withheld.mark, withheld.keys.len());
+            withheld.keys.push(std::mem::replace(value, text.into()));
+        });
+        withheld
+    }
+
+    /// Puts them back, wherever a private key may stand.
+    ///
+    /// # Errors
+    /// 400 if one stands anywhere else.
+    pub(super) fn put_back(self, sealing: &Sealing, key: &Key, value: &mut Value) -> Result<(), Answer> {
+        if self.keys.is_empty() {
+            return Ok(());
+        }
+        let own = |value: &Value| value.as_str()?.strip_prefix(&self.mark)?.strip_suffix(']')?.parse::<usize>().ok();
+        sealing.visit_private_keys(key, value, &mut |_, value| {
+            if let Some(key) = own(value).and_then(|index| self.keys.get(index)) {
+                *value = key.clone();
             }
+        });
+        match value.to_string().contains(&self.mark) {
+            true => Err(Answer::bad("a private key cannot be copied to another field")),
+            false => Ok(()),
         }
     }
 }

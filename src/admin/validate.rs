@@ -28,18 +28,28 @@ impl Shared {
     /// A whole document, as it would be loaded, but for references.
     pub(super) async fn validate_document(self: &Arc<Self>, call: Call, body: Body) -> Result<Answer, Answer> {
         let document = read_document(&call.headers, body).await?;
-        let shared = Arc::clone(self);
-        let errors = tokio::task::spawn_blocking(move || shared.faults(&document));
-        let errors = errors.await.map_err(|_| Answer::internal())?;
+        let errors = self.judge_document(document).await?;
         match errors.is_empty() {
             true => Ok(Answer::ok(json!({}))),
             false => Err(invalid(errors)),
         }
     }
 
-    /// Every fault of a document.
-    pub(super) fn faults(&self, document: &Value) -> Vec<Value> {
-        let read = read(document, &ReadOptions::default());
+    /// Every fault of a document, found off the runtime's threads.
+    pub(super) async fn judge_document(self: &Arc<Self>, document: Value) -> Result<Vec<Value>, Answer> {
+        let _one = self.judging.lock().await;
+        let shared = Arc::clone(self);
+        let errors = tokio::task::spawn_blocking(move || shared.faults(&document));
+        errors.await.map_err(|_| Answer::internal())
+    }
+
+    fn faults(&self, document: &Value) -> Vec<Value> {
+        // A document brings no settings along: those of the process count.
+        let unknown = self.mirror.view().snapshot().settings.unknown_fields;
+        let read = match document.get(Kind::Settings.root_key()) {
+            None => read(document, &ReadOptions::default().with_unknown_fields(unknown)),
+            Some(_) => read(document, &ReadOptions::default()),
+        };
         let places = by_id(document);
         let mut faults: Vec<Finding> = read.errors().cloned().collect();
         for finding in self.judge.check(&read.snapshot).into_iter().filter(Finding::is_error) {

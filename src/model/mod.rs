@@ -62,6 +62,8 @@ pub use plugin::{EnabledPlugin, GlobalRuleSpec, PluginConfigSpec, PluginMap, Plu
 pub use proto::ProtoSpec;
 #[cfg(any(feature = "config-file", feature = "admin"))]
 pub(crate) use read::by_id;
+#[cfg(feature = "admin")]
+pub(crate) use read::by_id_of;
 pub use read::{Read, ReadOptions, read};
 pub use read_item::read_item;
 pub use resilience::{AdaptiveConcurrency, Hedge, RetryCondition, RetryOn};

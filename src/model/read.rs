@@ -295,8 +295,13 @@ fn id_of(named_by: &[&str], value: &Value, index: usize) -> Id {
 /// Under which root key and id each item of a document stands, with its place. Of two with one id the first, which is
 /// the one that is used.
 pub(crate) fn by_id(document: &Value) -> HashMap<(&str, Id), usize> {
+    document.as_object().map(by_id_of).unwrap_or_default()
+}
+
+/// As [`by_id`].
+pub(crate) fn by_id_of(root: &Map<String, Value>) -> HashMap<(&str, Id), usize> {
     let mut places = HashMap::new();
-    for (key, list) in document.as_object().into_iter().flatten() {
+    for (key, list) in root {
         for (place, item) in list.as_array().into_iter().flatten().enumerate() {
             places.entry((key.as_str(), id_of(&["id", "username"], item, place))).or_insert(place);
         }

@@ -42,7 +42,7 @@ impl SecretFields {
                 }
             }
             Kind::Upstream => UPSTREAM.into_iter().for_each(|path| own(path, item)),
-            Kind::Route | Kind::Service => {
+            Kind::Route | Kind::Service | Kind::StreamRoute => {
                 UPSTREAM.into_iter().for_each(|path| own(&format!("upstream.{path}"), item));
             }
             _ => {}
@@ -152,6 +152,11 @@ mod tests {
                 Kind::Route,
                 json!({"id": "1", "key": "k", "upstream": {"tls": {"client_cert": "c", "client_key": "s"}}}),
                 json!({"id": "1", "key": "k", "upstream": {"tls": {"client_cert": "c", "client_key": REDACTED}}}),
+            ),
+            (
+                Kind::StreamRoute,
+                json!({"id": "1", "upstream": {"tls": {"client_key": "s"}}}),
+                json!({"id": "1", "upstream": {"tls": {"client_key": REDACTED}}}),
             ),
             (
                 Kind::Upstream,

@@ -93,6 +93,18 @@ impl Sealing {
         });
     }
 
+    /// Hands over each private key of an item, with its field: what not even those see who may see secrets.
+    pub(crate) fn visit_private_keys(&self, key: &Key, value: &mut Value, visit: &mut dyn FnMut(&str, &mut Value)) {
+        self.visit(key, value, &mut |plugin, field, value| {
+            let own = plugin.is_none() && key.kind() == Kind::Ssl;
+            // References are no secrets, they only name them (SECR-04).
+            let is_key = own || field.ends_with("client_key") || field.ends_with("private_key");
+            if is_key && !value.as_str().is_some_and(is_secret_reference) {
+                visit(field, value);
+            }
+        });
+    }
+
     /// Puts the stored secrets where `[redacted]` was written, and tells the fields of which none is stored.
     pub fn restore(&self, key: &Key, value: &mut Value, stored: &Value) -> Vec<String> {
         let mut secrets = BTreeMap::new();

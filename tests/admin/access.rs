@@ -58,6 +58,8 @@ async fn keys_and_roles() {
         ("DELETE", "/routes/1"),
         ("PUT", "/plugins/reload"),
         ("POST", "/history/1/restore"),
+        ("POST", "/schema/validate/routes"),
+        ("POST", "/configs/validate"),
     ] {
         let reply = with_key(&rig, method, path, EVE).await;
         assert_eq!((reply.status.as_u16(), reply.error()), (403, "failed to check token"), "{method} {path}");
@@ -75,6 +77,11 @@ async fn sec_adm_05_guessing_is_slowed_down_by_client() {
         request.extensions_mut().insert(ConnectInfo::new(client.parse().unwrap()));
         request
     };
+    for _ in 0..20 {
+        let mut keyless = from("127.0.0.2:1", ROOT);
+        keyless.headers_mut().remove("x-api-key");
+        assert_eq!(rig.ask(keyless).await.status, 401, "a page in a browser can ask like this");
+    }
     for _ in 0..10 {
         assert_eq!(rig.ask(from("127.0.0.2:1", "a-guess-that-is-wrong")).await.status, 401);
     }
@@ -159,4 +166,26 @@ async fn sec_adm_03_no_route_leads_to_the_admin_api() {
     assert!(judged("127.0.0.1", 9181).is_ok());
     assert!(judged("127.0.0.1", 9180).unwrap_err().contains("the Admin API listens"));
     assert!(judged("localhost", 9180).is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_stops_no_write() {
+    use tower::Service as _;
+
+    let rig = Rig::memory().await;
+    let body = tollgate::Body::from(json!({"uri": "/a", "plugins": {}}).to_string());
+    let request = request("PUT", "/routes/1").body(body).unwrap();
+    drop(rig.api.clone().call(request));
+    let written = async {
+        loop {
+            let lines = rig.audit.take();
+            if !lines.is_empty() {
+                return lines;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let lines = tokio::time::timeout(Duration::from_secs(10), written).await.unwrap();
+    assert_eq!((&lines[0]["status"], lines.len()), (&json!(201), 1));
+    assert_eq!(rig.stored().len(), 1);
 }

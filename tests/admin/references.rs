@@ -74,3 +74,19 @@ async fn a_reference_and_a_delete_at_once_never_both_take_place() {
         }
     }
 }
+
+#[tokio::test]
+async fn metadata_of_a_plugin_that_is_gone_can_be_removed() {
+    use tollgate::model::Kind;
+    use tollgate::store::{Edit, Key, Transaction};
+
+    let rig = Rig::memory().await;
+    let key = Key::new(Kind::PluginMetadata, "was-there-once").unwrap();
+    let edit = Edit::Put { key, value: r#"{"id":"was-there-once","x":1}"#.into(), ttl: None };
+    rig.mirror.commit(Transaction { edits: vec![edit], ..Transaction::default() }).await.unwrap();
+    assert_eq!(rig.stored().len(), 1);
+    assert_eq!(rig.json("PUT", "/plugin_metadata/was-there-once", json!({"x": 2})).await.status, 400);
+    let reply = rig.send("DELETE", "/plugin_metadata/was-there-once", "").await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(rig.stored(), []);
+}

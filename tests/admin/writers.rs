@@ -177,3 +177,25 @@ async fn without_a_gateway_items_are_judged_by_themselves() {
         assert_eq!(response.status(), status, "{body}");
     }
 }
+
+#[tokio::test]
+async fn conditions_are_read_whole_or_do_not_hold() {
+    let rig = Rig::memory().await;
+    rig.put("/routes/1", json!({"uri": "/a", "plugins": {}})).await;
+    let tag = rig.get("/routes/1").await.field("etag").to_owned();
+    let asked = async |method: &str, path: &str, name: &str, lines: &[&[u8]]| {
+        let mut request = request(method, path);
+        for line in lines {
+            request = request.header(name, http::HeaderValue::from_bytes(line).unwrap());
+        }
+        let body = json!({"uri": "/a", "plugins": {}}).to_string();
+        rig.ask(request.body(body.into()).unwrap()).await.status.as_u16()
+    };
+    for name in ["if-match", "if-none-match"] {
+        assert_eq!(asked("PUT", "/routes/1", name, &[b"\xff"]).await, 412, "{name}");
+        assert_eq!(asked("POST", "/history/1/restore", name, &[b"*"]).await, 400, "{name}");
+    }
+    assert_eq!(asked("PUT", "/routes/1", "if-none-match", &[b"\"0\"", tag.as_bytes()]).await, 412);
+    assert_eq!(asked("GET", "/routes/1", "if-none-match", &[b"\"0\"", tag.as_bytes()]).await, 304);
+    assert_eq!(asked("PUT", "/routes/1", "if-match", &[b"\"0\"", tag.as_bytes()]).await, 200);
+}
