@@ -2,7 +2,7 @@
 """Live configuration, measured from outside: the bundled gateway with its store, changed through its Admin API under traffic.
 
   cargo build --release --example gateway --features full && bash benches/compare/build.sh
-  python3 benches/compare/live.py RUN... [--routes 10000] [--etcd URL] [--seconds 5] [--rounds 5]
+  python3 benches/compare/live.py RUN... [--routes 10000] [--etcd URL] [--seconds 5] [--rounds 5] [--scheduler rr|nice|none]
 
 Runs:
   effect      from the answer of a write to its effect on traffic, and p99 of traffic with 50 writes a second against none
@@ -116,9 +116,11 @@ def effects(writer, reader, writes):
 
 
 def wrk(port, seconds, connections=8):
-    """Requests a second, and p50 and p99 in ms."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{port}/load/x"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    """Some 2,000 requests a second, so that there is processor left to be late by: requests a second, and p50 and p99 in ms."""
+    paced = RUN / "live-paced.lua"
+    paced.write_text("delay = function() return 3 end\n")
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", paced, f"http://127.0.0.1:{port}/load/x"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=lambda: process.settle({0, 1})).stdout
     def ms(quantile):
         value, unit = re.search(rf"{quantile}%\s+([\d.]+)(us|ms|s)", text).groups()
         return float(value) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
@@ -167,6 +169,7 @@ def beside(writer, reader, rate, options):
         tooks += writing.took
         ratios.append(changing / steady)
         p99s.append((steady, changing))
+    print(f"  traffic of {throughput:.0f} requests/s")
     print(f"  {statistics.median(rates):.0f} writes/s (asked for {rate}), answered p50 {quantile(tooks, .5):.2f} ms p99 {quantile(tooks, .99):.2f} ms")
     print(f"  p99 of traffic with writes / without: median {statistics.median(ratios):.3f} of {[round(r, 2) for r in ratios]}, ms {[(round(a, 2), round(b, 2)) for a, b in p99s]}")
 
@@ -303,11 +306,13 @@ def main():
     parser.add_argument("runs", nargs="+", choices=RUNS)
     parser.add_argument("--routes", type=int, default=10000)
     parser.add_argument("--etcd", default="http://127.0.0.1:2379")
+    parser.add_argument("--scheduler", choices=["rr", "nice", "none"], default="nice", help="as rig.py has it")
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     held = process.lock()
-    process.schedule = "none"
+    process.schedule = options.scheduler
+    process.prefer()
     port = process.free_port()
     started = process.spawn([BUILT / "compare-origin", f"127.0.0.1:{port}"], cpus={0, 1}, log=RUN / "live-origin.log")
     try:
