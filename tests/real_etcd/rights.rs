@@ -17,6 +17,11 @@ fn login(etcd: &Etcd, user: &str, password: &str) -> EtcdSettings {
 /// A server with the users `root`, `writer` and `reader`, whose passwords are their names.
 fn guarded(version: Version, arguments: &[&str]) -> Etcd {
     let etcd = Etcd::start_with(version, arguments);
+    guard(&etcd);
+    etcd
+}
+
+fn guard(etcd: &Etcd) {
     for arguments in [
         "user add root:root",
         "user add writer:writer",
@@ -32,7 +37,6 @@ fn guarded(version: Version, arguments: &[&str]) -> Etcd {
     ] {
         etcd.ctl(arguments.split(' '));
     }
-    etcd
 }
 
 fn refused(result: Result<impl Sized, StoreError>) -> String {
@@ -131,10 +135,19 @@ async fn a_watch_logs_in_anew_by_itself_after_a_restart_that_forgot_its_token() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_are_no_fault_where_the_server_knows_none() {
-    let etcd = Etcd::start(V34);
-    let store: Arc<dyn Store> = Arc::new(EtcdStore::new(&login(&etcd, "writer", "writer")).unwrap());
-    commit(&store, [put("routes/1", "{}")]).await;
-    assert_eq!(load(&store).await.entries.len(), 1);
+    for version in [V34, V35] {
+        let etcd = Etcd::start(version);
+        let store = EtcdStore::new(&login(&etcd, "writer", "writer")).unwrap();
+        let shared: Arc<dyn Store> = Arc::new(store.clone());
+        commit(&shared, [put("routes/1", "{}")]).await;
+        assert_eq!(load(&shared).await.entries.len(), 1);
+        let mut follower = Follower::new(&store).await;
+        // Until it does.
+        guard(&etcd);
+        commit(&shared, [put("routes/2", "{}")]).await;
+        follower.until("the change", |follower| follower.value("routes/2").is_some()).await;
+        assert_eq!(Follower::new(&store).await.state.len(), 2);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

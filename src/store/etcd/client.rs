@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 use tonic::Request;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::MetadataValue;
 
 use super::super::StoreError;
 use super::endpoints::{Endpoints, Pick};
 use super::failure::{Failure, Meaning};
 use super::link::Link;
-use super::login::Login;
+use super::login::{Login, Pass};
 use super::message::{RangeRequest, ResponseHeader, StatusRequest};
 use super::options::{Options, end_of};
 use super::report::Report;
@@ -87,7 +87,7 @@ impl Client {
     pub(super) async fn call_for<C: Call>(&self, request: C, limit: usize) -> Result<C::Answer, Failure> {
         let connected = self.connection().await?;
         match self.ask_once(&connected, request.clone(), limit).await {
-            Err(failure) if failure.meaning() == Meaning::LoggedOut && self.login.is_needed() => {
+            Err(failure) if failure.is_of_login() && self.login.is_needed() => {
                 self.login.forget();
                 self.ask_once(&connected, request, limit).await
             }
@@ -109,12 +109,12 @@ impl Client {
 
     /// The request, with the token of the log-in.
     pub(super) async fn signed<T>(&self, connected: &Arc<Connected>, message: T) -> Result<Request<T>, Failure> {
-        let token: Option<MetadataValue<Ascii>> = match self.login.token() {
-            Some(token) => Some(token),
-            None => self.judged(connected, self.login.log_in(&connected.link)).await?,
+        let pass = match self.login.pass() {
+            Pass::Unknown => self.judged(connected, self.login.log_in(&connected.link)).await?,
+            pass => pass,
         };
         let mut request = Request::new(message);
-        if let Some(token) = token {
+        if let Pass::Token(token) = pass {
             request.metadata_mut().insert("token", token);
         }
         Ok(request)
@@ -243,6 +243,8 @@ impl Client {
     /// Takes the store for the one that this answer comes from, whatever was seen before.
     pub(super) fn believe(&self, header: ResponseHeader) {
         *lock(&self.seen) = Seen::of(header);
+        // Its revisions may begin anew.
+        self.told.store(0, Relaxed);
     }
 
     /// Where the store is now, at the least expense: asked for is the store itself, not what one member has heard of it.

@@ -15,6 +15,9 @@ use super::options::{Options, end_of};
 /// A key that is no item.
 const SCRATCH: &str = "gen_id";
 
+/// The longest time to live in seconds: `lease.MaxLeaseTTL`.
+const LONGEST: i64 = 9_000_000_000;
+
 /// The leases of a transaction by their seconds.
 type Leases = BTreeMap<i64, i64>;
 
@@ -68,8 +71,8 @@ async fn attempt(
     Ok(Some(Committed { revision: header.revision.unsigned_abs() }))
 }
 
-/// What changed nothing makes no event, so a watch might not come to its revision for long: others may have written beside
-/// our prefix since the last change below it. It is made to.
+/// What changed nothing makes no event, so a watch might not come to its revision for long: others may have written
+/// beside our prefix since the last change below it. It is made to.
 async fn pass(client: &Client, revision: i64) -> Result<(), Failure> {
     if client.ask.receiver_count() == 0 || client.told.load(Relaxed) >= revision {
         return Ok(());
@@ -84,12 +87,12 @@ async fn pass(client: &Client, revision: i64) -> Result<(), Failure> {
     client.call(TxnRequest { compare: Vec::new(), success }).await.map(drop)
 }
 
-/// The time that an edit lives, up to whole seconds: etcd has no others.
+/// The time that an edit lives, up to whole seconds: etcd has no others, and none beyond 285 years.
 fn seconds(edit: &Edit) -> Option<i64> {
     match edit {
         Edit::Put { ttl: Some(ttl), .. } => {
-            let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
-            Some(i64::try_from(whole).unwrap_or(i64::MAX).max(1))
+            let whole = ttl.as_secs().saturating_add(u64::from(ttl.subsec_nanos() > 0));
+            Some(i64::try_from(whole).unwrap_or(LONGEST).clamp(1, LONGEST))
         }
         _ => None,
     }
@@ -134,5 +137,24 @@ fn condition(options: &Options, guard: &Guard) -> Compare {
         key: options.key(key),
         target_union: Some(union),
         range_end: range_end.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::Key;
+
+    #[test]
+    fn times_to_live_are_whole_seconds_that_etcd_takes() {
+        let put = |ttl| Edit::Put { key: Key::parse("routes/1").unwrap(), value: "{}".into(), ttl };
+        let lived = |ttl| seconds(&put(Some(ttl)));
+        assert_eq!(lived(Duration::ZERO), Some(1));
+        assert_eq!(lived(Duration::from_millis(1001)), Some(2));
+        assert_eq!(lived(Duration::from_secs(LONGEST.unsigned_abs() + 1)), Some(LONGEST));
+        assert_eq!(lived(Duration::MAX), Some(LONGEST));
+        assert_eq!(seconds(&put(None)), None);
     }
 }

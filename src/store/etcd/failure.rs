@@ -27,6 +27,8 @@ pub(super) enum Meaning {
     Down,
     /// The log-in is over, or was made before rights were changed: log in anew.
     LoggedOut,
+    /// The server wants to know who asks.
+    Nameless,
     /// The server knows no users.
     NoUsers,
     /// What was asked for is compacted away.
@@ -45,6 +47,11 @@ impl Failure {
         }
     }
 
+    /// Whether a new log-in may help.
+    pub(super) fn is_of_login(&self) -> bool {
+        matches!(self.meaning(), Meaning::LoggedOut | Meaning::Nameless)
+    }
+
     /// Before when nothing can be had.
     pub(super) fn again(&self) -> Option<Instant> {
         match self {
@@ -58,6 +65,9 @@ impl Failure {
         let place = Arc::clone(place);
         match self.meaning() {
             Meaning::Refused(mend) => StoreError::Refused { place, message: format!("{}; {mend}", self.text()) },
+            Meaning::Nameless => {
+                StoreError::Refused { place, message: format!("{}; set `user` and `password`", self.text()) }
+            }
             Meaning::LoggedOut => StoreError::Refused { place, message: self.text() },
             _ => StoreError::Unavailable { place, message: self.text() },
         }
@@ -82,14 +92,18 @@ impl From<Status> for Failure {
 
 /// The texts are those of `api/v3rpc/rpctypes/error.go`; codes alone are too coarse.
 fn of_status(code: Code, text: &str) -> Meaning {
-    const TEXTS: [(&str, Meaning); 13] = [
+    const TEXTS: [(&str, Meaning); 16] = [
         ("invalid auth token", Meaning::LoggedOut),
         ("revision of auth store is old", Meaning::LoggedOut),
         ("authentication is not enabled", Meaning::NoUsers),
         ("required revision has been compacted", Meaning::Compacted),
         ("decoded message length too large", Meaning::TooLarge),
+        // Refusals to the letter, which another member does not join in.
+        ("not supported for learner", Meaning::Down),
+        ("not capable", Meaning::Down),
+        ("not leader", Meaning::Down),
         ("permission denied", Meaning::Refused("grant its user a role for the prefix")),
-        ("user name is empty", Meaning::Refused("set `user` and `password`")),
+        ("user name is empty", Meaning::Nameless),
         ("authentication failed", Meaning::Refused("set the right `user` and `password`")),
         (
             "database space exceeded",
@@ -110,6 +124,9 @@ fn of_status(code: Code, text: &str) -> Meaning {
         Code::PermissionDenied => Meaning::Refused("grant its user a role for the prefix"),
         Code::InvalidArgument | Code::Unimplemented => Meaning::Refused("use etcd 3.4 or later"),
         Code::Unauthenticated => Meaning::LoggedOut,
+        Code::NotFound | Code::OutOfRange | Code::AlreadyExists | Code::FailedPrecondition => {
+            Meaning::Refused("the server is well otherwise")
+        }
         _ => Meaning::Down,
     }
 }
@@ -128,10 +145,21 @@ mod tests {
             (Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted", Meaning::Compacted),
             (Code::OutOfRange, "Error, decoded message length too large: found 5 bytes", Meaning::TooLarge),
             (Code::Unavailable, "etcdserver: no leader", Meaning::Down),
+            (Code::FailedPrecondition, "etcdserver: not leader", Meaning::Down),
+            (Code::FailedPrecondition, "etcdserver: rpc not supported for learner", Meaning::Down),
+            (Code::InvalidArgument, "etcdserver: user name is empty", Meaning::Nameless),
             (Code::ResourceExhausted, "etcdserver: too many requests", Meaning::Down),
             (Code::Unknown, "anything", Meaning::Down),
         ] {
             assert_eq!(meaning(code, text), expected, "{text}");
+        }
+        for (code, text) in [
+            (Code::NotFound, "etcdserver: requested lease not found"),
+            (Code::OutOfRange, "etcdserver: too large lease TTL"),
+            (Code::AlreadyExists, "etcdserver: lease already exists"),
+            (Code::FailedPrecondition, "etcdserver: anything that comes to be"),
+        ] {
+            assert!(matches!(meaning(code, text), Meaning::Refused(_)), "{text}: the connection stays");
         }
         let place = Arc::from("etcd a:2379");
         let full = Failure::Said(Status::resource_exhausted("etcdserver: mvcc: database space exceeded"));

@@ -1,5 +1,5 @@
 //! The log-in: a name and a password for a token that does not last.
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Status};
@@ -14,12 +14,24 @@ use super::options::User;
 #[derive(Debug)]
 pub(super) struct Login {
     user: Option<User>,
-    token: Mutex<Option<MetadataValue<Ascii>>>,
+    pass: Mutex<Pass>,
+}
+
+/// What a request is sent with.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Pass {
+    /// That has to be asked first.
+    #[default]
+    Unknown,
+    /// With nothing: the server looks at nobody's rights.
+    NotNeeded,
+    /// With this.
+    Token(MetadataValue<Ascii>),
 }
 
 impl Login {
     pub(super) fn new(user: Option<User>) -> Self {
-        Self { user, token: Mutex::default() }
+        Self { user, pass: Mutex::default() }
     }
 
     /// Whether there is anybody to log in.
@@ -27,32 +39,38 @@ impl Login {
         self.user.is_some()
     }
 
-    /// The token, unless there is none yet.
-    pub(super) fn token(&self) -> Option<MetadataValue<Ascii>> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What is known of it.
+    pub(super) fn pass(&self) -> Pass {
+        if self.is_needed() { self.lock().clone() } else { Pass::NotNeeded }
     }
 
     /// Has the next one log in anew.
     pub(super) fn forget(&self) {
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.lock() = Pass::Unknown;
     }
 
-    /// Logs in, if there is anybody to: the token, or `None` where none is asked for.
+    /// Logs in, if there is anybody to.
     ///
     /// # Errors
     /// What the server says.
-    pub(super) async fn log_in(&self, link: &Link) -> Result<Option<MetadataValue<Ascii>>, Failure> {
-        let Some(user) = &self.user else { return Ok(None) };
+    pub(super) async fn log_in(&self, link: &Link) -> Result<Pass, Failure> {
+        let Some(user) = &self.user else { return Ok(Pass::NotNeeded) };
         let request = AuthenticateRequest { name: user.name.clone(), password: user.password.expose().to_owned() };
-        let answer = match link.call(Request::new(request), LIMIT).await.map_err(Failure::Said) {
-            // Nobody's rights are looked at.
-            Err(failure) if failure.meaning() == Meaning::NoUsers => return Ok(None),
-            answer => answer?,
+        let pass = match link.call(Request::new(request), LIMIT).await.map_err(Failure::Said) {
+            // It stays so until somebody is turned away for having no name.
+            Err(failure) if failure.meaning() == Meaning::NoUsers => Pass::NotNeeded,
+            answer => {
+                let mut token: MetadataValue<Ascii> =
+                    answer?.token.parse().map_err(|_| Status::internal("the server's token cannot be sent"))?;
+                token.set_sensitive(true);
+                Pass::Token(token)
+            }
         };
-        let mut token: MetadataValue<Ascii> =
-            answer.token.parse().map_err(|_| Status::internal("the server's token cannot be sent"))?;
-        token.set_sensitive(true);
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
-        Ok(Some(token))
+        *self.lock() = pass.clone();
+        Ok(pass)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pass> {
+        self.pass.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

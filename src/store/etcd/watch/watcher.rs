@@ -196,8 +196,9 @@ impl Watcher {
     /// A failure of the log-in is mended before the next attempt.
     fn judged(&self, failure: Failure) -> Trouble {
         let is_denied = matches!(&failure, Failure::Said(status) if status.message().contains("permission denied"));
+        let is_nameless = failure.meaning() == Meaning::Nameless;
         // A watch whose token is not known any more hears of missing rights, in 3.4 and 3.5.
-        if is_denied && !self.renewed && self.client.log_out() {
+        if (is_denied || is_nameless) && !self.renewed && self.client.log_out() {
             return Trouble::Failed(Failure::Said(Status::unauthenticated("etcdserver: invalid auth token")));
         }
         if failure.meaning() == Meaning::LoggedOut {
