@@ -9,7 +9,7 @@ use tollgate::plugin::SecretFields;
 use tollgate::plugins::prometheus::Metrics;
 use tollgate::store::{
     DiskStore, EtcdStore, HistoryBounds, Keyring, LocalCopy, MemoryStore, Mirror, MirrorOptions, MirrorStatus, Sealing,
-    Store,
+    Store, Traffic,
 };
 
 /// Opens the store that the settings name, and begins to follow it. Must be called inside of the runtime.
@@ -85,4 +85,18 @@ pub(crate) fn measure(metrics: &Metrics, mirror: &Mirror) {
         status.unchanged_loads as f64
     });
     gauge("store_changes_total", "Transactions that the store told of.", |status| status.batches as f64);
+    if mirror.status().traffic.is_none() {
+        return;
+    }
+    let traffic = |name: &'static str, says: &'static str, read: fn(Traffic) -> u64| {
+        let mirror = mirror.clone();
+        metrics.gauge(name, says, move || mirror.store().traffic().map_or(0, read) as f64);
+    };
+    traffic("store_connections", "Connections to the store that are open.", |traffic| traffic.open);
+    traffic("store_reconnects_total", "Connections to the store that replaced one that had failed.", |traffic| {
+        traffic.reconnects
+    });
+    traffic("store_watches_total", "Watches of the store that were begun.", |traffic| traffic.watches);
+    traffic("store_received_bytes_total", "Bytes that came from the store.", |traffic| traffic.bytes_in);
+    traffic("store_sent_bytes_total", "Bytes that went to the store.", |traffic| traffic.bytes_out);
 }

@@ -63,6 +63,19 @@ pub(super) fn mirror(status: &crate::store::MirrorStatus) -> Value {
         "full_reads_without_change": status.unchanged_loads,
         "changes": status.batches,
         "snapshots": status.snapshots,
+        "traffic": status.traffic.map(traffic),
+    })
+}
+
+#[cfg(feature = "store")]
+fn traffic(traffic: crate::store::Traffic) -> Value {
+    json!({
+        "connections": traffic.open,
+        "connections_opened": traffic.opened,
+        "reconnects": traffic.reconnects,
+        "bytes_in": traffic.bytes_in,
+        "bytes_out": traffic.bytes_out,
+        "watches": traffic.watches,
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::{Change, Key, StoreError};
+use super::{Change, Key, StoreError, Traffic};
 
 /// A future of a store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -54,6 +54,11 @@ pub trait Store: Send + Sync + 'static {
     /// The changes that the store itself remembers, the oldest first; none where it keeps none.
     fn changes(&self) -> Vec<Arc<Change>> {
         Vec::new()
+    }
+
+    /// What it asked of the network so far; `None` where it needs none.
+    fn traffic(&self) -> Option<Traffic> {
+        None
     }
 }
 

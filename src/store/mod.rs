@@ -27,6 +27,7 @@ mod record;
 mod sealing;
 mod shared;
 mod table;
+mod traffic;
 
 pub use change::{Change, Edited, HistoryBounds};
 pub use contract::{
@@ -38,10 +39,11 @@ pub use disk::DiskStore;
 pub use entries::Entries;
 pub use error::StoreError;
 #[cfg(feature = "etcd")]
-pub use etcd::{EtcdStats, EtcdStore};
+pub use etcd::EtcdStore;
 pub use history::History;
 pub use key::Key;
 pub use keyring::{Keyring, KeyringError};
 pub use memory::MemoryStore;
 pub use mirror::{Mirror, MirrorOptions, MirrorSource, MirrorStatus, View};
 pub use sealing::{SealError, SealFault, Sealing};
+pub use traffic::Traffic;

@@ -10,6 +10,7 @@ use tonic::Request;
 use tonic::metadata::MetadataValue;
 
 use super::super::StoreError;
+use super::counters::Counters;
 use super::endpoints::{Endpoints, Pick};
 use super::failure::{Failure, Meaning};
 use super::link::Link;
@@ -19,7 +20,6 @@ use super::options::{Options, end_of};
 use super::report::Report;
 use super::rpc::Call;
 use super::same::Seen;
-use super::stats::Counters;
 use super::version::orders_progress;
 use crate::net::Sweep;
 

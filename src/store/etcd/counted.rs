@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::stats::Counters;
+use super::counters::Counters;
 
 /// Counts what passes, and that the connection is there.
 #[derive(Debug)]

@@ -20,9 +20,9 @@ use tonic_prost::ProstCodec;
 use tower::Service;
 
 use super::counted::Counted;
+use super::counters::Counters;
 use super::options::{Options, Server};
 use super::rpc::Call;
-use super::stats::Counters;
 use crate::net::{Io, IoStream, Sweep, Transport};
 
 /// Bytes of one answer that may be under way: pages of a full read are some MiB.

@@ -10,10 +10,11 @@
 //! | `same.rs`, `version.rs` | whether it is the store that it was; what old servers cannot be trusted with |
 //! | `failure.rs`, `report.rs` | what errors mean, and how often they are told |
 //! | `message/`, `rpc.rs` | what is spoken |
-//! | `options.rs`, `stats.rs` | what it is told, and what it tells |
+//! | `options.rs`, `counters.rs` | what it is told, and what it tells |
 mod client;
 mod commit;
 mod counted;
+mod counters;
 mod endpoints;
 mod failure;
 mod link;
@@ -24,7 +25,6 @@ mod options;
 mod report;
 mod rpc;
 mod same;
-mod stats;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -33,5 +33,4 @@ mod tls;
 mod version;
 mod watch;
 
-pub use stats::EtcdStats;
 pub use store::EtcdStore;

@@ -1,23 +1,22 @@
 //! [`EtcdStore`].
 use std::sync::Arc;
 
-use super::super::{Committed, Loaded, NewsStream, Store, StoreError, StoreFuture, Transaction};
+use super::super::{Committed, Loaded, NewsStream, Store, StoreError, StoreFuture, Traffic, Transaction};
 use super::client::Client;
 use super::options::Options;
-use super::stats::EtcdStats;
 use super::{commit, load, watch};
 use crate::model::EtcdSettings;
 
 /// A store in etcd 3.4 or later, laid out as the reference's: `<prefix>/routes/7`.
 ///
-/// All its users share one HTTP/2 connection, which is opened when it is first needed and goes to another server when one
-/// fails. Full reads and changes are linearizable. Reading rights on the prefix are enough for who never writes.
+/// All its users share one HTTP/2 connection, which is opened when it is first needed and goes to another server when
+/// one fails. Full reads and changes are linearizable. Reading rights on the prefix are enough for who never writes.
 ///
-/// A time to live is rounded up to whole seconds, and the server may make it longer (`--election-timeout`). A change has as many edits
-/// as the server takes (`--max-txn-ops`, 128 unless set). Clones are the same store.
+/// A time to live is rounded up to whole seconds, and the server may make it longer (`--election-timeout`). A change
+/// has as many edits as the server takes (`--max-txn-ops`, 128 unless set). Clones are the same store.
 #[derive(Clone, Debug)]
 pub struct EtcdStore {
-    client: Arc<Client>,
+    pub(super) client: Arc<Client>,
 }
 
 impl EtcdStore {
@@ -30,8 +29,8 @@ impl EtcdStore {
         Ok(Self { client: Arc::new(Client::new(Options::new(settings)?)) })
     }
 
-    /// What it asked of the network so far.
-    pub fn stats(&self) -> EtcdStats {
+    /// What it asked of the network so far, over 1 connection, or 0 while none can be had.
+    pub fn stats(&self) -> Traffic {
         self.client.counters.look()
     }
 }
@@ -43,6 +42,10 @@ impl Store for EtcdStore {
 
     fn identity(&self) -> Arc<str> {
         format!("etcd {}", self.client.options.prefix).into()
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        Some(self.stats())
     }
 
     fn load(&self) -> StoreFuture<'_, Loaded> {

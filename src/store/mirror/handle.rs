@@ -169,7 +169,7 @@ impl Mirror {
 
     /// How it stands to its store.
     pub fn status(&self) -> MirrorStatus {
-        self.shared.lock().clone()
+        MirrorStatus { traffic: self.shared.store.traffic(), ..self.shared.lock().clone() }
     }
 
     /// What a gateway follows. Several may.

@@ -2,6 +2,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::store::Traffic;
+
 /// How a mirror stands to its store.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -34,4 +36,6 @@ pub struct MirrorStatus {
     pub batches: u64,
     /// Snapshots that were made.
     pub snapshots: u64,
+    /// What the store asked of the network; `None` where it needs none.
+    pub traffic: Option<Traffic>,
 }
