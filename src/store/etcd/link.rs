@@ -29,8 +29,9 @@ use crate::net::{Io, IoStream, Sweep, Transport};
 const STREAM_WINDOW: u32 = 4 << 20;
 /// Bytes of all answers. A watch whose reader is slow takes its stream's part, and no more.
 const CONNECTION_WINDOW: u32 = 16 << 20;
-/// How often an idle connection is asked for a sign of life. etcd closes those that ask more than once in 5 s
-/// (`--grpc-keepalive-min-time`).
+/// How often a connection is asked for a sign of life while a watch or a request is on it. etcd closes those that ask
+/// more than once in 5 s (`--grpc-keepalive-min-time`), or that ask while nothing is under way (gRPC's
+/// `PermitWithoutStream`).
 const PING_EVERY: Duration = Duration::from_secs(15);
 /// The connection is over when none comes within this.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +67,7 @@ impl Link {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true)
+            .keep_alive_while_idle(false)
             .handshake(stream)
             .await
             .map_err(|error| error.to_string())?;
