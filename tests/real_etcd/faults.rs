@@ -1,5 +1,5 @@
-//! etcd killed, stopped, cut off, compacted, restored from an old snapshot, emptied: what is served is always what etcd had
-//! at some revision, and in the end what it has.
+//! etcd killed, stopped, cut off, compacted, restored from an old snapshot, emptied: what is served is always what etcd
+//! had at some revision, and in the end what it has.
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -137,6 +137,40 @@ async fn restored_from_an_old_snapshot_what_it_has_is_read_anew() {
         pair(&store, "anew").await;
         follower.until("a change behind it", |follower| follower.value("services/a") == Some("anew")).await;
         follower.catch_up().await;
+        assert_eq!(follower.resyncs, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restored_and_come_further_since_it_is_noticed_all_the_same() {
+    for version in [V34, V35] {
+        let mut etcd = Etcd::start(version);
+        let proxy = Proxy::to(etcd.port).await;
+        let writer = etcd.store();
+        for round in 0..30 {
+            pair(&writer, &format!("first {round}")).await;
+        }
+        let saved = etcd.save("old.db");
+        etcd.put("routes/lost", "{}");
+        for round in 0..20 {
+            pair(&writer, &format!("lost {round}")).await;
+        }
+        let mut follower = Follower::new(&EtcdStore::new(&settings(vec![proxy.url()])).unwrap()).await;
+        assert!(follower.value("routes/lost").is_some());
+        // The watch stands.
+        etcd.put("routes/seen", "{}");
+        follower.until("a change", |follower| follower.value("routes/seen").is_some()).await;
+        proxy.set(Way::Cut);
+        etcd.restart_with(&saved);
+        let mut revision = 0;
+        for round in 0..25 {
+            revision = pair(&etcd.store(), &format!("anew {round}")).await;
+        }
+        assert!(revision > follower.revision, "it overtook: {revision} after {}", follower.revision);
+        proxy.set(Way::Open);
+        follower.until("what is there now", |follower| follower.value("services/a") == Some("anew 24")).await;
+        follower.catch_up().await;
+        assert!(follower.value("routes/lost").is_none());
         assert_eq!(follower.resyncs, 1);
     }
 }

@@ -71,4 +71,7 @@ pub(in crate::store::etcd) struct StatusResponse {
     /// The member that leads, in the eyes of the one that answers; 0: none does.
     #[prost(uint64, tag = "4")]
     pub(in crate::store::etcd) leader: u64,
+    /// How far the member's log is known to be agreed upon. It grows with each change of anything, and never goes back.
+    #[prost(uint64, tag = "5")]
+    pub(in crate::store::etcd) raft_index: u64,
 }

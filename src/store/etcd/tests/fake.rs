@@ -2,6 +2,7 @@
 //!
 //! It never lies twice in a row about what there is: a lie that a second read confirms is the truth to every client.
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
@@ -21,6 +22,10 @@ const WATCH_ID: i64 = 0;
 
 pub(super) struct Fake {
     pub(super) model: Model,
+    /// Whether it is of a version whose answers about progress come behind the events that they are about.
+    is_ordered: bool,
+    /// So many questions about progress it does not hear, as real ones do not while a watch catches up.
+    pub(super) deaf: AtomicU32,
     lies: Mutex<Lies>,
 }
 
@@ -33,10 +38,12 @@ struct Lies {
 }
 
 impl Fake {
-    /// Serves on a port of its own until the tasks are dropped.
+    /// Serves on a port of its own until the tasks are dropped. Odd seeds make one that orders its answers about
+    /// progress.
     pub(super) async fn start(seed: u64) -> (Arc<Self>, u16, JoinSet<()>) {
         let lies = Lies { dice: Dice::new(seed), one_in: 4, lied: false, told: 0 };
-        let fake = Arc::new(Self { model: Model::new(), lies: Mutex::new(lies) });
+        let (is_ordered, deaf) = (!seed.is_multiple_of(2), AtomicU32::new(2));
+        let fake = Arc::new(Self { model: Model::new(), is_ordered, deaf, lies: Mutex::new(lies) });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut tasks = JoinSet::new();
@@ -135,7 +142,11 @@ async fn serve(fake: Arc<Fake>, request: Request<RecvStream>, mut respond: SendR
     let response = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
     let mut stream = respond.send_response(response, false).ok()?;
     match path.rsplit('/').next() {
-        Some("Status") => send(&mut stream, &StatusResponse { version: "3.5.1".to_owned(), leader: 1 })?,
+        Some("Status") => {
+            let version = if fake.is_ordered { "3.5.8" } else { "3.5.1" }.to_owned();
+            let raft_index = fake.model.now().unsigned_abs();
+            send(&mut stream, &StatusResponse { version, leader: 1, raft_index })?;
+        }
         Some("Range") => {
             let request: RangeRequest = incoming.message().await?;
             match fake.answer(&request) {
@@ -169,16 +180,24 @@ async fn watch(fake: &Fake, incoming: &mut Incoming, stream: &mut SendStream<Byt
     loop {
         if next > fake.model.now() {
             tokio::select! {
-                // As before 3.5.8, it may be about what was not told yet.
                 asked = incoming.message::<WatchRequest>() => {
                     asked?;
-                    send(stream, &WatchResponse { watch_id: -1, ..reply(fake.model.now()) })?;
+                    if fake.is_ordered && fake.deaf.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+                        continue;
+                    }
+                    // Before 3.5.8, it may be about what was not told yet.
+                    let told = if fake.is_ordered { next - 1 } else { fake.model.now() };
+                    send(stream, &WatchResponse { watch_id: -1, ..reply(told) })?;
                 }
                 changed = changed.wait_for(|now| *now >= next) => drop(changed.unwrap()),
             }
             continue;
         }
         let events = fake.model.events(next);
+        if events.is_empty() {
+            next += 1;
+            continue;
+        }
         let told = WatchResponse { events: events.clone(), ..reply(next) };
         match fake.lie(9) {
             None => send(stream, &told)?,
@@ -210,9 +229,11 @@ async fn watch(fake: &Fake, incoming: &mut Incoming, stream: &mut SendStream<Byt
                 send(stream, &WatchResponse { canceled: true, compact_revision: next + 1, ..reply(next) })?;
                 return Some(());
             }
-            // Word that all was told, which it was not; as an answer to a question that nobody asked.
+            // Word that all was told, which it was not where answers have no order; as an answer to a question that
+            // nobody asked.
             Some(5) => {
-                send(stream, &WatchResponse { watch_id: -1, ..reply(fake.model.now()) })?;
+                let so_far = if fake.is_ordered { next - 1 } else { fake.model.now() };
+                send(stream, &WatchResponse { watch_id: -1, ..reply(so_far) })?;
                 send(stream, &told)?;
             }
             // It goes silent, but for answers about how far it is.

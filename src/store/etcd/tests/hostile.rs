@@ -1,7 +1,9 @@
-//! Whatever the server says, what is told always equals what it had at some revision, and no revision comes after a later one.
+//! Whatever the server says, what is told always equals what it had at some revision, and no revision comes after a
+//! later one.
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
@@ -142,4 +144,49 @@ async fn a_revision_of_a_hundred_thousand_removals_is_one_batch_in_good_time() {
     let Some(Ok(News::Batch(batch))) = news.unwrap() else { panic!("no batch") };
     assert_eq!((batch.revision, batch.events.len()), (3, MANY));
     assert!(batch.events.iter().all(|event| event.entry.is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_about_progress_that_were_not_heard_are_asked_again() {
+    let (fake, port, _tasks) = Fake::start(1).await;
+    fake.be_honest();
+    let settings = EtcdSettings { host: vec![format!("http://127.0.0.1:{port}")], ..EtcdSettings::default() };
+    let store = EtcdStore::new(&settings).unwrap();
+    let mut watch = store.watch(2);
+    // Something beside the prefix.
+    fake.model.commit(Vec::new());
+    store.client.ask.send_replace(());
+    // Far less than until the watch asks by itself.
+    let news = timeout(settings.watch_timeout() / 10, poll_fn(|cx| watch.as_mut().poll_next(cx))).await;
+    assert!(matches!(news, Ok(Some(Ok(News::Progress(2))))), "{news:?}");
+    assert_eq!(fake.deaf.load(Relaxed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quiet_watch_says_now_and_then_that_the_store_was_heard_of() {
+    for seed in [1, 2] {
+        let (fake, port, _tasks) = Fake::start(seed).await;
+        fake.be_honest();
+        let host = vec![format!("http://127.0.0.1:{port}")];
+        let settings = EtcdSettings { host, watch_timeout: Seconds(0.2), ..EtcdSettings::default() };
+        let mut watch = EtcdStore::new(&settings).unwrap().watch(2);
+        for _ in 0..2 {
+            let news = timeout(PATIENCE, poll_fn(|cx| watch.as_mut().poll_next(cx))).await;
+            assert!(matches!(news, Ok(Some(Ok(News::Progress(1))))), "{news:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_answers_nothing_does_not_hold_up_the_next() {
+    let (fake, port, _tasks) = Fake::start(1).await;
+    fake.be_honest();
+    // It takes connections, as the kernel does for it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = [silent.local_addr().unwrap().port(), port].map(|port| format!("http://127.0.0.1:{port}")).to_vec();
+    let store = EtcdStore::new(&EtcdSettings { host, ..EtcdSettings::default() }).unwrap();
+    // Less than the limit of one attempt.
+    let loaded = timeout(Duration::from_secs(4), store.load()).await;
+    assert_eq!(loaded.unwrap().unwrap().revision, 1);
+    assert_eq!((store.stats().open, store.stats().reconnects), (1, 0));
 }

@@ -9,8 +9,8 @@ use super::super::message::{self, EventType, WatchResponse};
 /// Bytes of one answer in parts, beyond which it is no answer.
 const LARGEST: usize = 1 << 30;
 
-/// What one revision changed. A key has one change: etcd refuses one that stands twice in a transaction, and if it did not, the
-/// last would count.
+/// What one revision changed. A key has one change: etcd refuses one that stands twice in a transaction, and if it did
+/// not, the last would count.
 type Changes = BTreeMap<Key, Option<Entry>>;
 
 /// Puts answers together, and knows what has to come next.
@@ -46,8 +46,8 @@ impl Assembler {
         self.bytes = 0;
     }
 
-    /// Takes an answer with events, and gives what it tells: one batch for each revision. etcd never divides a revision among
-    /// answers, other than among the parts of one.
+    /// Takes an answer with events, and gives what it tells: one batch for each revision. etcd never divides a revision
+    /// among answers, other than among the parts of one.
     pub(super) fn take(&mut self, answer: WatchResponse) -> Result<Vec<News>, Disorder> {
         let size = |event: &message::Event| event.kv.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len());
         self.bytes += answer.events.iter().map(size).sum::<usize>();

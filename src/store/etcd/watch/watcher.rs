@@ -11,22 +11,26 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tonic::codec::Streaming;
 use tonic::metadata::MetadataValue;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::super::super::{News, StoreError};
 use super::super::client::{Client, Connected, LIMIT, about};
 use super::super::failure::{Failure, Meaning};
 use super::super::message::{
-    ResponseHeader, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse, watch_request,
+    ResponseHeader, StatusRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse, watch_request,
 };
 use super::super::options::end_of;
 use super::super::rpc::WATCH;
 use super::super::same::Seen;
 use super::assemble::{Assembler, Disorder};
 
-/// The pause behind the second failure in a row; doubled with each one more, up to `resync_delay`.
+/// The pause behind the second failure in a row; doubled with each one more, up to `resync_delay` if that is longer.
 const SHORT: Duration = Duration::from_millis(100);
+/// A question about progress is asked again after this time, for servers drop it while the watch catches up;
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// and so often.
+const ASK_TIMES: u32 = 10;
 /// A watch that lived as long as this was no failure.
 const LIVED: Duration = Duration::from_secs(10);
 
@@ -36,6 +40,8 @@ pub(super) struct Watcher {
     assembler: Assembler,
     /// The store that is watched.
     store: Seen,
+    /// How far its log was when the watch began last; 0: not known.
+    index: u64,
     open: Option<Open>,
     /// Somebody wants to know how far the watch is.
     wanted: watch::Receiver<()>,
@@ -61,10 +67,21 @@ struct Open {
     heard: Instant,
     /// How far the watch is was asked since.
     asked: bool,
+    /// Somebody waits to hear how far it is.
+    waiting: Option<Waiting>,
     /// The newest revision that the server knew of when it answered on this stream.
     alive_at: i64,
     /// A server that does not know of this revision by now is cut off.
     expected: i64,
+}
+
+/// How far the watch is was asked, and is asked again until it has come on.
+#[derive(Clone, Copy)]
+struct Waiting {
+    again: Instant,
+    left: u32,
+    /// Where the watch was.
+    next: i64,
 }
 
 /// Why the watch does not go on as it is.
@@ -92,6 +109,7 @@ impl Watcher {
         Self {
             assembler: Assembler::new(&client.options.prefix, from),
             store: client.seen(),
+            index: 0,
             wanted: client.ask.subscribe(),
             client,
             open: None,
@@ -145,7 +163,7 @@ impl Watcher {
 
     /// Nothing behind the first failure: the next server may be well.
     fn pause(&self, failure: &Failure) -> Option<Instant> {
-        let longest = self.client.options.resync_delay;
+        let longest = self.client.options.resync_delay.max(SHORT);
         let pause = match (failure.meaning(), self.failures) {
             (Meaning::Down | Meaning::LoggedOut, 0 | 1) => Duration::ZERO,
             (Meaning::Down, failures) => SHORT.saturating_mul(1 << (failures - 2).min(16)).min(longest),
@@ -159,19 +177,30 @@ impl Watcher {
         let Some(open) = &mut self.open else { return self.begin().await };
         let quiet = self.client.options.watch_timeout;
         // Halfway the watch is asked, at the end the store.
-        let until = open.heard + if open.asked { quiet } else { quiet / 2 };
+        let silent_at = open.heard + if open.asked { quiet } else { quiet / 2 };
+        let next = self.assembler.next();
+        open.waiting = open.waiting.filter(|waiting| waiting.next == next && waiting.left > 0);
+        let until = open.waiting.map_or(silent_at, |waiting| waiting.again.min(silent_at));
         let heard = tokio::select! {
             // Who reads after a long time finds what came meanwhile: that is no silence.
             biased;
             answer = open.answers.message() => Some(answer),
             // The sender is the client's.
             Ok(()) = self.wanted.changed() => {
+                open.waiting = Some(Waiting { again: Instant::now() + ASK_AGAIN, left: ASK_TIMES, next });
                 open.ask();
                 return Ok(());
             }
             () = sleep_until(until) => None,
         };
         match heard {
+            None if until < silent_at => {
+                if let Some(waiting) = &mut open.waiting {
+                    *waiting = Waiting { again: Instant::now() + ASK_AGAIN, left: waiting.left - 1, next };
+                }
+                open.ask();
+                Ok(())
+            }
             None if open.asked => self.doubt().await,
             None => {
                 open.asked = true;
@@ -240,11 +269,22 @@ impl Watcher {
         let now = Instant::now();
         let id = first.watch_id;
         let (alive_at, expected) = (0, self.assembler.next());
-        self.open =
-            Some(Open { connected, requests, answers, id, since: now, heard: now, asked: false, alive_at, expected });
+        self.open = Some(Open {
+            connected: Arc::clone(&connected),
+            requests,
+            answers,
+            id,
+            since: now,
+            heard: now,
+            asked: false,
+            waiting: None,
+            alive_at,
+            expected,
+        });
         self.take(first)?;
         self.renewed = false;
         self.compare(client.seen()).await?;
+        self.compare_index(&connected).await?;
         if std::mem::take(&mut self.failed) && self.ready.is_empty() {
             // All is well again, and no change may come to show it.
             self.ready.push_back(News::Progress(self.assembler.next().unsigned_abs() - 1));
@@ -283,8 +323,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// No news for long: asks the store itself whether there should be some. What the server answers on the stream shows that
-    /// it lives, if it knows of what happened until it was last asked; most servers say no more than that.
+    /// No news for long: asks the store itself whether there should be some. What the server answers on the stream
+    /// shows that it lives, if it knows of what happened until it was last asked; most servers say no more than that.
     async fn doubt(&mut self) -> Result<(), Trouble> {
         let header = self.compare(self.client.seen()).await?;
         let Some(open) = &mut self.open else { return Ok(()) };
@@ -295,6 +335,8 @@ impl Watcher {
             return Ok(());
         }
         open.news(open.expected.max(header.revision));
+        // Whoever reads learns that the store was heard of.
+        self.ready.push_back(News::Progress(self.assembler.next().unsigned_abs() - 1));
         Ok(())
     }
 
@@ -308,6 +350,23 @@ impl Watcher {
         self.store.note(header);
         Ok(header)
     }
+
+    /// A store that was restored and has come further since counts its log anew, if nothing else. Asked behind a
+    /// linearizable read on the same connection: a member that lagged has caught up by then.
+    async fn compare_index(&mut self, connected: &Arc<Connected>) -> Result<(), Trouble> {
+        let asked = connected.link.call(Request::new(StatusRequest {}), LIMIT);
+        let index = match self.client.judged(connected, asked).await {
+            Ok(status) => status.raft_index,
+            Err(failure) if failure.meaning() == Meaning::Down => return Err(failure.into()),
+            // It keeps that to itself.
+            Err(_) => return Ok(()),
+        };
+        if index > 0 && index < self.index {
+            return Err(Trouble::Lost);
+        }
+        self.index = index;
+        Ok(())
+    }
 }
 
 impl Open {
@@ -318,7 +377,7 @@ impl Open {
         self.expected = known;
     }
 
-    /// Asks how far the watch is, unless that was asked several times in vain.
+    /// Asks how far the watch is, unless earlier questions have not even left.
     fn ask(&self) {
         let _ = self.requests.try_send(request(watch_request::RequestUnion::Progress(WatchProgressRequest {})));
     }
