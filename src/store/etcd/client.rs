@@ -17,6 +17,7 @@ use super::link::Link;
 use super::login::{Login, Pass};
 use super::message::{RangeRequest, ResponseHeader, StatusRequest};
 use super::options::{Options, end_of};
+use super::race::Race;
 use super::report::Report;
 use super::rpc::Call;
 use super::same::Seen;
@@ -26,6 +27,9 @@ use crate::net::Sweep;
 /// The longest answer, but for a full read in one piece: values are at most as long as the server's
 /// `--max-request-bytes`, 1.5 MiB unless set.
 pub(super) const LIMIT: usize = 64 << 20;
+
+/// How long a server may take before the next one is asked as well. The first to answer is taken.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// What all users of a store share.
 #[derive(Debug)]
@@ -171,28 +175,45 @@ impl Client {
         if let Some(connected) = self.current() {
             return Ok(connected);
         }
+        // Before the next one is opened the last one is closed.
+        *lock(&self.current) = None;
         let mut said = Vec::new();
-        for _ in &self.options.servers {
-            let place = match lock(&self.endpoints).pick(Instant::now()) {
-                Pick::Server(place) => place,
-                Pick::Nobody(again) if said.is_empty() => {
-                    let message = lock(&self.last).clone();
-                    return Err(Failure::Unreachable { message, again: Some(again) });
+        let mut race = Race::new();
+        let mut left = self.options.servers.len();
+        loop {
+            if left > 0 {
+                let pick = lock(&self.endpoints).pick(Instant::now(), |place| race.has(place));
+                match pick {
+                    Pick::Server(place) => {
+                        left -= 1;
+                        race.add(place, self.attempt(place));
+                    }
+                    Pick::Nobody(again) if race.is_empty() && said.is_empty() => {
+                        let message = lock(&self.last).clone();
+                        return Err(Failure::Unreachable { message, again: Some(again) });
+                    }
+                    Pick::Nobody(_) => left = 0,
                 }
-                Pick::Nobody(_) => break,
-            };
-            match timeout(self.options.connect, self.connect(place)).await {
-                Ok(Ok(connected)) => {
+            }
+            if race.is_empty() {
+                break;
+            }
+            let head_start = if left > 0 { HEAD_START } else { Duration::MAX };
+            match timeout(head_start, race.next()).await {
+                Ok((place, Ok(connected))) => {
                     lock(&self.endpoints).answered(place);
                     self.counters.taken.fetch_add(1, Relaxed);
                     let connected = Arc::new(connected);
                     *lock(&self.current) = Some(Arc::clone(&connected));
                     return Ok(connected);
                 }
-                Ok(Err(message)) => said.push((place, message)),
-                Err(_) => said.push((place, format!("no answer within {:?}", self.options.connect))),
+                Ok((place, Err(message))) => {
+                    said.push((place, message));
+                    lock(&self.endpoints).failed(place, Instant::now(), jitter());
+                }
+                // It goes on beside the next one.
+                Err(_) => {}
             }
-            lock(&self.endpoints).failed(place, Instant::now(), jitter());
         }
         let message = self.told(&said);
         lock(&self.last).clone_from(&message);
@@ -211,10 +232,13 @@ impl Client {
         lock(&self.current).as_ref().filter(|connected| !connected.link.is_over()).cloned()
     }
 
+    async fn attempt(&self, place: usize) -> Result<Connected, String> {
+        let late = |_| Err(format!("no answer within {:?}", self.options.connect));
+        timeout(self.options.connect, self.connect(place)).await.unwrap_or_else(late)
+    }
+
     /// A server counts as reached when it has told what it is: a stopped one takes connections, too.
     async fn connect(&self, place: usize) -> Result<Connected, String> {
-        // Before the next one is opened the last one is closed.
-        *lock(&self.current) = None;
         let link = Link::open(&self.options, place, &self.sweep, &self.counters).await?;
         let status = match link.call(Request::new(StatusRequest {}), LIMIT).await {
             Ok(status) => status,
@@ -247,7 +271,8 @@ impl Client {
         self.told.store(0, Relaxed);
     }
 
-    /// Where the store is now, at the least expense: asked for is the store itself, not what one member has heard of it.
+    /// Where the store is now, at the least expense: asked for is the store itself, not what one member has heard of
+    /// it.
     pub(super) async fn look(&self) -> Result<ResponseHeader, Failure> {
         let key = self.options.prefix.clone().into();
         let answer = self.call(RangeRequest { key, count_only: true, ..RangeRequest::default() }).await?;

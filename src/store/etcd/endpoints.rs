@@ -52,16 +52,17 @@ impl Endpoints {
         Self { servers: vec![Server::default(); servers], next: 0, down, outage: None }
     }
 
-    /// Whom to ask now: the one that was asked last, unless it failed since.
-    pub(super) fn pick(&mut self, now: Instant) -> Pick {
-        let count = self.servers.len();
-        let places = (0..count).map(|step| (self.next + step) % count);
+    /// Whom to ask now: the one that answered or was asked last, unless it failed since; none of those that are being
+    /// asked.
+    pub(super) fn pick(&mut self, now: Instant, is_busy: impl Fn(usize) -> bool) -> Pick {
+        let (count, next) = (self.servers.len(), self.next);
+        let mut places = (0..count).map(|step| (next + step) % count).filter(|place| !is_busy(*place));
         if self.outage.is_none() {
             let well = |place: &usize| {
                 let server = self.servers.get(*place);
                 server.is_some_and(|server| server.down_until.is_none_or(|until| until <= now))
             };
-            let well = places.clone().find(well);
+            let well = places.find(well);
             if let Some(place) = well {
                 self.next = place;
                 return Pick::Server(place);
@@ -69,9 +70,13 @@ impl Endpoints {
             // A server that was taken out before the others went may be back before the round begins.
             return Pick::Nobody(self.servers.iter().filter_map(|server| server.down_until).min().unwrap_or(now));
         }
-        match &mut self.outage {
-            Some(outage) if outage.until > now => Pick::Nobody(outage.until),
-            _ => Pick::Server(self.next),
+        match (&self.outage, places.next()) {
+            (Some(outage), _) if outage.until > now => Pick::Nobody(outage.until),
+            (_, Some(place)) => {
+                self.next = place;
+                Pick::Server(place)
+            }
+            (_, None) => Pick::Nobody(now),
         }
     }
 
@@ -80,6 +85,7 @@ impl Endpoints {
         if let Some(server) = self.servers.get_mut(place) {
             *server = Server::default();
             self.outage = None;
+            self.next = place;
         }
     }
 
@@ -120,6 +126,7 @@ mod tests {
     use super::*;
 
     const DOWN: Duration = Duration::from_secs(10);
+    const NOT_BUSY: fn(usize) -> bool = |_| false;
 
     fn seconds(from: Instant, until: Instant) -> u64 {
         (until - from).as_secs()
@@ -129,12 +136,25 @@ mod tests {
     fn the_same_server_is_asked_until_it_fails_and_then_the_next() {
         let now = Instant::now();
         let mut endpoints = Endpoints::new(3, DOWN);
-        assert_eq!(endpoints.pick(now), Pick::Server(0));
-        assert_eq!(endpoints.pick(now), Pick::Server(0));
+        assert_eq!(endpoints.pick(now, NOT_BUSY), Pick::Server(0));
+        assert_eq!(endpoints.pick(now, NOT_BUSY), Pick::Server(0));
         endpoints.failed(0, now, 0.0);
-        assert_eq!(endpoints.pick(now), Pick::Server(1));
+        assert_eq!(endpoints.pick(now, NOT_BUSY), Pick::Server(1));
         endpoints.answered(1);
-        assert_eq!(endpoints.pick(now), Pick::Server(1));
+        assert_eq!(endpoints.pick(now, NOT_BUSY), Pick::Server(1));
+    }
+
+    #[test]
+    fn beside_those_that_are_being_asked_the_next_one_is_and_who_answers_is_kept() {
+        let now = Instant::now();
+        let mut endpoints = Endpoints::new(3, DOWN);
+        assert_eq!(endpoints.pick(now, NOT_BUSY), Pick::Server(0));
+        assert_eq!(endpoints.pick(now, |place| place == 0), Pick::Server(1));
+        endpoints.failed(0, now, 0.0);
+        assert_eq!(endpoints.pick(now, |place| place == 1), Pick::Server(2));
+        assert!(matches!(endpoints.pick(now, |_| true), Pick::Nobody(_)));
+        endpoints.answered(1);
+        assert_eq!(endpoints.pick(now, NOT_BUSY), Pick::Server(1));
     }
 
     #[test]
@@ -151,10 +171,10 @@ mod tests {
         for _ in 0..2 {
             endpoints.failed(1, now, 0.0);
         }
-        assert_eq!(endpoints.pick(now), Pick::Server(1), "the first is out, the second failed twice only");
-        assert_eq!(endpoints.pick(now + DOWN), Pick::Server(1));
+        assert_eq!(endpoints.pick(now, NOT_BUSY), Pick::Server(1), "the first is out, the second failed twice only");
+        assert_eq!(endpoints.pick(now + DOWN, NOT_BUSY), Pick::Server(1));
         endpoints.failed(1, now + DOWN, 0.0);
-        assert_eq!(endpoints.pick(now + DOWN), Pick::Server(0), "the first is back");
+        assert_eq!(endpoints.pick(now + DOWN, NOT_BUSY), Pick::Server(0), "the first is back");
     }
 
     #[test]
@@ -167,19 +187,19 @@ mod tests {
         }
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            let Pick::Nobody(until) = endpoints.pick(now) else { panic!("nobody is well") };
+            let Pick::Nobody(until) = endpoints.pick(now, NOT_BUSY) else { panic!("nobody is well") };
             pauses.push(seconds(now, until));
             now = until;
             for server in [0, 1] {
-                assert_eq!(endpoints.pick(now), Pick::Server(server));
+                assert_eq!(endpoints.pick(now, NOT_BUSY), Pick::Server(server));
                 endpoints.failed(server, now, 0.0);
             }
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 1, 2]);
-        let Pick::Nobody(until) = endpoints.pick(now) else { panic!("nobody is well") };
-        assert_eq!(endpoints.pick(until), Pick::Server(0));
+        let Pick::Nobody(until) = endpoints.pick(now, NOT_BUSY) else { panic!("nobody is well") };
+        assert_eq!(endpoints.pick(until, NOT_BUSY), Pick::Server(0));
         endpoints.answered(0);
-        assert_eq!(endpoints.pick(now), Pick::Server(0), "the outage is over");
+        assert_eq!(endpoints.pick(now, NOT_BUSY), Pick::Server(0), "the outage is over");
     }
 
     #[test]
@@ -190,7 +210,7 @@ mod tests {
             for _ in 0..3 {
                 endpoints.failed(0, now, jitter);
             }
-            assert_eq!(endpoints.pick(now), Pick::Nobody(now + Duration::from_millis(expected)));
+            assert_eq!(endpoints.pick(now, NOT_BUSY), Pick::Nobody(now + Duration::from_millis(expected)));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! | `store.rs` | the store |
 //! | `load.rs`, `commit.rs`, `watch/` | what it does |
 //! | `client.rs`, `login.rs` | the one connection, and who we are on it |
-//! | `endpoints.rs` | which server is asked next |
+//! | `endpoints.rs`, `race.rs` | which server is asked next; several side by side |
 //! | `link.rs`, `tls.rs`, `counted.rs` | how a connection is made |
 //! | `same.rs`, `version.rs` | whether it is the store that it was; what old servers cannot be trusted with |
 //! | `failure.rs`, `report.rs` | what errors mean, and how often they are told |
@@ -22,6 +22,7 @@ mod load;
 mod login;
 mod message;
 mod options;
+mod race;
 mod report;
 mod rpc;
 mod same;
