@@ -88,14 +88,15 @@ pub struct EtcdSettings {
     pub prefix: String,
     /// How long one answer may take. Default 30.
     pub timeout: Seconds,
-    /// After this time without news the watch is asked for its progress; without an answer within `timeout` it counts as
-    /// broken. Default 50.
+    /// After half of this time without news the watch is asked for its progress, after all of it the store itself; without
+    /// an answer within `timeout`, or if the watch kept silent about a change, it begins anew. Default 50.
     pub watch_timeout: Seconds,
-    /// The least time between two full reads after faults, and up to half of it more. Default 5.
+    /// The least time between two full reads after faults, between two attempts at a watch that the server refuses, and the
+    /// longest between two that fail otherwise; up to half of it more. At least 0.1 s between watches. Default 5.
     pub resync_delay: Seconds,
     /// How long a server that failed three times in a row is left alone. Default 10.
     pub health_check_timeout: Seconds,
-    /// How often all servers are tried before a start goes on without them. Default 2.
+    /// How often the first read tries all servers once more before it fails. Default 2: three rounds.
     pub startup_retry: u32,
     /// Name to log in with. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
