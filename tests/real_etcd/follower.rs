@@ -82,7 +82,8 @@ impl Follower {
         }
     }
 
-    /// Half of a transaction is never seen: those of these tests that write `services/a` write the same to `services/b`.
+    /// Half of a transaction is never seen: those of these tests that write `services/a` write the same to
+    /// `services/b`.
     fn judge(&self) {
         assert_eq!(self.value("services/a"), self.value("services/b"), "a state that never was");
     }

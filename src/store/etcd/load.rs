@@ -41,8 +41,8 @@ pub(super) async fn load(client: &Client) -> Result<Loaded, StoreError> {
     }
 }
 
-/// A read whose outcome is no accident: that there is nothing, and that the store is another one than before, counts once
-/// a second linearizable read agrees (security.md CFG-03).
+/// A read whose outcome is no accident: that there is nothing, and that the store is another one than before, counts
+/// once a second linearizable read agrees (security.md CFG-03).
 async fn settled(client: &Client) -> Result<Loaded, Failure> {
     let mut overtaken = 0;
     for _ in 0..ATTEMPTS {

@@ -1,7 +1,7 @@
 //! What servers of which version can be trusted with.
 
-/// Whether an answer to a progress request comes behind the events that it is about. Before 3.4.25 and 3.5.8 it may overtake
-/// them (etcd-io/etcd#15220, mended by #15237): who goes on from there misses events for good.
+/// Whether an answer to a progress request comes behind the events that it is about. Before 3.4.25 and 3.5.8 it may
+/// overtake them (etcd-io/etcd#15220, mended by #15237): who goes on from there misses events for good.
 pub(super) fn orders_progress(version: &str) -> bool {
     let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
     let version = (numbers.next(), numbers.next(), numbers.next());
