@@ -167,7 +167,7 @@ impl Shared {
             Operation::ReplaceConfigs => self.replace_configs(call, body, note).await,
             Operation::History => self.history(&call),
             Operation::HistoryAt => self.history_at(&call),
-            Operation::HistoryDiff => self.history_diff(&call),
+            Operation::HistoryDiff => self.history_diff(&call).await,
             Operation::Restore => self.restore(call, note).await,
             Operation::OpenApi => Ok(Answer::ok(openapi::document(&self.endpoints, &self.prefix))),
         }

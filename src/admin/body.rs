@@ -9,7 +9,7 @@ use super::answer::Answer;
 use crate::Body;
 use crate::syntax::{Bounds, Syntax, json};
 
-/// Bytes of a body: 1.5 MiB.
+/// Bytes of an item: 1.5 MiB.
 pub(super) const LIMIT: usize = 1_536 * 1024;
 /// How long it may take to come.
 const TIME: Duration = Duration::from_secs(30);
@@ -18,8 +18,8 @@ const TIME: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// 400 for one that is too long or breaks off, 408 for one that does not come.
-pub(super) async fn read(body: Body) -> Result<Bytes, Answer> {
-    match tokio::time::timeout(TIME, body.buffer(LIMIT)).await {
+pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, Answer> {
+    match tokio::time::timeout(TIME, body.buffer(limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => Err(invalid(&error)),
         Err(_) => Err(Answer::error(StatusCode::REQUEST_TIMEOUT, "the request body came too slowly")),
@@ -31,15 +31,16 @@ pub(super) async fn read(body: Body) -> Result<Bytes, Answer> {
 /// # Errors
 /// As [`read`] and [`value`].
 pub(super) async fn read_value(body: Body) -> Result<Value, Answer> {
-    value(&read(body).await?)
+    value(&read(body, LIMIT).await?)
 }
 
-/// Reads a body as a document.
+/// Reads a body as a document, which may be as long as one in a file.
 ///
 /// # Errors
 /// As [`read`] and [`document`].
 pub(super) async fn read_document(headers: &HeaderMap, body: Body) -> Result<Value, Answer> {
-    document(headers, &read(body).await?)
+    let limit = usize::try_from(Bounds::default().document_bytes).unwrap_or(usize::MAX);
+    document(headers, &read(body, limit).await?)
 }
 
 /// The JSON value that a body is, whatever it is declared as.
@@ -113,11 +114,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bodies_are_bounded() {
-        assert_eq!(read(Body::from(vec![b' '; LIMIT])).await.unwrap().len(), LIMIT);
-        assert_eq!(read(Body::from(vec![b' '; LIMIT + 1])).await.unwrap_err().status, 400);
+        assert_eq!(read(Body::from(vec![b' '; LIMIT]), LIMIT).await.unwrap().len(), LIMIT);
+        assert_eq!(read(Body::from(vec![b' '; LIMIT + 1]), LIMIT).await.unwrap_err().status, 400);
         let never = http_body_util::StreamBody::new(futures_util::stream::pending::<
             Result<http_body::Frame<Bytes>, crate::BoxError>,
         >());
-        assert_eq!(read(Body::new(never)).await.unwrap_err().status, 408);
+        assert_eq!(read(Body::new(never), LIMIT).await.unwrap_err().status, 408);
     }
 }

@@ -1,5 +1,5 @@
 //! `/configs`: the whole configuration in one call (config-sources.md §4).
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use super::plan::{Plan, object};
 use super::read::parsed;
 use super::redact;
 use super::validate::invalid;
-use super::write::{name, newest};
+use super::write::{RETRIES, name, newest};
 use crate::Body;
 use crate::model::{Id, Kind, by_id, by_id_of};
 use crate::store::{Guard, Key, StoreError, View};
@@ -41,7 +41,7 @@ const SECTIONS: [Kind; 13] = [
 
 /// The last document that was accepted. One is taken after the other.
 #[derive(Default)]
-pub(super) struct Configs(Mutex<Accepted>);
+pub(super) struct Configs(Mutex<Arc<Accepted>>);
 
 #[derive(Clone, Default)]
 struct Accepted {
@@ -52,6 +52,8 @@ struct Accepted {
     versions: BTreeMap<&'static str, u64>,
     /// The `modifiedIndex` that items came with.
     indexes: BTreeMap<Key, u64>,
+    /// Kinds that came in a version which was there already. They stay as they are, in the store as well.
+    untouched: HashSet<Kind>,
 }
 
 impl Shared {
@@ -88,31 +90,42 @@ impl Shared {
         if accepted.digest.as_ref() == Some(&digest) {
             return Ok(accepted.tell(Answer::empty(StatusCode::NO_CONTENT)));
         }
-        let mut next = accepted.next(document)?;
         let mut view = self.mirror.view();
-        next.restore_secrets(self, &view)?;
+        let (shared, before, now) = (Arc::clone(self), Arc::clone(&accepted), Arc::clone(&view));
+        let mut next = off_runtime(move || {
+            let mut next = before.next(document)?;
+            next.restore_secrets(&shared, &now)?;
+            Ok(next)
+        })
+        .await?;
         let faults = self.judge_document(Value::Object(next.document.clone())).await?;
         if !faults.is_empty() {
             return Err(invalid(faults));
         }
         for round in 0.. {
-            let plan = next.plan(Plan::new(Arc::clone(&view)), &accepted)?;
+            let (before, now) = (Arc::clone(&accepted), Plan::new(Arc::clone(&view)));
+            let plan;
+            (next, plan) = off_runtime(move || {
+                let plan = next.plan(now, &before)?;
+                Ok((next, plan))
+            })
+            .await?;
             plan.note(self, note);
             if call.query.is_true("dry_run") {
-                return Ok(self.preview(&plan, StatusCode::ACCEPTED));
+                return self.preview(plan, StatusCode::ACCEPTED).await;
             }
             if plan.changes.is_empty() {
                 break;
             }
             match self.commit(&plan, &call, note).await {
                 Ok(_) => break,
-                Err(StoreError::Conflict) if round < 3 => view = newest(&self.mirror, &view).await,
-                Err(error) => return Err(error.into()),
+                Err(StoreError::Conflict) if round < RETRIES => view = newest(&self.mirror, &view).await,
+                Err(error) => return Err(plan.not_made(error)),
             }
         }
         next.digest = Some(digest);
         next.at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        *accepted = next;
+        *accepted = Arc::new(next);
         Ok(accepted.tell(Answer::empty(StatusCode::ACCEPTED)))
     }
 
@@ -139,7 +152,7 @@ impl Accepted {
             let root = kind.root_key();
             let current = self.versions.get(root).copied().unwrap_or(0);
             let version = match document.remove(&version_key(kind)) {
-                None => current + 1,
+                None => current.checked_add(1).ok_or_else(|| Answer::bad("there is no later version"))?,
                 Some(version) => version
                     .as_u64()
                     .ok_or_else(|| Answer::bad(format!("{} must be a whole number", version_key(kind))))?,
@@ -148,13 +161,16 @@ impl Accepted {
                 let message = format!("{} must be greater than or equal to ({current})", version_key(kind));
                 return Err(Answer::bad(message));
             }
-            let list = match version == current {
-                true => self.document.get(root).cloned(),
-                false => document.get(root).cloned(),
-            };
-            document.remove(root);
+            let list = document.remove(root);
             next.versions.insert(root, version);
-            if let Some(mut list) = list {
+            if version == current {
+                next.untouched.insert(kind);
+                if let Some(list) = self.document.get(root) {
+                    next.document.insert(root.to_owned(), list.clone());
+                }
+                let own = self.indexes.iter().filter(|(key, _)| section(key.kind()) == kind);
+                next.indexes.extend(own.map(|(key, index)| (key.clone(), *index)));
+            } else if let Some(mut list) = list {
                 next.take_indexes(kind, &mut list);
                 next.document.insert(root.to_owned(), list);
             }
@@ -210,20 +226,34 @@ impl Accepted {
         if let (Some(list), Some(key)) = (self.document.get(Key::PLUGINS), Key::new(Kind::Plugin, "")) {
             wanted.insert(key, list.clone());
         }
-        for (key, _) in view.range("").filter(|(key, _)| !wanted.contains_key(*key)) {
-            plan.remove(key);
-            plan.guard_item(key);
-        }
-        for (key, value) in &wanted {
+        let touched = |key: &Key| !self.untouched.contains(&section(key.kind()));
+        wanted.retain(|key, _| touched(key));
+        let gone = view.range("").map(|(key, _)| key);
+        let gone: Vec<_> = gone.filter(|key| touched(key) && !wanted.contains_key(*key)).collect();
+        gone.iter().for_each(|key| plan.guard_item(key));
+        plan.remove(gone);
+        for (key, value) in wanted {
             let there = view.get(key.as_str()).is_some();
-            let index = self.indexes.get(key);
-            if there && index.is_some() && index == before.indexes.get(key) {
+            let index = self.indexes.get(&key);
+            if there && index.is_some() && index == before.indexes.get(&key) {
                 continue;
             }
-            plan.put_if_other(key, value)?;
+            plan.put_if_other(&key, value)?;
         }
         Ok(plan)
     }
+}
+
+/// Does work that may be of a whole configuration where it holds nobody up.
+async fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Answer> + Send + 'static,
+) -> Result<T, Answer> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Answer::internal())?
+}
+
+/// The kind in whose list items of a kind stand.
+fn section(kind: Kind) -> Kind {
+    if kind == Kind::Credential { Kind::Consumer } else { kind }
 }
 
 /// The items of a document with their places in the lists of their kinds.

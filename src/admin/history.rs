@@ -1,4 +1,5 @@
 //! What was: listed, compared, restored.
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -9,8 +10,9 @@ use super::answer::Answer;
 use super::api::{Call, Note, Shared};
 use super::plan::Plan;
 use super::read::{ROOT, parsed};
-use crate::model::AdminRole;
-use crate::store::{Change, Edited, Entry, Guard, StoreError};
+use super::write::{IN_FORCE, RETRIES, newest};
+use crate::model::{AdminRole, Kind};
+use crate::store::{Change, Edited, Entries, Entry, Guard, Key, StoreError, View};
 
 /// Changes that one has at once unless told otherwise.
 const LIMIT: u64 = 100;
@@ -39,57 +41,102 @@ impl Shared {
     }
 
     /// What differs between two revisions.
-    pub(super) fn history_diff(&self, call: &Call) -> Result<Answer, Answer> {
+    pub(super) async fn history_diff(self: &Arc<Self>, call: &Call) -> Result<Answer, Answer> {
         let (from, to) = (revision(call.segment(0))?, revision(call.segment(1))?);
-        let edits = self.mirror.history().diff(from, to).ok_or_else(|| unknown(from.min(to)))?;
-        Ok(Answer::ok(json!({ "from": from, "to": to, "changes": self.told_edits(&edits, call.caller.role) })))
+        let (shared, role) = (Arc::clone(self), call.caller.role);
+        // It may be of whole configurations.
+        let told = tokio::task::spawn_blocking(move || {
+            let edits = shared.mirror.history().diff(from, to)?;
+            Some(shared.told_edits(&edits, role))
+        });
+        let told = told.await.map_err(|_| Answer::internal())?.ok_or_else(|| unknown(from.min(to)))?;
+        Ok(Answer::ok(json!({ "from": from, "to": to, "changes": told })))
     }
 
     /// Makes the configuration what it was at a revision, in one transaction that is judged like any other.
     pub(super) async fn restore(self: &Arc<Self>, call: Call, note: &mut Note) -> Result<Answer, Answer> {
         call.unconditional()?;
         let revision = revision(call.segment(0))?;
-        let then = self.mirror.history().state_at(revision).ok_or_else(|| unknown(revision))?;
-        let view = self.mirror.view();
-        let mut plan = Plan::new(Arc::clone(&view));
-        let mut references = Vec::new();
-        for (key, _) in view.range("").filter(|(key, _)| then.get(key.as_str()).is_none()) {
-            plan.remove(key);
-        }
-        for (key, entry) in then.iter() {
-            if view.get(key.as_str()).is_some_and(|now| now.value == entry.value) {
-                continue;
+        let then = Arc::new(self.mirror.history().state_at(revision).ok_or_else(|| unknown(revision))?);
+        let mut view = self.mirror.view();
+        let mut changes = BTreeSet::new();
+        for round in 0.. {
+            let (now, target) = (Arc::clone(&view), Arc::clone(&then));
+            let planned = tokio::task::spawn_blocking(move || back(now, &target));
+            let (plan, left_out) = planned.await.map_err(|_| Answer::internal())??;
+            let plan = self.judge(plan).await?;
+            plan.note(self, note);
+            if call.query.is_true("dry_run") {
+                return self.preview(plan, StatusCode::OK).await;
             }
-            references.push((key.clone(), plan.put(key, &parsed(entry), None)?));
+            changes.extend(plan.changes.iter().map(|change| format!("{ROOT}{}", change.key)));
+            let made = match plan.changes.is_empty() {
+                true => view.revision(),
+                false => match self.commit(&plan, &call, note).await {
+                    Ok(made) => made,
+                    Err(StoreError::Conflict) if round < RETRIES => {
+                        view = newest(&self.mirror, &view).await;
+                        continue;
+                    }
+                    Err(error) => return Err(plan.not_made(error)),
+                },
+            };
+            let as_then = plan.changes.is_empty() || self.has_keys_of(made, &then, &left_out).await;
+            if as_then || round >= RETRIES {
+                let left_out: Vec<_> = left_out.iter().map(|key| format!("{ROOT}{key}")).collect();
+                let body = json!({ "restored": revision, "changes": changes, "left_out": left_out });
+                return if as_then { Ok(Answer::ok(body).with_revision(made)) } else { Err(Answer::conflict()) };
+            }
+            view = self.mirror.view();
         }
-        // Nobody may have changed what the difference was made from.
-        plan.guards.push(Guard::Unchanged { prefix: String::new(), since: view.revision() });
-        for key in plan.changes.iter().map(|change| change.key.clone()).collect::<Vec<_>>() {
-            plan.guard_item(&key);
-        }
-        for (key, references) in &references {
-            plan.judge_references(key, references)?;
-        }
-        let plan = self.judge(plan).await?;
-        plan.note(self, note);
-        if call.query.is_true("dry_run") {
-            return Ok(self.preview(&plan, StatusCode::OK));
-        }
-        let changes: Vec<_> = plan.changes.iter().map(|change| format!("{ROOT}{}", change.key)).collect();
-        if changes.is_empty() {
-            return Ok(Answer::ok(json!({ "restored": revision, "changes": changes })).with_revision(view.revision()));
-        }
-        match self.commit(&plan, &call, note).await {
-            Ok(made) => Ok(Answer::ok(json!({ "restored": revision, "changes": changes })).with_revision(made)),
-            Err(StoreError::Conflict) => Err(Answer::conflict()),
-            Err(error) => Err(error.into()),
-        }
+        Err(Answer::conflict())
+    }
+
+    /// Whether the store had the items of `then` when a restore was made. What is removed meanwhile escapes the guards of
+    /// some stores, which know of an item's last change but not of one that is not there any more.
+    async fn has_keys_of(&self, made: u64, then: &Entries, left_out: &BTreeSet<Key>) -> bool {
+        let _ = tokio::time::timeout(IN_FORCE, self.mirror.reached(made)).await;
+        // A mirror that has not heard of it yet cannot tell; the change is made all the same.
+        let Some(now) = self.mirror.history().state_at(made) else { return true };
+        let keys = |entries: &'_ Entries| -> Vec<Key> {
+            entries.iter().map(|(key, _)| key.clone()).filter(|key| !left_out.contains(key)).collect()
+        };
+        keys(&now) == keys(then)
     }
 
     fn told_edits(&self, edits: &[Edited], role: AdminRole) -> Value {
         let value = |entry: &Option<Arc<Entry>>| entry.as_deref().map(parsed);
         edits.iter().map(|edit| self.difference(&edit.key, value(&edit.before), value(&edit.after), role)).collect()
     }
+}
+
+/// The way back to what was, and the items on it that nobody can read any more: those stay as they are.
+fn back(view: Arc<View>, then: &Entries) -> Result<(Plan, BTreeSet<Key>), Answer> {
+    let mut plan = Plan::new(Arc::clone(&view));
+    let mut references = Vec::new();
+    let mut left_out = BTreeSet::new();
+    plan.guards.push(Guard::Unchanged { prefix: String::new(), since: view.revision() });
+    let gone: Vec<_> = view.range("").map(|(key, _)| key).filter(|key| then.get(key.as_str()).is_none()).collect();
+    gone.iter().for_each(|key| plan.guard_item(key));
+    plan.remove(gone);
+    for (key, entry) in then.iter() {
+        if view.get(key.as_str()).is_some_and(|now| now.value == entry.value) {
+            continue;
+        }
+        match plan.put_back(key, &parsed(entry)) {
+            Ok(found) => references.push((key.clone(), found)),
+            Err(_) => {
+                left_out.insert(key.clone());
+            }
+        }
+    }
+    for (key, references) in &references {
+        plan.judge_references(key, references)?;
+        if key.kind() == Kind::GlobalRule {
+            plan.judge_global_rule(key)?;
+        }
+    }
+    Ok((plan, left_out))
 }
 
 fn summary(change: &Change) -> Value {

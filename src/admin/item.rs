@@ -1,4 +1,5 @@
 //! Items of any kind, typed: read, written, put into a snapshot and taken out of it.
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Deserialize as _;
@@ -27,17 +28,14 @@ pub(super) trait Item: Send + Sync {
 impl<T: Listed> Item for T {
     fn put(self: Arc<Self>, snapshot: &mut Snapshot) {
         let items = T::list(snapshot).to_mut();
-        // Snapshots of stores are in the order of ids. Where one is not, the item still finds its predecessor.
+        // A mirror's snapshots are in the order of ids.
         match items.binary_search_by(|item| item.id().cmp(self.id())) {
             Ok(at) => {
                 if let Some(place) = items.get_mut(at) {
                     *place = self;
                 }
             }
-            Err(at) => match items.iter_mut().find(|item| item.id() == self.id()) {
-                Some(place) => *place = self,
-                None => items.insert(at, self),
-            },
+            Err(at) => items.insert(at, self),
         }
     }
 
@@ -109,21 +107,21 @@ pub(super) fn read(kind: Kind, id: &str, value: &Value, unknown: UnknownFields) 
     on_kind(kind, Read(id, value, unknown))
 }
 
-/// Takes an item out of its list.
-pub(super) fn remove(snapshot: &mut Snapshot, kind: Kind, id: &str) {
+/// Takes items of a kind out of their list, all in one walk.
+pub(super) fn remove(snapshot: &mut Snapshot, kind: Kind, ids: &HashSet<&str>) {
     if kind == Kind::Plugin {
         snapshot.plugins = None;
     }
-    struct Remove<'a>(&'a mut Snapshot, &'a str);
+    struct Remove<'a>(&'a mut Snapshot, &'a HashSet<&'a str>);
     impl OnKind for Remove<'_> {
         type Output = ();
         fn on<T: Listed>(self) {
-            if T::list(self.0).iter().any(|item| item.id().as_str() == self.1) {
-                T::list(self.0).to_mut().retain(|item| item.id().as_str() != self.1);
+            if T::list(self.0).iter().any(|item| self.1.contains(item.id().as_str())) {
+                T::list(self.0).to_mut().retain(|item| !self.1.contains(item.id().as_str()));
             }
         }
     }
-    on_kind(kind, Remove(snapshot, id));
+    on_kind(kind, Remove(snapshot, ids));
 }
 
 /// Something to do with the type of a kind.

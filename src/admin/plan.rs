@@ -1,5 +1,6 @@
 //! [`Plan`]: the items that a write changes, judged against one look at the store, and the transaction that makes the
 //! change if the look still holds.
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,10 @@ use super::item::{self, Item, Typed};
 use super::read::parsed;
 use super::references::{self, Reference};
 use crate::model::{AdminRole, Finding, Id, Kind, Rejected, Snapshot};
-use crate::store::{Edit, Guard, Key, Transaction, View};
+use crate::store::{Edit, Guard, Key, StoreError, Transaction, View};
+
+/// Changes that every store takes at once; etcd takes no more unless told so.
+const TRANSACTION: usize = 128;
 
 /// What a write does.
 pub(super) struct Plan {
@@ -25,6 +29,8 @@ pub(super) struct Plan {
     pub(super) candidate: Snapshot,
     /// Doubts.
     pub(super) findings: Vec<Finding>,
+    /// Where among the changes the one of a key is.
+    places: HashMap<Key, usize>,
 }
 
 /// What becomes of one item. Values are as written, secrets in clear.
@@ -40,7 +46,7 @@ pub(super) struct Change {
 impl Plan {
     pub(super) fn new(view: Arc<View>) -> Self {
         let candidate = view.snapshot().clone();
-        Self { view, changes: Vec::new(), guards: Vec::new(), candidate, findings: Vec::new() }
+        Self { view, changes: Vec::new(), guards: Vec::new(), candidate, findings: Vec::new(), places: HashMap::new() }
     }
 
     /// The value of an item as it stands.
@@ -65,32 +71,76 @@ impl Plan {
         Arc::clone(&item).put(&mut self.candidate);
         self.findings.extend(findings);
         let before = self.stored(key);
-        self.changes.push(Change { key: key.clone(), before, after: Some(value), item: Some(item), ttl });
+        self.change(Change { key: key.clone(), before, after: Some(value), item: Some(item), ttl });
         Ok(references)
     }
 
-    /// Puts an item unless it is there just so, whatever its times; a predecessor's time of creation is kept.
+    /// Puts an item unless it is there just so, whatever its times; a predecessor's time of creation is kept, unless another
+    /// is written.
     ///
     /// # Errors
     /// As [`Plan::put`].
-    pub(super) fn put_if_other(&mut self, key: &Key, written: &Value) -> Result<(), Answer> {
+    pub(super) fn put_if_other(&mut self, key: &Key, mut written: Value) -> Result<Vec<Reference>, Answer> {
         let stored = self.stored(key);
-        self.put(key, written, None)?;
+        let created = stored.as_ref().and_then(|stored| stored.get("create_time"));
+        if let (Some(created), Some(object)) = (created, written.as_object_mut()) {
+            object.entry("create_time").or_insert_with(|| created.clone());
+        }
+        let references = self.put(key, &written, None)?;
         let same = |change: &Change| change.after.as_ref().map(timeless) == stored.as_ref().map(timeless);
-        if self.changes.last().is_some_and(same) {
-            self.changes.pop();
-            return Ok(());
+        if self.drop_last_if(same) {
+            return Ok(Vec::new());
         }
         self.guard_item(key);
-        Ok(())
+        Ok(references)
     }
 
-    /// Takes an item out.
-    pub(super) fn remove(&mut self, key: &Key) {
-        self.forget_rejected(key);
-        item::remove(&mut self.candidate, key.kind(), key.id());
-        let before = self.stored(key);
-        self.changes.push(Change { key: key.clone(), before, after: None, item: None, ttl: None });
+    /// Makes an item what it was, unless that is what it is.
+    ///
+    /// # Errors
+    /// As [`Plan::put`].
+    pub(super) fn put_back(&mut self, key: &Key, was: &Value) -> Result<Vec<Reference>, Answer> {
+        let references = self.put(key, was, None)?;
+        if self.drop_last_if(|change| change.before == change.after) {
+            return Ok(Vec::new());
+        }
+        self.guard_item(key);
+        Ok(references)
+    }
+
+    fn drop_last_if(&mut self, condition: impl Fn(&Change) -> bool) -> bool {
+        let dropped = self.changes.pop_if(|change| condition(change));
+        if let Some(change) = &dropped {
+            self.places.remove(&change.key);
+        }
+        dropped.is_some()
+    }
+
+    fn change(&mut self, change: Change) {
+        self.places.insert(change.key.clone(), self.changes.len());
+        self.changes.push(change);
+    }
+
+    /// Takes items out.
+    pub(super) fn remove<'k>(&mut self, keys: impl IntoIterator<Item = &'k Key>) {
+        let mut kinds: HashMap<Kind, HashSet<&str>> = HashMap::new();
+        for key in keys {
+            self.forget_rejected(key);
+            kinds.entry(key.kind()).or_default().insert(key.id());
+            let before = self.stored(key);
+            self.change(Change { key: key.clone(), before, after: None, item: None, ttl: None });
+        }
+        for (kind, ids) in &kinds {
+            item::remove(&mut self.candidate, *kind, ids);
+        }
+    }
+
+    /// What an item will be when the change is made; `None` when it will not be there.
+    fn afterwards(&self, key: &Key) -> Option<Value> {
+        match self.places.get(key).and_then(|at| self.changes.get(*at)) {
+            Some(change) => change.after.clone(),
+            None => self.stored(key),
+        }
     }
 
     /// What could not be read of an item that is replaced or removed is no fault any more.
@@ -119,13 +169,12 @@ impl Plan {
     /// 400 for the first that does not.
     pub(super) fn judge_references(&mut self, from: &Key, references: &[Reference]) -> Result<(), Answer> {
         for reference in references.iter().filter(|reference| references::must_exist(reference.kind)) {
-            if let Some(fault) = references::fault(&self.candidate, from.id(), reference) {
+            let key = Key::new(reference.kind, &reference.id);
+            let there = key.as_ref().and_then(|key| self.afterwards(key));
+            if let Some(fault) = references::fault(from.id(), reference, there.as_ref()) {
                 return Err(Answer::bad(fault));
             }
-            let Some(key) = Key::new(reference.kind, &reference.id) else { continue };
-            if self.changes.iter().any(|change| change.key == key) {
-                continue;
-            }
+            let Some(key) = key.filter(|key| !self.places.contains_key(key)) else { continue };
             match reference.kind {
                 // Of these more counts than that they are there.
                 Kind::Ssl | Kind::StreamRoute => self.guard_item(&key),
@@ -149,6 +198,20 @@ impl Plan {
         }
         self.guard_kind(Kind::GlobalRule);
         Ok(())
+    }
+
+    /// Why it was not made.
+    pub(super) fn not_made(&self, error: StoreError) -> Answer {
+        match error {
+            StoreError::Refused { message, .. } if self.changes.len() > TRANSACTION => Answer::error(
+                http::StatusCode::PAYLOAD_TOO_LARGE,
+                format!(
+                    "{} changes at once are too many for the store, nothing was changed: {message}",
+                    self.changes.len()
+                ),
+            ),
+            error => error.into(),
+        }
     }
 
     /// The ids of what is changed.

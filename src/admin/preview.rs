@@ -1,5 +1,6 @@
 //! Dry runs: what a write would do.
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -15,7 +16,14 @@ use crate::store::Key;
 impl Shared {
     /// What a plan would do: the items before and after with the operations between them (RFC 6902), doubts, and routes that
     /// could never win because of it. `status` is what the write itself would be answered.
-    pub(super) fn preview(&self, plan: &Plan, status: StatusCode) -> Answer {
+    /// It is told off the runtime's threads, as it may be of a whole configuration.
+    pub(super) async fn preview(self: &Arc<Self>, plan: Plan, status: StatusCode) -> Result<Answer, Answer> {
+        let shared = Arc::clone(self);
+        let told = tokio::task::spawn_blocking(move || shared.previewed(&plan, status));
+        told.await.map_err(|_| Answer::internal())
+    }
+
+    fn previewed(&self, plan: &Plan, status: StatusCode) -> Answer {
         let changes: Vec<_> = plan.changes.iter().map(|change| self.told(change)).collect();
         Answer::ok(json!({
             "dry_run": true,

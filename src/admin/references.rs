@@ -3,8 +3,8 @@ use serde_json::{Map, Value};
 
 use crate::model::{
     ConsumerGroupSpec, ConsumerSpec, CredentialSpec, GlobalRuleSpec, Id, Items, Kind, PluginConfigSpec, PluginMap,
-    PluginMetadataSpec, ProtoSpec, Resource, RouteSpec, SecretSpec, ServiceSpec, Snapshot, SslSpec, SslType,
-    StreamRouteSpec, UpstreamSpec,
+    PluginMetadataSpec, ProtoSpec, Resource, RouteSpec, SecretSpec, ServiceSpec, Snapshot, SslSpec, StreamRouteSpec,
+    UpstreamSpec,
 };
 
 /// A field that holds the id of another item.
@@ -40,24 +40,19 @@ pub(super) fn must_exist(kind: Kind) -> bool {
     !matches!(kind, Kind::Secret | Kind::Proto)
 }
 
-/// What is wrong with a reference of an item that is written, in the words of the reference implementation.
-pub(super) fn fault(snapshot: &Snapshot, from: &str, reference: &Reference) -> Option<String> {
+/// What is wrong with a reference of an item that is written, in the words of the reference implementation. `there` is the
+/// item that it names.
+pub(super) fn fault(from: &str, reference: &Reference, there: Option<&Value>) -> Option<String> {
     let Reference { kind, id, .. } = reference;
-    let missing =
-        |there: bool| (!there).then(|| format!("failed to fetch {kind} info by {kind} id [{id}], response code: 404"));
-    match kind {
-        Kind::Upstream => missing(snapshot.upstreams.find(id).is_some()),
-        Kind::Service => missing(snapshot.services.find(id).is_some()),
-        Kind::PluginConfig => missing(snapshot.plugin_configs.find(id).is_some()),
-        Kind::ConsumerGroup => missing(snapshot.consumer_groups.find(id).is_some()),
-        Kind::Ssl => match snapshot.ssls.find(id) {
-            Some(ssl) if ssl.purpose == SslType::Client => None,
-            Some(_) => Some(format!("failed to fetch ssl info by ssl id [{id}], wrong ssl type")),
-            None => missing(false),
-        },
-        Kind::StreamRoute if id == from => Some("stream route cannot be its own superior".to_owned()),
-        Kind::StreamRoute => missing(snapshot.stream_routes.find(id).is_some()),
-        _ => None,
+    match (kind, there) {
+        (Kind::StreamRoute, _) if id == from => Some("stream route cannot be its own superior".to_owned()),
+        (Kind::Ssl, Some(ssl)) if ssl.get("type").and_then(Value::as_str) != Some("client") => {
+            Some(format!("failed to fetch ssl info by ssl id [{id}], wrong ssl type"))
+        }
+        (_, Some(_)) => None,
+        (kind, None) => {
+            must_exist(*kind).then(|| format!("failed to fetch {kind} info by {kind} id [{id}], response code: 404"))
+        }
     }
 }
 
@@ -289,10 +284,6 @@ mod tests {
         read.snapshot
     }
 
-    fn upstream(id: &str) -> Value {
-        json!({"id": id, "nodes": {"a:80": 1}})
-    }
-
     fn split(id: &str) -> Value {
         json!({"traffic-split": {"rules": [{"weighted_upstreams": [{"upstream_id": id, "weight": 1}]}]}})
     }
@@ -398,15 +389,15 @@ mod tests {
 
     #[test]
     fn references_have_to_lead_somewhere() {
-        let pem = "-----BEGIN CERTIFICATE-----\n".repeat(8);
-        let snapshot = snapshot(&json!({
-            "upstreams": [upstream("u")],
-            "ssls": [
-                {"id": "c", "type": "client", "cert": pem, "key": pem},
-                {"id": "s", "type": "server", "cert": pem, "key": pem, "sni": "a.test"},
-            ],
-        }));
-        let judge = |kind, id: &str| fault(&snapshot, "t", &Reference { kind, id: id.to_owned(), field: "" });
+        let stored = json!({
+            "upstream/u": {"nodes": {"a:80": 1}},
+            "ssl/c": {"type": "client"},
+            "ssl/s": {"type": "server"},
+            "ssl/d": {},
+        });
+        let judge = |kind: Kind, id: &str| {
+            fault("t", &Reference { kind, id: id.to_owned(), field: "" }, stored.get(format!("{kind}/{id}")))
+        };
         assert_eq!(judge(Kind::Upstream, "u"), None);
         assert_eq!(
             judge(Kind::Upstream, "v").unwrap(),
@@ -418,6 +409,7 @@ mod tests {
         );
         assert_eq!(judge(Kind::Ssl, "c"), None);
         assert!(judge(Kind::Ssl, "s").unwrap().contains("wrong ssl type"));
+        assert!(judge(Kind::Ssl, "d").unwrap().contains("wrong ssl type"), "as of the server unless said otherwise");
         assert!(judge(Kind::Ssl, "x").unwrap().contains("404"));
         assert!(judge(Kind::StreamRoute, "t").unwrap().contains("own superior"));
         assert_eq!(judge(Kind::Secret, "vault/1"), None);

@@ -3,6 +3,7 @@ use http::{Method, StatusCode};
 
 use super::answer::Answer;
 use crate::model::Kind;
+use crate::router::percent_decode;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,20 +263,7 @@ fn matched(pattern: &str, segments: &[String]) -> Option<Segments> {
 
 /// A segment without percent-encoding. `None` if it is no UTF-8 then.
 fn decoded(segment: &str) -> Option<String> {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((byte, behind)) = rest.split_first() {
-        rest = behind;
-        if *byte != b'%' {
-            bytes.push(*byte);
-            continue;
-        }
-        let value = digit(rest.first())? * 16 + digit(rest.get(1))?;
-        bytes.push(u8::try_from(value).ok()?);
-        rest = rest.get(2..)?;
-    }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(percent_decode(segment.as_bytes()).into_owned()).ok()
 }
 
 #[cfg(test)]
@@ -330,7 +318,7 @@ mod tests {
             ),
             (Method::PATCH, "/protos/1", Err((405, "not supported `PATCH` method for proto".to_owned()))),
             (Method::POST, "/plugins/reload", Err((405, "not supported `POST` method".to_owned()))),
-            (Method::PUT, "/routes/%zz", Err((400, "the path is no text".to_owned()))),
+            (Method::PUT, "/routes/%zz", ok(Operation::Put(Kind::Route), &["%zz"])),
             (Method::PUT, "/routes/%ff", Err((400, "the path is no text".to_owned()))),
         ] {
             assert_eq!(asked(method.clone(), path), expected, "{method} {path}");

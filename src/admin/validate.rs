@@ -45,10 +45,14 @@ impl Shared {
 
     fn faults(&self, document: &Value) -> Vec<Value> {
         // A document brings no settings along: those of the process count.
-        let unknown = self.mirror.view().snapshot().settings.unknown_fields;
+        let settings = Arc::clone(&self.mirror.view().snapshot().settings);
         let read = match document.get(Kind::Settings.root_key()) {
-            None => read(document, &ReadOptions::default().with_unknown_fields(unknown)),
             Some(_) => read(document, &ReadOptions::default()),
+            None => {
+                let mut read = read(document, &ReadOptions::default().with_unknown_fields(settings.unknown_fields));
+                read.snapshot.settings = settings;
+                read
+            }
         };
         let places = by_id(document);
         let mut faults: Vec<Finding> = read.errors().cloned().collect();

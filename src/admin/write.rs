@@ -21,9 +21,9 @@ use crate::model::{AdminRole, Kind};
 use crate::store::{Guard, Key, Mirror, StoreError, View};
 
 /// How often a write looks again because somebody else was faster.
-const RETRIES: u32 = 3;
+pub(super) const RETRIES: u32 = 3;
 /// How long an answer waits for the change to be in force. The change is made all the same.
-const IN_FORCE: Duration = Duration::from_secs(1);
+pub(super) const IN_FORCE: Duration = Duration::from_secs(1);
 
 /// What is to be done to one item.
 pub(super) enum Verb {
@@ -133,7 +133,8 @@ impl Shared {
             let plan = self.judge(plan).await?;
             plan.note(self, note);
             if call.query.is_true("dry_run") {
-                return Ok(self.preview(&plan, write.status(&plan)));
+                let status = write.status(&plan);
+                return self.preview(plan, status).await;
             }
             match self.commit(&plan, call, note).await {
                 Ok(revision) => return Ok(self.answer_of(&write, &plan, revision)),
@@ -204,12 +205,12 @@ impl Shared {
             }
             references::referrers(kind).iter().for_each(|referrer| plan.guard_kind(*referrer));
         }
-        plan.remove(key);
+        plan.remove([key]);
         if kind == Kind::Consumer {
             let prefix = format!("{key}/credentials/");
             let credentials: Vec<_> = plan.view.range(&prefix).map(|(key, _)| key.clone()).collect();
             plan.guards.push(Guard::Unchanged { prefix, since: plan.view.revision() });
-            credentials.iter().for_each(|credential| plan.remove(credential));
+            plan.remove(&credentials);
         }
         Ok(())
     }

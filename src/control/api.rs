@@ -149,20 +149,7 @@ fn unknown(path: &str) -> Response {
 
 /// One part of a path without percent-encoding: ids may have any character. What is no such encoding stays as it is.
 fn decoded(part: &str) -> String {
-    let mut out = Vec::with_capacity(part.len());
-    let mut bytes = part.bytes();
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        match (byte, digit(ahead.next()), digit(ahead.next())) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
-                bytes = ahead;
-            }
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8_lossy(&crate::router::percent_decode(part.as_bytes())).into_owned()
 }
 
 /// Future of a [`ControlApi`]'s answer.

@@ -105,8 +105,13 @@ impl Sealing {
         });
     }
 
-    /// Puts the stored secrets where `[redacted]` was written, and tells the fields of which none is stored.
+    /// Puts the stored secrets where `[redacted]` was written, and tells the fields of which none is stored. Inside a list
+    /// one counts as stored only if the list is as long as it was and the element is what it was but for its secrets:
+    /// else it might be another's.
     pub fn restore(&self, key: &Key, value: &mut Value, stored: &Value) -> Vec<String> {
+        let (mut shown, mut was) = (value.clone(), stored.clone());
+        self.redact(key, &mut shown);
+        self.redact(key, &mut was);
         let mut secrets = BTreeMap::new();
         self.visit(key, &mut stored.clone(), &mut |_, field, value| {
             secrets.insert(field.to_owned(), value.take());
@@ -114,7 +119,7 @@ impl Sealing {
         let mut missing = Vec::new();
         self.visit(key, value, &mut |_, field, value| {
             if value == REDACTED {
-                match secrets.remove(field) {
+                match secrets.remove(field).filter(|_| same_elements(field, &shown, &was)) {
                     Some(secret) => *value = secret,
                     None => missing.push(field.to_owned()),
                 }
@@ -150,6 +155,24 @@ impl Sealing {
         });
         first.map_or(Ok(()), Err)
     }
+}
+
+/// Whether a field stands in equal elements of lists that are equally long, if it stands in any.
+fn same_elements(field: &str, mut left: &Value, mut right: &Value) -> bool {
+    for step in field.split('.') {
+        let (before, after) = match (left, right) {
+            // Whatever else is in the element is compared along with it.
+            (Value::Array(left), Value::Array(right)) => {
+                let Ok(at) = step.parse::<usize>() else { return false };
+                return left.len() == right.len() && left.get(at) == right.get(at);
+            }
+            (left, right) => (left.get(step), right.get(step)),
+        };
+        // A name with a dot in it: no list is on the way to it.
+        let (Some(before), Some(after)) = (before, after) else { return true };
+        (left, right) = (before, after);
+    }
+    true
 }
 
 /// What a secret is bound to: its item and field. Elements of arrays may change their places.
@@ -391,11 +414,25 @@ mod tests {
         let sealing = sealing(&[]);
         let stored = json!({"keys": ["---one", "---two"], "key": "---three"});
         let mut item = json!({"keys": [REDACTED, "---new", REDACTED], "key": REDACTED, "labels": {"key": REDACTED}});
-        assert_eq!(sealing.restore(&key("ssls/1"), &mut item, &stored), ["keys.2"]);
+        assert_eq!(sealing.restore(&key("ssls/1"), &mut item, &stored), ["keys.0", "keys.2"], "the list is longer");
         assert_eq!(
             item,
-            json!({"keys": ["---one", "---new", REDACTED], "key": "---three", "labels": {"key": REDACTED}})
+            json!({"keys": [REDACTED, "---new", REDACTED], "key": "---three", "labels": {"key": REDACTED}})
         );
+        let fields = SecretFields::new([("split".to_owned(), vec!["list.*.secret".to_owned()])]);
+        let sealing = Sealing::new(None, fields);
+        let block = |list: Value| json!({"plugins": {"split": {"list": list}}});
+        let stored = block(json!([{"to": "a", "secret": "---a"}, {"to": "b", "secret": "---b"}]));
+        let hidden = |to: &str| json!({"to": to, "secret": REDACTED});
+        for (list, missing) in [
+            (json!([hidden("a"), hidden("b")]), vec![]),
+            (json!([hidden("a"), {"to": "c", "secret": "---c"}]), vec![]),
+            (json!([hidden("b"), hidden("a")]), vec!["plugins.split.list.0", "plugins.split.list.1"]),
+            (json!([hidden("b")]), vec!["plugins.split.list.0"]),
+        ] {
+            let missing: Vec<_> = missing.into_iter().map(|field| format!("{field}.secret")).collect();
+            assert_eq!(sealing.restore(&key("routes/1"), &mut block(list.clone()), &stored), missing, "{list}");
+        }
     }
 
     #[test]

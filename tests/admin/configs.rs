@@ -97,3 +97,47 @@ async fn bad_documents_change_nothing() {
     let read = rig.get("/configs").await;
     assert_eq!(read.field("x-digest"), "one");
 }
+
+#[tokio::test]
+async fn what_is_untouched_stays_in_the_store_too() {
+    let rig = rig().await;
+    let mut route = mocked("1", "/a", 201);
+    route["modifiedIndex"] = 5.into();
+    assert_eq!(put(&rig, "one", &json!({"routes": [route.clone()]})).await.status, 202);
+    let created = rig.stored()[0].1["create_time"].clone();
+    // Somebody else's.
+    rig.put("/routes/2", json!({"uri": "/b", "plugins": {}})).await;
+    rig.put("/upstreams/1", json!({"nodes": {"a:80": 1}})).await;
+    let same = json!({"routes_conf_version": 1, "upstreams_conf_version": 1, "consumers": [{"username": "jack"}]});
+    let reply = put(&rig, "two", &same).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    let keys: Vec<_> = rig.stored().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["consumers/jack", "routes/1", "routes/2", "upstreams/1"]);
+    // The index that came with the route is known still.
+    route["uri"] = "/other".into();
+    assert_eq!(put(&rig, "three", &json!({"routes": [route.clone()]})).await.status, 202);
+    assert_eq!(rig.traffic("/a").await, 201);
+    route["modifiedIndex"] = 6.into();
+    assert_eq!(put(&rig, "four", &json!({"routes": [route]})).await.status, 202);
+    assert_eq!(rig.traffic("/other").await, 201);
+    assert_eq!(rig.stored()[0].1["create_time"], created);
+    let last = json!({"routes_conf_version": u64::MAX});
+    assert_eq!(put(&rig, "five", &last).await.status, 202);
+    let after = put(&rig, "six", &json!({})).await;
+    assert_eq!((after.status.as_u16(), after.error()), (400, "there is no later version"));
+}
+
+#[tokio::test]
+async fn a_document_may_be_larger_than_an_item() {
+    let rig = rig().await;
+    let routes: Vec<_> = (1..=3000)
+        .map(|number| json!({"id": number, "uri": format!("/{number}"), "plugins": {}, "labels": {"l": "l".repeat(250)}, "desc": "d".repeat(250)}))
+        .collect();
+    let document = json!({"routes": routes});
+    assert!(document.to_string().len() > 1_600_000);
+    let reply = put(&rig, "one", &document).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    assert_eq!(rig.stored().len(), 3000);
+    assert_eq!(put(&rig, "two", &json!({"routes": []})).await.status, 202);
+    assert!(rig.stored().is_empty());
+}

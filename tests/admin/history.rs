@@ -74,3 +74,23 @@ async fn what_is_unknown_is_said() {
         assert_eq!(reply.status, status, "{method} {path}: {}", reply.text);
     }
 }
+
+#[tokio::test]
+async fn what_nobody_can_read_is_left_out_of_a_restore() {
+    use tollgate::model::Kind;
+    use tollgate::store::{Edit, Key, Transaction};
+
+    let rig = Rig::memory().await;
+    rig.put("/routes/1", mocked("/a", 201)).await;
+    let key = Key::new(Kind::Route, "2").unwrap();
+    let edit = Edit::Put { key, value: r#"{"id":"2","uri":7}"#.into(), ttl: None };
+    let made = rig.mirror.commit(Transaction { edits: vec![edit], ..Transaction::default() }).await.unwrap();
+    for path in ["/routes/1", "/routes/2"] {
+        assert_eq!(rig.send("DELETE", path, "").await.status, 200);
+    }
+    let reply = rig.send("POST", &format!("/history/{}/restore", made.revision), "").await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(reply.body["changes"], json!(["/apisix/routes/1"]));
+    assert_eq!(reply.body["left_out"], json!(["/apisix/routes/2"]));
+    assert_eq!(rig.traffic("/a").await, 201);
+}

@@ -34,7 +34,11 @@ impl Plan {
 pub(super) async fn plan(client: &mut Client, file: &Path, prune: bool) -> Result<Plan, BoxError> {
     let document = FileSource::new(file).document(&std::fs::read(file)?)?;
     if document.get("plugins").is_some() {
-        eprintln!("warning: the list `plugins` is left alone: `tollgate.plugins` of each process says what is enabled");
+        eprintln!(
+            "warning: the list `plugins` is left alone, as the Admin API writes items and it is none. A store in etcd may \
+             have it under the key `<prefix>/plugins` (`etcdctl put`); in a store without one every plugin is enabled, and \
+             one that shall not run is taken out of the items"
+        );
     }
     let mut stored = stored(client).await?;
     let mut plan = Plan::default();
