@@ -250,7 +250,7 @@ async fn what_was_can_be_restored() {
 async fn sec_cfg_04_a_start_without_the_store_serves_the_last_good_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let copy = LocalCopy::new(folder.path().join("last-good"), None);
-    serves_the_last_good_configuration(copy, || MirrorOptions::default()).await;
+    serves_the_last_good_configuration(copy, MirrorOptions::default).await;
 }
 
 #[cfg(feature = "keyring")]
