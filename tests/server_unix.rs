@@ -89,3 +89,29 @@ async fn paths_that_cannot_be_had_are_told() {
     let error = server().listen_unix(folder.path().join("none/here")).unwrap_err();
     assert!(matches!(error, UnixBindError::Other { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn what_stands_beside_the_socket_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let hidden = folder.path().join(".git");
+    fs::create_dir(&hidden).unwrap();
+    fs::write(hidden.join("s"), "kept").unwrap();
+    let server = server();
+    server.listen_unix(folder.path().join("git")).unwrap();
+    assert_eq!(fs::read_to_string(hidden.join("s")).unwrap(), "kept");
+    let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".git", "git"]);
+}
+
+#[tokio::test]
+async fn a_socket_whose_queue_is_full_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    socket.listen(0).unwrap();
+    let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let refused = server().listen_unix(&path).unwrap_err();
+    assert!(matches!(refused, UnixBindError::InUse(_)), "{refused}");
+}

@@ -1,10 +1,11 @@
 //! Listening on a Unix socket.
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 /// Why a server cannot listen on a Unix socket.
@@ -41,10 +42,7 @@ impl Door {
         let other = |source| UnixBindError::Other { path: path.to_owned(), source };
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => return Err(UnixBindError::NoSocket(path.to_owned())),
-            // Whoever left it behind and is gone does not answer.
-            Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
-                return Err(UnixBindError::InUse(path.to_owned()));
-            }
+            Ok(_) if is_answered(path).map_err(other)? => return Err(UnixBindError::InUse(path.to_owned())),
             _ => {}
         }
         let listener = bind_private(path).map_err(other)?;
@@ -67,26 +65,47 @@ impl Drop for Door {
     }
 }
 
-/// Opens the socket in a folder that nobody else can enter and moves it to its place once its mode is set, so that there is no
-/// moment at which others could connect.
-fn bind_private(path: &Path) -> io::Result<UnixListener> {
-    let name =
-        path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name"))?;
-    // Short, since the path of a socket has hardly more than 100 bytes.
-    let mut folder = OsString::from(".");
-    folder.push(name);
-    let folder = path.with_file_name(folder);
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// Whether a process listens on the socket: whoever left it behind and is gone refuses. It is asked without waiting, since
+/// one whose queue is full would hold us up; it counts as listening, as one does that we may not connect to.
+fn is_answered(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) => Ok(!matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)),
+        Ok(()) => Ok(true),
     }
-    DirBuilder::new().mode(0o700).create(&folder)?;
+}
+
+/// Opens the socket in a folder that nobody else can enter and moves it to its place once its mode is set, so that there
+/// is no moment at which others could connect.
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    if path.file_name().is_none() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name"));
+    }
+    let folder = new_folder(path)?;
     let inside = folder.join("s");
     let opened = UnixListener::bind(&inside).and_then(|listener| {
         fs::set_permissions(&inside, Permissions::from_mode(0o600))?;
         fs::rename(&inside, path)?;
         Ok(listener)
     });
-    let _ = fs::remove_dir_all(&folder);
+    if opened.is_err() {
+        let _ = fs::remove_file(&inside);
+    }
+    let _ = fs::remove_dir(&folder);
     opened
+}
+
+/// A new folder beside `path`. Its name is short, since the path of a socket has hardly more than 100 bytes. One that is there
+/// already is left alone, whoever made it.
+fn new_folder(path: &Path) -> io::Result<PathBuf> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let name = format!(".{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        let folder = path.with_file_name(name);
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| folder),
+        }
+    }
 }
