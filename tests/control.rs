@@ -168,6 +168,59 @@ async fn the_state_of_the_configuration_is_told() {
     assert_eq!((&generations[0]["revision"], &generations[0]["whole"]), (&told["revision"], &json!(true)));
 }
 
+#[tokio::test]
+async fn routes_that_can_never_win_are_told_where_that_is_asked_for() {
+    let gateway = Gateway::builder().build().unwrap();
+    let route = |id: &str, priority: u8| json!({"id": id, "uri": "/a", "priority": priority, "plugins": {"cors": {}}});
+    let read = read(&json!({"routes": [route("one", 1), route("two", 0)]}), &ReadOptions::default());
+    gateway.apply(read.snapshot).unwrap();
+    let control = ControlApi::new(gateway);
+    let (_, told) = get(&control, "/v1/config/status").await;
+    assert_eq!(told.get("lint"), None);
+    let (_, told) = get(&control, "/v1/config/status?lint=true").await;
+    assert!(told["lint"][0].as_str().is_some_and(|lint| lint.contains("two")), "{told}");
+}
+
+#[tokio::test]
+async fn blocks_of_plugins_that_nobody_knows_are_redacted() {
+    let gateway = Gateway::builder().build().unwrap();
+    let document = json!({
+        "tollgate": {"unknown_plugin": "ignore"},
+        "routes": [{"id": "r", "uri": "/", "plugins": {"strange": {"token": CANARY, "more": [CANARY]}, "cors": {}}}],
+    });
+    gateway.apply(read(&document, &ReadOptions::default()).snapshot).unwrap();
+    let (_, route) = get(&ControlApi::new(gateway), "/v1/route/r").await;
+    assert_eq!(route["value"]["plugins"]["strange"], json!({"token": "[redacted]", "more": ["[redacted]"]}), "{route}");
+}
+
+#[cfg(feature = "store")]
+#[tokio::test]
+async fn a_local_copy_that_cannot_be_written_degrades() {
+    use std::sync::Arc;
+    use tollgate::store::{Edit, Key, LocalCopy, MemoryStore, Mirror, MirrorOptions, Transaction};
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = MirrorOptions::default();
+    options.copy = Some(LocalCopy::new(folder.path().join("none/copy"), None));
+    let mirror = Mirror::start(Arc::new(MemoryStore::new()), options);
+    mirror.loaded().await;
+    let key = Key::parse("routes/a").unwrap();
+    let put = Edit::Put { key, value: "{\"uri\": \"/\"}".into(), ttl: None };
+    mirror.commit(Transaction { edits: vec![put], ..Transaction::default() }).await.unwrap();
+    let control = ControlApi::new(gateway()).with_mirror(mirror);
+    let told = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        loop {
+            let (_, told) = get(&control, "/v1/config/status").await;
+            if told["source"]["copy_error"].is_string() {
+                return told;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let told = told.await.unwrap();
+    assert_eq!(told["state"], json!("degraded"), "{told}");
+}
+
 #[cfg(feature = "schema")]
 #[tokio::test]
 async fn schemas_are_those_of_what_is_enabled() {
@@ -206,6 +259,9 @@ async fn pages_of_other_sites_and_other_methods_are_refused() {
         ("POST", "/v1/gc", "localhost", None, 404),
         ("PUT", "/v1/plugins/reload", "localhost", None, 200),
         ("GET", "/v1/plugins/reload", "localhost", None, 405),
+        ("PUT", "/v1/config/confirm", "localhost", None, 409),
+        ("GET", "/v1/config/confirm", "localhost", None, 405),
+        ("GET", "/v1/config/status?lint=maybe", "localhost", None, 400),
     ] {
         let (answered, body) = send(&control, request(method, path, host, origin)).await;
         assert_eq!(answered.as_u16(), status, "{method} {path} {host}: {body}");

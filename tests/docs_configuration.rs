@@ -140,3 +140,28 @@ fn every_setting_stands_in_a_table_with_its_default() {
         row(name);
     }
 }
+
+/// Differences that nothing in a file gives away.
+const WITHOUT_NOTE: [&str; 4] = ["process settings", "`#END`", "references that lead nowhere", "reload"];
+
+#[test]
+fn each_difference_from_the_reference_has_its_note_or_is_excused() {
+    let words = include_str!("../src/model/compat/words.rs");
+    let codes: BTreeSet<_> =
+        words.split("Words(\n    \"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+    assert!(codes.len() > 30, "{codes:?}");
+    let table = TEXT.split("\n## Coming from APISIX\n").nth(1).unwrap();
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 20, "{rows:?}");
+    for row in rows {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let (about, notes) = (cells[0], cells[3]);
+        if WITHOUT_NOTE.contains(&about) {
+            assert_eq!(notes, "–", "{row}");
+            continue;
+        }
+        for note in notes.split(", ") {
+            assert!(codes.contains(note.trim_matches('`')), "{row}: no note {note}");
+        }
+    }
+}

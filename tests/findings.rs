@@ -208,3 +208,64 @@ fn a_configuration_that_was_taken_in_part_says_where_it_is_wrong() {
     let error = gateway.apply(FileSource::new(&path).load().unwrap().snapshot).unwrap_err();
     assert_eq!(error.findings()[0].line, Some(5));
 }
+
+/// Puts `value` where `path` leads below `block`; `*` is an element of a list or a member of a map.
+fn place(block: &mut serde_json::Value, path: &str, value: &serde_json::Value, star_is_list: bool) {
+    let (step, rest) = path.split_once('.').map_or((path, None), |(step, rest)| (step, Some(rest)));
+    if block.is_null() {
+        *block = if step == "*" && star_is_list { json!([null]) } else { json!({}) };
+    }
+    let inner = if block.is_array() { &mut block[0] } else { &mut block[if step == "*" { "a" } else { step }] };
+    match rest {
+        Some(rest) => place(inner, rest, value, star_is_list),
+        None => *inner = value.clone(),
+    }
+}
+
+#[test]
+fn no_finding_shows_a_secret_whatever_is_wrong_with_it() {
+    let gateway = Gateway::builder().build().unwrap();
+    let registry = gateway.registry();
+    let canaries =
+        [json!(7_318_553), json!(7_318_553.5), json!({"7318553": 7_318_553}), json!([7_318_553]), json!(true)];
+    let texts = [json!("7318553"), json!("7318553, expected a `7318553`")];
+    let mut faults = 0;
+    let mut judge = |document: &serde_json::Value| {
+        let read = read(document, &ReadOptions::default());
+        for finding in gateway.check(&read.snapshot) {
+            assert!(!finding.to_string().contains("7318553"), "{document}: {finding}");
+            faults += 1;
+        }
+    };
+    for canary in canaries.iter().chain(&texts) {
+        for (kind, item, paths) in [
+            ("ssls", json!({"id": "1", "cert": "c"}), &["key", "keys.*"][..]),
+            ("upstreams", json!({"id": "1", "nodes": {"a:1": 1}}), &["tls.client_key", "affinity.secret"]),
+            (
+                "secrets",
+                json!({"id": "vault/1", "uri": "http://a"}),
+                &["token", "access_key_id", "secret_access_key", "session_token", "auth_config.private_key"],
+            ),
+        ] {
+            for path in paths {
+                let mut item = item.clone();
+                place(&mut item, path, canary, true);
+                judge(&json!({kind: [item]}));
+            }
+        }
+        for entry in registry.iter() {
+            for (path, star_is_list) in entry.secret_fields().iter().flat_map(|path| [(path, true), (path, false)]) {
+                let mut block = serde_json::Value::Null;
+                place(&mut block, path, canary, star_is_list);
+                let mut metadata = block.clone();
+                metadata["id"] = json!(entry.name());
+                judge(&json!({
+                    "routes": [{"id": "r", "uri": "/", "plugins": {entry.name(): block}}],
+                    "consumers": [{"username": "jack", "plugins": {entry.name(): block}}],
+                    "plugin_metadata": [metadata],
+                }));
+            }
+        }
+    }
+    assert!(faults > 200, "{faults}");
+}

@@ -46,7 +46,8 @@ pub(crate) fn admin(
     let address = settings.listen;
     if !address.ip().is_loopback() && !settings.allow_insecure_listen {
         return Err(format!(
-            "the Admin API does not listen on {address}, where its keys would pass in clear: use an address of the loopback              behind a proxy that speaks TLS, or set `tollgate.admin.allow_insecure_listen`"
+            "the Admin API does not listen on {address}, where its keys would pass in clear: use an address of the loopback \
+             behind a proxy that speaks TLS, or set `tollgate.admin.allow_insecure_listen`"
         )
         .into());
     }

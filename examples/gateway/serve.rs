@@ -155,18 +155,36 @@ impl Process<'_> {
             };
             outcome?;
         }
-        if let (Some(admin), Some(mirror)) = (&settings.admin, &mirror) {
-            beside.push(control::admin(admin, mirror, gateway, settings.role)?);
-        }
+        let admin = match (&settings.admin, &mirror) {
+            (Some(admin), Some(mirror)) => Some(control::admin(admin, mirror, gateway, settings.role)?),
+            _ => None,
+        };
         if settings.role != Role::ControlPlane {
             self.open(&server)?;
         }
-        tokio::select! {
-            signal = &mut end => eprintln!("{signal}: finishing what runs"),
-            () = &mut follow => eprintln!("the configuration is no longer followed"),
+        let copy = async {
+            match &mirror {
+                Some(mirror) => stores::tell_copy(mirror).await,
+                None => std::future::pending().await,
+            }
+        };
+        let followed = tokio::select! {
+            signal = &mut end => { eprintln!("{signal}: finishing what runs"); true }
+            () = &mut follow => { eprintln!("the configuration is no longer followed"); false }
+            () = copy => false,
+        };
+        let patience = args.drain_seconds.map_or_else(|| settings.limits.drain_timeout(), Duration::from_secs);
+        let deadline = tokio::time::Instant::now() + patience;
+        // Writes come first: their answers wait until what they changed is in force, so it is followed meanwhile.
+        if let Some(admin) = admin {
+            let drained = admin.drain(patience);
+            tokio::pin!(drained);
+            tokio::select! {
+                () = &mut drained => {}
+                () = &mut follow, if followed => drained.await,
+            }
         }
-        let deadline = args.drain_seconds.map_or_else(|| settings.limits.drain_timeout(), Duration::from_secs);
-        server.drain(deadline).await;
+        server.drain(deadline.saturating_duration_since(tokio::time::Instant::now())).await;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use tollgate::BoxError;
 use tollgate::gateway::Gateway;
-use tollgate::model::{Settings, StoreKind, StoreSettings};
+use tollgate::model::{KeyringFormat, Settings, StoreKind, StoreSettings};
 use tollgate::plugin::SecretFields;
 use tollgate::plugins::prometheus::Metrics;
 use tollgate::store::{
     DiskStore, EtcdStore, HistoryBounds, Keyring, LocalCopy, MemoryStore, Mirror, MirrorOptions, MirrorStatus, Sealing,
     Store, Traffic,
 };
+
+/// How often it is looked whether the local copy can be written.
+const COPY_LOOK: Duration = Duration::from_secs(1);
 
 /// Opens the store that the settings name, and begins to follow it. Must be called inside of the runtime.
 pub(crate) fn follow(settings: &Settings, store: &StoreSettings, gateway: &Gateway) -> Result<Mirror, BoxError> {
@@ -50,7 +53,8 @@ fn keyring(settings: &Settings) -> Result<Option<Keyring>, BoxError> {
         return Ok(None);
     }
     let keys = settings.keyring.iter().map(|key| resolved("tollgate.keyring", key.expose()));
-    Ok(Some(Keyring::new(keys.collect::<Result<Vec<_>, _>>()?)?))
+    let keyring = Keyring::new(keys.collect::<Result<Vec<_>, _>>()?)?;
+    Ok(Some(keyring.compatible(settings.keyring_format == KeyringFormat::Apisix)))
 }
 
 /// A setting as written, or the value of the variable that it names. Secret managers stand in the store itself.
@@ -66,6 +70,24 @@ fn resolved(setting: &str, text: &str) -> Result<String, BoxError> {
     }
 }
 
+/// Says, each time that it changes, whether the local copy can be written. Never ends.
+pub(crate) async fn tell_copy(mirror: &Mirror) {
+    let mut told = None;
+    loop {
+        let status = mirror.status();
+        if status.copy_error != told {
+            match &status.copy_error {
+                Some(error) => {
+                    eprintln!("{}: no local copy: {error}; a start without the store may fail", status.place)
+                }
+                None => eprintln!("{}: the local copy is written again", status.place),
+            }
+            told = status.copy_error;
+        }
+        tokio::time::sleep(COPY_LOOK).await;
+    }
+}
+
 /// Adds what is known of the store to the metrics.
 pub(crate) fn measure(metrics: &Metrics, mirror: &Mirror) {
     let gauge = |name: &'static str, says: &'static str, read: fn(&MirrorStatus) -> f64| {
@@ -77,6 +99,9 @@ pub(crate) fn measure(metrics: &Metrics, mirror: &Mirror) {
     });
     gauge("store_items", "Items in the store.", |status| status.entries as f64);
     gauge("store_rejected_items", "Items in the store that cannot be read.", |status| status.rejected as f64);
+    gauge("store_copy_failed", "Whether the local copy could not be written or read last: 0 or 1.", |status| {
+        f64::from(u8::from(status.copy_error.is_some()))
+    });
     gauge("store_stale_seconds", "For how long nothing was heard of the store; 0 while its watch stands.", |status| {
         status.stale_since.and_then(|since| since.elapsed().ok()).map_or(0.0, |since| since.as_secs_f64())
     });

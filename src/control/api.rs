@@ -15,9 +15,11 @@ use tower::Service;
 use super::{config, discovery, effective, guard, health, items, matching, reply, schemas};
 use crate::gateway::Gateway;
 use crate::plugin::SecretFields;
+use crate::router::percent_decode;
 use crate::{Body, BoxError, Next, Response};
 
-/// The control API of one gateway: see the [module](super).
+/// The control API of one gateway: see the [module](super). Its answers are made on tokio's threads for blocking work, so it
+/// must be called inside of a tokio runtime.
 #[derive(Clone)]
 pub struct ControlApi(Arc<Inner>);
 
@@ -104,21 +106,37 @@ impl Inner {
         Vec::new()
     }
 
+    /// Whether what the configuration comes from works: a file says so itself.
+    #[cfg(feature = "store")]
+    pub(super) fn is_source_well(&self) -> bool {
+        self.mirror.as_ref().is_none_or(|mirror| config::is_well(&mirror.status()))
+    }
+
+    /// No store, no more to be said than the gateway does.
+    #[cfg(not(feature = "store"))]
+    pub(super) fn is_source_well(&self) -> bool {
+        true
+    }
+
+    /// The list of plugins is followed live; what is due sooner than it would be are secrets that were exchanged.
+    fn reload(&self) -> Response {
+        match self.gateway.refresh_secrets() {
+            Ok(_) => reply::text("done\n".to_owned()),
+            Err(error) => reply::fault(http::StatusCode::CONFLICT, error.to_string()),
+        }
+    }
+
     fn answer(&self, request: &Request<()>) -> Response {
         let path = request.uri().path();
         let (query, headers) = (request.uri().query(), request.headers());
-        let parts: Option<Vec<String>> = path.strip_prefix("/v1/").map(|rest| {
-            let decoded = |part: &str| decoded(part);
-            rest.trim_end_matches('/').split('/').map(decoded).collect()
-        });
-        let parts: Vec<&str> = parts.iter().flatten().map(String::as_str).collect();
-        if let ["plugins", "reload"] = parts[..] {
-            return match *request.method() {
-                // The list is followed live; what is due sooner than it would be are secrets that were exchanged.
-                Method::PUT => match self.gateway.refresh_secrets() {
-                    Ok(_) => reply::text("done\n".to_owned()),
-                    Err(error) => reply::fault(http::StatusCode::CONFLICT, error.to_string()),
-                },
+        let decoded = |part: &str| String::from_utf8_lossy(&percent_decode(part.as_bytes())).into_owned();
+        let parts = path.strip_prefix("/v1/").map(|rest| rest.trim_end_matches('/').split('/').map(decoded));
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        if let ["plugins", "reload"] | ["config", "confirm"] = parts[..] {
+            return match (request.method(), parts[0]) {
+                (&Method::PUT, "plugins") => self.reload(),
+                (&Method::PUT, _) => config::confirm(self),
                 _ => reply::wrong_method("PUT"),
             };
         }
@@ -127,7 +145,7 @@ impl Inner {
             ["healthcheck"] => health::all(&self.gateway, headers),
             ["healthcheck", kind, id] => health::one(&self.gateway, kind, id, headers),
             ["match"] => matching::answer(&self.gateway, query, headers),
-            ["config", "status"] => config::status(self),
+            ["config", "status"] => config::status(self, query),
             ["config", "generations"] => config::generations(&self.gateway),
             ["route", id, "effective"] => effective::answer(self, id, query),
             ["discovery", kind, "dump"] => discovery::dump(&self.gateway, kind),
@@ -145,11 +163,6 @@ impl Inner {
 
 fn unknown(path: &str) -> Response {
     reply::not_found(format!("nothing at `{path}`"))
-}
-
-/// One part of a path without percent-encoding: ids may have any character. What is no such encoding stays as it is.
-fn decoded(part: &str) -> String {
-    String::from_utf8_lossy(&crate::router::percent_decode(part.as_bytes())).into_owned()
 }
 
 /// Future of a [`ControlApi`]'s answer.
@@ -192,8 +205,12 @@ where
         }
         let (parts, _) = request.into_parts();
         let inner = Arc::clone(&self.0);
-        // Made when it is awaited, so that a look at a large configuration is no part of `call`.
-        ControlFuture(Box::pin(async move { inner.answer(&Request::from_parts(parts, ())) }))
+        // A look at a large configuration takes long enough to hold up the requests that the same thread serves.
+        ControlFuture(Box::pin(async move {
+            let request = Request::from_parts(parts, ());
+            let answer = tokio::task::spawn_blocking(move || inner.answer(&request)).await;
+            answer.unwrap_or_else(|_| reply::fault(http::StatusCode::INTERNAL_SERVER_ERROR, "the answer failed"))
+        }))
     }
 }
 

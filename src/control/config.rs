@@ -9,12 +9,19 @@ use super::reply;
 use crate::Response;
 use crate::gateway::{Faulty, Gateway};
 
-/// The answer.
-pub(super) fn status(inner: &Inner) -> Response {
+/// The answer. To look for routes that can never win takes long with many routes: it is done where it is asked for.
+pub(super) fn status(inner: &Inner, query: Option<&str>) -> Response {
+    let mut wants_lint = false;
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match (&*name, &*value) {
+            ("lint", "true" | "false") => wants_lint = value == "true",
+            _ => return reply::bad_request(format!("`{name}={value}` is not known: there is `lint=true`")),
+        }
+    }
     let status = inner.gateway.status();
-    let lints: Vec<_> = inner.gateway.lint().iter().map(ToString::to_string).collect();
     let is_whole = status.kept.is_empty() && status.left_out.is_empty() && status.source_error.is_none();
-    reply::json(&json!({
+    let is_whole = is_whole && inner.is_source_well();
+    let mut told = json!({
         "state": if is_whole { "ok" } else { "degraded" },
         "source": inner.source(),
         "source_error": status.source_error,
@@ -26,8 +33,36 @@ pub(super) fn status(inner: &Inner) -> Response {
         "kept": faulty(&status.kept),
         "left_out": faulty(&status.left_out),
         "findings": &*status.findings,
-        "lint": lints,
-    }))
+    });
+    if wants_lint {
+        told["lint"] = inner.gateway.lint().iter().map(ToString::to_string).collect();
+    }
+    reply::json(&told)
+}
+
+/// Lets a read of the store pass that found no route any more and is held back.
+#[cfg(feature = "store")]
+pub(super) fn confirm(inner: &Inner) -> Response {
+    match inner.mirror.as_ref().is_some_and(crate::store::Mirror::confirm) {
+        true => reply::text("done\n".to_owned()),
+        false => nothing_held(),
+    }
+}
+
+/// Nothing but a store is ever held back.
+#[cfg(not(feature = "store"))]
+pub(super) fn confirm(_: &Inner) -> Response {
+    nothing_held()
+}
+
+fn nothing_held() -> Response {
+    reply::fault(http::StatusCode::CONFLICT, "no read that found no route any more is held back")
+}
+
+/// Whether the store is heard of, is believed, and is copied where a copy is kept.
+#[cfg(feature = "store")]
+pub(super) fn is_well(status: &crate::store::MirrorStatus) -> bool {
+    status.last_error.is_none() && status.copy_error.is_none() && !status.holds_empty
 }
 
 /// The configuration in force and those before it that requests or tunnels still run on, newest first.
@@ -58,6 +93,7 @@ pub(super) fn mirror(status: &crate::store::MirrorStatus) -> Value {
         "from_local_copy": status.is_from_copy,
         "heard_s_ago": status.heard_at.map(seconds),
         "last_error": status.last_error,
+        "copy_error": status.copy_error,
         "holds_empty_resync": status.holds_empty,
         "full_reads": status.loads,
         "full_reads_without_change": status.unchanged_loads,

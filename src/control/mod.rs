@@ -10,7 +10,8 @@
 //! | `GET /v1/routes`, `/v1/route/{id}`, likewise services, upstreams, `plugin_metadatas` | the items in force |
 //! | `GET /v1/match?method=&host=&path=&header=&client=` | how a request would be routed, and why |
 //! | `GET /v1/route/{id}/effective?consumer=` | the plugins that run, in order, and where each comes from |
-//! | `GET /v1/config/status` | source, revision, age, what was kept back or left out, and why |
+//! | `GET /v1/config/status` | source, revision, age, what was kept back or left out, and why; `?lint=true`: which routes can never win |
+//! | `PUT /v1/config/confirm` | `done`: a read of the store that found no route any more is let pass; 409 when none is held back |
 //! | `GET /v1/config/generations` | configurations that requests or tunnels still run on, and how many |
 //! | `GET /v1/discovery/dns/dump` | names of upstreams, and the addresses they stand for now |
 //! | `PUT /v1/plugins/reload` | `done`: the list of enabled plugins is followed live |

@@ -1,4 +1,6 @@
 //! [`compat`]: where Apache APISIX would treat a document differently.
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -7,6 +9,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Kind;
+use words::{
+    ABORT, ANY_HOST, BAD_FILTER, BODIES, BOTH_UPSTREAMS, BUDGET, CERTIFICATE, CHECKS, CONNECT, EWMA, FAULTS,
+    FILTER_FUNC, GLOBAL_TWICE, ID_TWICE, IDENTITY, MANAGER, METHODS, NAMES, ORDER, PASSIVE, PATHS, PLUGIN_FIELDS,
+    PRE_FUNCTION, PRIORITIES, REGEX, RETRIES, ROOT_KEY, SAME_CREDENTIAL, SECRET, SNI, SPLIT, STREAM, TRUSTED, TWICE,
+    VERIFY, Words, ZERO,
+};
 
 /// One difference between what Apache APISIX makes of a document and what this crate makes of it.
 ///
@@ -64,190 +72,6 @@ pub fn compat(document: &Value) -> Vec<CompatNote> {
     look.notes
 }
 
-/// What a difference is in words: its name, what the reference does, what happens here, and how to have it as it was.
-struct Words(&'static str, &'static str, &'static str, Option<&'static str>);
-
-const PATHS: Words = Words(
-    "path-mode",
-    "matches the decoded path and forwards the target as the client sent it",
-    "matches and forwards the canonical path (dots, double slashes and encodings resolved); refuses what can be read in two ways",
-    Some("`tollgate.router.path_mode: compatible`"),
-);
-const TRUSTED: Words = Words(
-    "trusted-proxies",
-    "trusts `X-Forwarded-*` of every client unless `apisix.trusted_addresses` is set",
-    "trusts nobody's forwarding fields: they are written anew",
-    Some("name the proxies in front of it in `tollgate.trusted_proxies`"),
-);
-const FAULTS: Words = Words(
-    "faulty-items",
-    "leaves a faulty item out at each load, also one that was good before",
-    "a start with a fault ends with exit code 2; later the version before serves on; a route that is left out answers 503",
-    Some("`tollgate.start_policy: serve_valid` starts with the faultless rest"),
-);
-const IDENTITY: Words = Words(
-    "identity-fields",
-    "passes a client's own `X-Consumer-*` and `X-Credential-*` to upstreams where no plugin identifies the caller",
-    "removes a client's copies of them on every route",
-    None,
-);
-const GLOBAL_TWICE: Words = Words(
-    "global-rule-twice",
-    "runs a plugin of two global rules once, and which of them is not defined",
-    "refuses the later one",
-    Some("keep one of them"),
-);
-const SAME_CREDENTIAL: Words = Words(
-    "credential-twice",
-    "of two consumers with the same key the one that was loaded last is found",
-    "refuses the second one",
-    Some("give each consumer a key of its own"),
-);
-const ORDER: Words = Words(
-    "route-order",
-    "which of several routes with the same path, hosts and priority wins is not defined",
-    "the one that stands first wins (in a store: the one whose id is first)",
-    Some("give them a `priority`"),
-);
-const FILTER_FUNC: Words = Words(
-    "filter-func",
-    "runs the Lua function",
-    "takes the name of a predicate that the host program registers; a Lua text is a fault",
-    Some("write the condition as `vars`, or register a predicate"),
-);
-const BOTH_UPSTREAMS: Words = Words(
-    "two-upstreams",
-    "silently lets `upstream_id` win over `upstream`",
-    "lets `upstream_id` win as well, with a warning",
-    None,
-);
-const ANY_HOST: Words = Words(
-    "any-host",
-    "the host `*` also matches a request without a host",
-    "the host `*` matches every host that is not empty",
-    Some("leave `hosts` out"),
-);
-const REGEX: Words = Words(
-    "regex-in-vars",
-    "a regular expression that is none is false for every request",
-    "a regular expression that is none is a fault of the route at load",
-    None,
-);
-const RETRIES: Words = Words(
-    "retries-default",
-    "tries every node once (`retries` is the number of nodes less one)",
-    "tries one further node",
-    Some("write `retries`"),
-);
-const BUDGET: Words = Words(
-    "retry-budget",
-    "retries without a bound over all requests, and at once",
-    "retries while they are no more than a share of the requests, after a short back-off",
-    Some("raise `retry_budget.ratio` and set `retry_backoff.base_ms`"),
-);
-const METHODS: Words = Words(
-    "retry-methods",
-    "sends every method but POST, PATCH and LOCK again after an upstream failed under way",
-    "sends only methods again that are safe or idempotent (RFC 9110), unless nothing was sent yet",
-    Some("name further ones in `retry_methods`"),
-);
-const CONNECT: Words = Words(
-    "connect-timeout-default",
-    "waits 60 s for a connection",
-    "waits 5 s for a connection",
-    Some("write `timeout: {connect: 60, send: 60, read: 60}`"),
-);
-const VERIFY: Words = Words(
-    "tls-verify-default",
-    "does not verify the upstream's certificate",
-    "verifies the upstream's certificate, against `tls.ca` or the system's authorities",
-    Some("`tls.verify: false`, which is warned about"),
-);
-const SNI: Words = Words(
-    "tls-sni",
-    "names the client's host in the handshake with the upstream",
-    "names the node's domain in the handshake where the client's host is passed on and `tls.sni` is not set",
-    Some("write `tls.sni`"),
-);
-const TWICE: Words = Words(
-    "node-twice",
-    "of a node that stands twice the last weight counts",
-    "a node that stands twice is a fault",
-    Some("write it once"),
-);
-const NAMES: Words = Words(
-    "names",
-    "resolves a node's name while requests wait, and uses one of its addresses",
-    "resolves in the background, uses all addresses, and keeps the last good answer when DNS fails",
-    None,
-);
-const ZERO: Words = Words(
-    "zero-weights",
-    "`ewma` and `least_conn` send requests to nodes of weight 0, and `chash` fails when all weights are 0",
-    "a node of weight 0 gets no request, unless all are 0: then all count the same",
-    None,
-);
-const EWMA: Words = Words(
-    "ewma-by-upstream",
-    "`ewma` remembers the latency of an address across all upstreams",
-    "`ewma` remembers the latency of an address in its upstream",
-    None,
-);
-const CHECKS: Words = Words(
-    "checks-start",
-    "begins to check with the first request, per worker, and with all nodes unhealthy sends to all",
-    "begins to check when the upstream comes into use, once per process; when few are left `panic_threshold` decides",
-    Some("`panic_threshold: 0` answers 503 with no healthy node"),
-);
-const PASSIVE: Words = Words(
-    "passive-alone",
-    "refuses `checks` without `active`",
-    "takes passive checks alone: a node comes back after `ejection_time`",
-    None,
-);
-const PRE_FUNCTION: Words = Words(
-    "pre-function",
-    "runs the Lua text of `_meta.pre_function`",
-    "refuses it: there are no scripts",
-    Some("write a plugin"),
-);
-const BAD_FILTER: Words = Words(
-    "meta-filter",
-    "runs the plugin when its `_meta.filter` cannot be evaluated",
-    "refuses a filter that cannot be evaluated at load",
-    None,
-);
-const SPLIT: Words = Words(
-    "traffic-split-twice",
-    "of an upstream id that stands twice in a rule the last weight counts",
-    "the weights of an upstream id that stands twice add up",
-    Some("write it once"),
-);
-const ABORT: Words = Words(
-    "abort-without-cors",
-    "adds CORS headers to an answer that `fault-injection` aborts with",
-    "an aborted answer carries no CORS headers",
-    None,
-);
-const SECRET: Words = Words(
-    "secret-fails-closed",
-    "uses the reference itself as the value when it cannot be resolved",
-    "answers 500 on routes, and identifies nobody by such a credential, until the secret is there",
-    None,
-);
-const MANAGER: Words = Words(
-    "secret-manager",
-    "asks Vault, AWS or Google for secrets",
-    "references to `vault`, `aws` and `gcp` fail closed: they are not asked yet",
-    Some("provide the secrets by `env` or `file`"),
-);
-const CERTIFICATE: Words = Words(
-    "certificate-and-key",
-    "does not look whether certificate and key belong together",
-    "a certificate whose key does not belong to it is a fault",
-    None,
-);
-
 const LISTS: [Kind; 10] = [
     Kind::Route,
     Kind::Service,
@@ -290,11 +114,37 @@ impl Look {
         if has(Kind::Route) && setting("start_policy").is_none() {
             self.note(whole(), "", &FAULTS);
         }
+        if has(Kind::Route) && setting("limits/body_bytes").is_none() {
+            self.note(whole(), "", &BODIES);
+        }
         if has(Kind::Consumer) {
             self.note(whole(), "", &IDENTITY);
         }
+        let has_plugins = lists(document).any(|(_, items)| items.iter().any(|item| plugins(item).next().is_some()));
+        if has_plugins && setting("unknown_fields").is_none_or(|mode| mode != "warn") {
+            self.note(whole(), "", &PLUGIN_FIELDS);
+        }
+        for key in document.as_object().into_iter().flat_map(Map::keys).filter(|key| !is_root_key(key)) {
+            self.note(whole(), key.as_str(), &ROOT_KEY);
+        }
+        if has(Kind::StreamRoute) {
+            self.note(whole(), Kind::StreamRoute.root_key(), &STREAM);
+        }
+        self.same_ids(document);
         self.twice(document);
         self.order(document);
+    }
+
+    /// Items of one kind with one id; routes without an id get one by their place.
+    fn same_ids(&mut self, document: &Value) {
+        for (kind, items) in lists(document) {
+            let mut seen = BTreeSet::new();
+            for id in items.iter().filter_map(id) {
+                if !seen.insert(id.clone()) {
+                    self.note((kind, Some(id)), "", &ID_TWICE);
+                }
+            }
+        }
     }
 
     /// Plugins of two global rules, and keys of two consumers.
@@ -344,8 +194,7 @@ impl Look {
                 if text(item, "filter_func").is_some_and(|text| text.trim_start().starts_with("function")) {
                     self.note(of(), "filter_func", &FILTER_FUNC);
                 }
-                let hosts = item.get("hosts").and_then(Value::as_array).into_iter().flatten();
-                if hosts.chain(item.get("host")).any(|host| host == "*") {
+                if takes_any_host(item) {
                     self.note(of(), "hosts", &ANY_HOST);
                 }
                 if item.get("vars").is_some_and(has_regex) {
@@ -355,6 +204,7 @@ impl Look {
             Kind::Secret if id(item).is_some_and(|id| !id.starts_with("env/") && !id.starts_with("file/")) => {
                 self.note(of(), "", &MANAGER);
             }
+            Kind::Service if takes_any_host(item) => self.note(of(), "hosts", &ANY_HOST),
             Kind::Ssl => self.note(of(), "cert", &CERTIFICATE),
             Kind::Upstream => self.upstream(&of(), "", item),
             _ => {}
@@ -373,7 +223,12 @@ impl Look {
     }
 
     fn plugins(&mut self, of: &(Kind, Option<String>), item: &Value) {
+        let mut priorities = BTreeSet::new();
         for (plugin, block) in plugins(item) {
+            let priority = block.pointer("/_meta/priority").and_then(Value::as_i64);
+            if priority.is_some_and(|priority| !priorities.insert(priority)) {
+                self.note(of.clone(), format!("plugins.{plugin}._meta.priority"), &PRIORITIES);
+            }
             let meta = |name: &str| block.get("_meta").and_then(|meta| meta.get(name)).is_some();
             if meta("pre_function") {
                 self.note(of.clone(), format!("plugins.{plugin}._meta.pre_function"), &PRE_FUNCTION);
@@ -388,6 +243,13 @@ impl Look {
                 let rules = block.get("rules").and_then(Value::as_array).into_iter().flatten();
                 for (index, rule) in rules.enumerate() {
                     let entries = rule.get("weighted_upstreams").and_then(Value::as_array);
+                    for (entry, value) in entries.into_iter().flatten().enumerate() {
+                        if let Some(upstream) = value.get("upstream") {
+                            let at =
+                                format!("plugins.traffic-split.rules.{index}.weighted_upstreams.{entry}.upstream.");
+                            self.upstream(of, &at, upstream);
+                        }
+                    }
                     let mut seen = BTreeSet::new();
                     let ids = entries.into_iter().flatten().filter_map(|entry| entry.get("upstream_id"));
                     if ids.map(Value::to_string).any(|id| !seen.insert(id)) {
@@ -503,6 +365,17 @@ fn id(item: &Value) -> Option<String> {
     }
 }
 
+/// Whether a root key is one of a document.
+fn is_root_key(key: &str) -> bool {
+    let others = [Kind::Proto, Kind::StreamRoute].map(Kind::root_key);
+    LISTS.into_iter().map(Kind::root_key).chain(others).chain(["plugins", "tollgate"]).any(|known| known == key)
+}
+
+fn takes_any_host(item: &Value) -> bool {
+    let hosts = item.get("hosts").and_then(Value::as_array).into_iter().flatten();
+    hosts.chain(item.get("host")).any(|host| host == "*")
+}
+
 /// Whether an expression has one of the operators of regular expressions.
 fn has_regex(expression: &Value) -> bool {
     let items = expression.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -535,6 +408,7 @@ mod tests {
     fn one(kind: &str, item: Value) -> Value {
         json!({"tollgate": {
             "router": {"path_mode": "compatible"}, "trusted_proxies": ["10.0.0.1"], "start_policy": "serve_valid",
+            "unknown_fields": "warn", "limits": {"body_bytes": 1},
         }, kind: [item]})
     }
 
@@ -600,6 +474,25 @@ mod tests {
                 ),
                 vec!["traffic-split-twice"],
             ),
+            (
+                plugin(
+                    "traffic-split",
+                    json!({"rules": [{"weighted_upstreams": [{"upstream": {"nodes": {"10.0.0.1:1": 1}}}]}]}),
+                ),
+                vec!["connect-timeout-default"],
+            ),
+            (
+                one(
+                    "routes",
+                    json!({"uri": "/", "plugins": {"cors": {"_meta": {"priority": 7}}, "csrf": {"_meta": {"priority": 7}}}}),
+                ),
+                vec!["equal-priorities"],
+            ),
+            (one("services", json!({"id": "s", "hosts": ["*"]})), vec!["any-host"]),
+            (one("stream_routes", json!({"id": "s"})), vec!["stream-routes"]),
+            (one("strange", json!(1)), vec!["root-key"]),
+            (one("protos", json!({"id": "p"})), vec![]),
+            (json!({"services": [{"id": 1}, {"id": "1"}]}), vec!["id-twice"]),
             (plugin("csrf", json!({"key": "$ENV://KEY"})), vec!["secret-fails-closed"]),
             (one("secrets", json!({"id": "vault/1", "token": "$env://T"})), vec!["secret-manager"]),
             (one("secrets", json!({"id": "file/1"})), vec![]),
@@ -629,7 +522,9 @@ mod tests {
                 "path-mode",
                 "trusted-proxies",
                 "faulty-items",
+                "body-limit",
                 "identity-fields",
+                "plugin-fields",
                 "global-rule-twice",
                 "credential-twice",
                 "route-order",

@@ -76,8 +76,8 @@ pub use secret::{
 };
 pub use service::ServiceSpec;
 pub use settings::{
-    EncodedSlash, ErrorBodies, ListenerSpec, PathMode, Protocol, RouterSettings, Settings, StartPolicy, UnknownFields,
-    UnknownPlugin,
+    EncodedSlash, ErrorBodies, KeyringFormat, ListenerSpec, PathMode, Protocol, RouterSettings, Settings, StartPolicy,
+    UnknownFields, UnknownPlugin,
 };
 pub(crate) use snapshot::Fold;
 pub use snapshot::{Blocked, Items, MatchPart, Rejected, Snapshot};

@@ -71,6 +71,8 @@ pub struct Settings {
     /// local copies, all decrypt. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keyring: Vec<Sensitive>,
+    /// In which form the keyring encrypts; both are decrypted. Default `own`.
+    pub keyring_format: KeyringFormat,
     /// What this process does. Default `traditional`.
     pub role: Role,
     /// Whether `checks` of upstreams are left alone: nothing is probed, and nobody taken out (upstream.md §7.5). Default
@@ -101,6 +103,7 @@ impl Default for Settings {
             control: None,
             status: None,
             keyring: Vec::new(),
+            keyring_format: KeyringFormat::default(),
             role: Role::default(),
             disable_upstream_healthcheck: false,
         }
@@ -234,6 +237,20 @@ pub enum UnknownFields {
     Warn,
 }
 
+/// In which form secrets are encrypted at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum KeyringFormat {
+    /// Authenticated, and bound to the place where the secret stands.
+    #[default]
+    Own,
+    /// As Apache APISIX does, for as long as its gateways read the same store; it does not notice changes of what it
+    /// decrypts.
+    Apisix,
+}
+
 /// What a start does when its configuration has faults, or its store cannot be reached (security.md CFG-02).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -322,6 +339,7 @@ static TABLE: Struct = Struct::new(&[
             unique: true,
         }),
     ),
+    Field::new("keyring_format", Shape::Word(&["own", "apisix"])),
     Field::new("role", ROLE),
     Field::new("disable_upstream_healthcheck", Shape::Bool),
 ])

@@ -261,7 +261,7 @@ pub fn shape<T: DeserializeOwned>(plugin: &'static str, block: &Map<String, Valu
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { String::new() } else { path.replace('[', ".").replace(']', "") };
-        let reason = error.inner().to_string();
+        let reason = without_value(error.inner().to_string());
         match unknown_field(&reason) {
             None => ConfigError::invalid(plugin, field, reason),
             Some(name) => {
@@ -277,6 +277,18 @@ pub fn shape<T: DeserializeOwned>(plugin: &'static str, block: &Map<String, Valu
             }
         }
     })
+}
+
+/// A message of [`serde::de::Error::invalid_type`] or `invalid_value` without the value, which may be a secret: only of
+/// which type it is stays.
+fn without_value(reason: String) -> String {
+    let is_value = ["invalid type: ", "invalid value: "].iter().any(|head| reason.starts_with(head));
+    match (reason.find(['`', '"']), reason.rsplit_once(", expected ")) {
+        (Some(from), Some((found, expected))) if is_value && from < found.len() => {
+            format!("{}, expected {expected}", reason[..from].trim_end())
+        }
+        _ => reason,
+    }
 }
 
 /// The field that a message of [`serde::de::Error::unknown_field`] names: the one thing that tells it from other faults.

@@ -19,7 +19,7 @@ pub const REDACTED: &str = "[redacted]";
 const UPSTREAM: [&str; 2] = ["tls.client_key", "affinity.secret"];
 
 impl SecretFields {
-    /// Plugins by name with the paths of their secret fields.
+    /// Plugins by name with the paths of their secret fields, which may be none. Any other plugin is not known.
     pub fn new(plugins: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
         Self(plugins.into_iter().collect())
     }
@@ -64,15 +64,34 @@ impl SecretFields {
     }
 
     /// Puts `[redacted]` into every secret field of a resource. References to secrets (`$secret://…`, `$env://…`) are no
-    /// secrets and stay as they are.
+    /// secrets and stay as they are. Of the block of a plugin that is not known every text and number is redacted: nobody
+    /// can tell which of them is a secret.
     pub fn redact(&self, kind: Kind, item: &mut Value) {
         self.visit(kind, item, &mut |_, _, value| redact_value(value));
+        if kind == Kind::PluginMetadata {
+            let name = item.get("id").or_else(|| item.get("name")).and_then(Value::as_str);
+            if let (false, Value::Object(fields)) = (name.is_some_and(|name| self.knows(name)), item) {
+                let unknown = fields.iter_mut().filter(|(field, _)| !matches!(field.as_str(), "id" | "name"));
+                unknown.for_each(|(_, value)| redact_all(value));
+            }
+        } else if let Some(Value::Object(plugins)) = item.get_mut("plugins") {
+            let unknown = plugins.iter_mut().filter(|(plugin, _)| !self.knows(plugin));
+            unknown.for_each(|(_, block)| redact_all(block));
+        }
+    }
+
+    /// Whether a plugin is known, with secret fields or without.
+    fn knows(&self, plugin: &str) -> bool {
+        self.0.contains_key(plugin)
     }
 
     /// As [`SecretFields::redact`], for one plugin's block.
     pub fn redact_block(&self, plugin: &str, block: &mut Map<String, Value>) {
         let mut value = Value::Object(std::mem::take(block));
-        self.visit_block(plugin, &mut value, &mut |_, value| redact_value(value));
+        match self.knows(plugin) {
+            true => self.visit_block(plugin, &mut value, &mut |_, value| redact_value(value)),
+            false => redact_all(&mut value),
+        }
         if let Value::Object(redacted) = value {
             *block = redacted;
         }
@@ -88,8 +107,7 @@ impl SecretFields {
 impl From<&Registry> for SecretFields {
     fn from(registry: &Registry) -> Self {
         let fields = |entry: &super::Entry| entry.secret_fields().iter().map(|&path| path.to_owned()).collect();
-        let secret = registry.iter().filter(|entry| !entry.secret_fields().is_empty());
-        Self(secret.map(|entry| (entry.name().to_owned(), fields(entry))).collect())
+        Self(registry.iter().map(|entry| (entry.name().to_owned(), fields(entry))).collect())
     }
 }
 
@@ -102,6 +120,16 @@ pub fn is_secret_reference(text: &str) -> bool {
 fn redact_value(value: &mut Value) {
     if !value.as_str().is_some_and(|text| text.is_empty() || is_secret_reference(text)) {
         *value = Value::from(REDACTED);
+    }
+}
+
+/// Redacts every text and number.
+fn redact_all(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(redact_all),
+        Value::Object(fields) => fields.values_mut().for_each(redact_all),
+        Value::String(_) | Value::Number(_) => redact_value(value),
+        Value::Null | Value::Bool(_) => {}
     }
 }
 
@@ -137,6 +165,7 @@ mod tests {
         SecretFields::new([
             ("flat".to_owned(), vec!["key".to_owned()]),
             ("deep".to_owned(), vec!["rules.*.redis.password".to_owned(), "map.*".to_owned()]),
+            ("none".to_owned(), Vec::new()),
         ])
     }
 
@@ -193,6 +222,14 @@ mod tests {
                 }}),
             ),
             (Kind::PluginMetadata, json!({"id": "flat", "key": "s"}), json!({"id": "flat", "key": REDACTED})),
+            (
+                Kind::Route,
+                json!({"uri": "/", "plugins": {"strange": {"a": "s", "b": [1, {"c": 1.5, "d": "$env://K"}], "e": true}}}),
+                json!({"uri": "/", "plugins": {
+                    "strange": {"a": REDACTED, "b": [REDACTED, {"c": REDACTED, "d": "$env://K"}], "e": true},
+                }}),
+            ),
+            (Kind::PluginMetadata, json!({"id": "strange", "key": "s"}), json!({"id": "strange", "key": REDACTED})),
             (Kind::Proto, json!({"key": "k"}), json!({"key": "k"})),
             (Kind::Route, json!("no object"), json!("no object")),
         ] {

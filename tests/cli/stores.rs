@@ -117,6 +117,44 @@ async fn items_are_written_and_rolled_back() {
 }
 
 #[tokio::test]
+async fn what_apply_says_as_json_is_what_became_of_it() {
+    let served = Served::start(Folder::new(), &["--store", "memory"]).await;
+    let file = served.folder.write("f.yaml", FILE);
+    let told = |arguments: &[&str]| {
+        let (code, out, err) = served.admin(arguments);
+        (code, serde_json::from_str::<serde_json::Value>(&out).unwrap_or_else(|_| panic!("{out}{err}")))
+    };
+    let (code, dry) = told(&["--json", "apply", "-f", &file, "--dry-run"]);
+    assert_eq!((code, &dry["applied"], &dry["made"]), (0, &false.into(), &0.into()), "{dry}");
+    let (code, done) = told(&["--json", "apply", "-f", &file]);
+    assert_eq!((code, &done["applied"], &done["made"]), (0, &true.into(), &5.into()), "{done}");
+    let less = FILE.replace(
+        "  - {id: up, uri: /up, plugins: {mocking: {response_example: hello, content_type: text/plain}}}\n",
+        "",
+    );
+    let less = served.folder.write("less.yaml", &less);
+    let (code, kept) = told(&["--json", "apply", "-f", &less]);
+    assert_eq!((code, &kept["made"], &kept["not_in_file"]), (0, &0.into(), &1.into()), "{kept}");
+    let (code, pruned) = told(&["--json", "apply", "-f", &less, "--prune"]);
+    assert_eq!(
+        (code, &pruned["made"], &pruned["removed"]),
+        (0, &1.into(), &serde_json::json!(["routes/up"])),
+        "{pruned}"
+    );
+    assert_eq!(served.gateway.get("/up").await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_list_of_plugins_is_not_left_out_in_silence() {
+    let served = Served::start(Folder::new(), &["--store", "memory"]).await;
+    let file = served.folder.write("f.yaml", &format!("plugins: [{{name: mocking}}, {{name: key-auth}}]\n{FILE}"));
+    let (code, out, err) = served.admin(&["apply", "-f", &file]);
+    assert_eq!((code, &*out), (1, ""), "{err}");
+    assert!(err.contains("`<prefix>/plugins`") && err.contains("PUT /apisix/admin/configs"), "{err}");
+    assert_eq!(served.gateway.get("/up").await.status(), 404);
+}
+
+#[tokio::test]
 async fn refusals_have_their_exit_codes() {
     let served = Served::start(Folder::new(), &["--store", "memory"]).await;
     let bad = served.folder.write("bad.json", "{\"uri\": 7}");

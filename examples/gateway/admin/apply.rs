@@ -1,7 +1,6 @@
 //! `diff` and `apply`: from what a store has to what a file says.
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::ExitCode;
 
 use http::Method;
 use serde_json::Value;
@@ -10,6 +9,17 @@ use tollgate::config::FileSource;
 
 use super::client::Client;
 use super::items::{self, Item, KINDS};
+
+/// Where the list of plugins of a store stands, and who writes it.
+pub(super) const PLUGINS: &str = "the plugins that a store enables are its key `<prefix>/plugins`, such as \
+     `/apisix/plugins`: write it by etcdctl or by `PUT /apisix/admin/configs`";
+
+/// What became of a plan.
+pub(super) struct Outcome {
+    pub(super) made: usize,
+    /// Why it ended early, and the exit code for that.
+    pub(super) error: Option<(String, u8)>,
+}
 
 /// What is to be done.
 #[derive(Default)]
@@ -34,11 +44,7 @@ impl Plan {
 pub(super) async fn plan(client: &mut Client, file: &Path, prune: bool) -> Result<Plan, BoxError> {
     let document = FileSource::new(file).document(&std::fs::read(file)?)?;
     if document.get("plugins").is_some() {
-        eprintln!(
-            "warning: the list `plugins` is left alone, as the Admin API writes items and it is none. A store in etcd may \
-             have it under the key `<prefix>/plugins` (`etcdctl put`); in a store without one every plugin is enabled, and \
-             one that shall not run is taken out of the items"
-        );
+        eprintln!("warning: the list `plugins` is left out: {PLUGINS}");
     }
     let mut stored = stored(client).await?;
     let mut plan = Plan::default();
@@ -107,22 +113,23 @@ async fn list(client: &mut Client, path: &str) -> Result<BTreeMap<String, Value>
 }
 
 /// Does it, and stops at the first refusal.
-pub(super) async fn run(client: &mut Client, plan: &Plan) -> Result<ExitCode, BoxError> {
+pub(super) async fn run(client: &mut Client, plan: &Plan) -> Outcome {
     let mut writes: Vec<&Item> = plan.created.iter().chain(plan.changed.iter().map(|(item, _)| item)).collect();
     writes.sort_by_key(|item| (items::rank(&item.path), item.path.contains("/credentials/")));
     let puts = writes.iter().map(|item| (Method::PUT, item.path.as_str(), Some(&item.value)));
     let deletes = plan.removed.iter().map(|path| (Method::DELETE, path.as_str(), None));
-    let mut done = 0;
+    let mut made = 0;
     for (method, path, value) in puts.chain(deletes) {
-        let answer = client.send(method, path, value).await?;
+        let answer = match client.send(method, path, value).await {
+            Ok(answer) => answer,
+            Err(error) => return Outcome { made, error: Some((format!("{path}: {error}"), 2)) },
+        };
         // A credential goes with its consumer.
         let is_gone = value.is_none() && answer.status == http::StatusCode::NOT_FOUND;
         if !answer.is_success() && !is_gone {
-            eprintln!("{path}: {}; {done} changes were made before", super::show::fault(&answer));
-            return Ok(ExitCode::from(1));
+            return Outcome { made, error: Some((format!("{path}: {}", super::show::fault(&answer)), 1)) };
         }
-        done += 1;
+        made += 1;
     }
-    eprintln!("{done} changes made");
-    Ok(ExitCode::SUCCESS)
+    Outcome { made, error: None }
 }

@@ -1,5 +1,4 @@
 //! One connection to an Admin API.
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tollgate::BoxError;
 
 /// How long one answer may take.
@@ -28,15 +27,9 @@ impl Answer {
     }
 }
 
-/// Who is asked.
-enum Server {
-    Tcp(String),
-    Unix(PathBuf),
-}
-
 /// An Admin API.
 pub(super) struct Client {
-    server: Server,
+    address: String,
     prefix: String,
     key: Option<HeaderValue>,
     connection: Option<SendRequest<Full<Bytes>>>,
@@ -45,25 +38,18 @@ pub(super) struct Client {
 impl Client {
     /// Where it is, and the key.
     pub(super) fn new(server: &str, key: Option<String>) -> Result<Self, BoxError> {
-        let (server, path) = match server.strip_prefix("unix:") {
-            Some(path) => (Server::Unix(path.into()), String::new()),
-            None => {
-                let uri: Uri = server.parse().map_err(|_| format!("--server: `{server}` is no URL"))?;
-                let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
-                let authority = authority.ok_or_else(|| {
-                    format!("--server: `{server}` is none: write `http://HOST:PORT`, or `unix:/path/of/a/socket`")
-                })?;
-                let port = authority.port_u16().unwrap_or(80);
-                (Server::Tcp(format!("{}:{port}", authority.host())), uri.path().trim_end_matches('/').to_owned())
-            }
-        };
+        let uri: Uri = server.parse().map_err(|_| format!("--server: `{server}` is no URL"))?;
+        let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
+        let authority = authority.ok_or_else(|| format!("--server: `{server}` is none: write `http://HOST:PORT`"))?;
+        let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
+        let path = uri.path().trim_end_matches('/').to_owned();
         let key = key.map(|key| {
             let mut key = HeaderValue::from_str(&key).map_err(|_| "the key cannot stand in a header")?;
             key.set_sensitive(true);
             Ok::<_, BoxError>(key)
         });
         let prefix = if path.is_empty() { "/apisix/admin".to_owned() } else { path };
-        Ok(Self { server, prefix, key: key.transpose()?, connection: None })
+        Ok(Self { address, prefix, key: key.transpose()?, connection: None })
     }
 
     /// Asks for a path below the prefix.
@@ -99,28 +85,15 @@ impl Client {
             None => false,
         };
         if !usable {
-            self.connection = Some(match &self.server {
-                Server::Tcp(address) => begin(TcpStream::connect(address).await?).await?,
-                Server::Unix(path) => begin(UnixStream::connect(path).await?).await?,
-            });
+            let (sender, connection) = handshake(TokioIo::new(TcpStream::connect(&self.address).await?)).await?;
+            // It ends with its sender; what goes wrong is told to whoever sends.
+            tokio::spawn(connection);
+            self.connection = Some(sender);
         }
         self.connection.as_mut().ok_or_else(|| "not connected".into())
     }
 
     fn place(&self) -> String {
-        match &self.server {
-            Server::Tcp(address) => format!("http://{address}{}", self.prefix),
-            Server::Unix(path) => format!("unix:{}", path.display()),
-        }
+        format!("http://{}{}", self.address, self.prefix)
     }
-}
-
-async fn begin<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, BoxError>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
-{
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // It ends with its sender; what goes wrong is told to whoever sends.
-    tokio::spawn(connection);
-    Ok(sender)
 }

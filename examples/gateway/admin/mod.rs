@@ -21,7 +21,7 @@ use client::{Answer, Client};
 
 #[derive(Args, Debug)]
 pub(crate) struct Admin {
-    /// Where the Admin API is: `http://HOST:PORT`, with its prefix if that is not /apisix/admin, or `unix:/path`.
+    /// Where the Admin API is: `http://HOST:PORT`, with its prefix if that is not /apisix/admin.
     #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:9180")]
     server: String,
     /// A file with the key, in one line. Without it the variable TOLLGATE_ADMIN_KEY has the key.
@@ -161,21 +161,36 @@ async fn act(client: &mut Client, verb: Verb, json: bool) -> Result<ExitCode, Bo
         }
         Verb::Diff { file, prune } => {
             let plan = apply::plan(client, &file, prune).await?;
-            show::plan(&plan, json, prune, false);
+            show::plan(&plan, json, prune, None);
             Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
         Verb::Apply { file, dry_run, prune } => {
             let document = FileSource::new(&file).document(&std::fs::read(&file)?)?;
+            if document.get("plugins").is_some() {
+                eprintln!(
+                    "{}: has a list `plugins`, which is not applied: {}; remove it here",
+                    file.display(),
+                    apply::PLUGINS
+                );
+                return Ok(ExitCode::from(1));
+            }
             let judged = client.send(Method::POST, "configs/validate", Some(&items::resources(&document))).await?;
             if !judged.is_success() {
                 return Ok(show::answer(&judged, json, |_| {}));
             }
             let plan = apply::plan(client, &file, prune).await?;
-            show::plan(&plan, json, prune, !dry_run);
-            match dry_run {
-                true => Ok(ExitCode::SUCCESS),
-                false => apply::run(client, &plan).await,
+            // For people the plan comes first; for programs one document says what became of it.
+            if !json {
+                show::plan(&plan, false, prune, None);
             }
+            let outcome = match dry_run {
+                true => None,
+                false => Some(apply::run(client, &plan).await),
+            };
+            if json {
+                show::plan(&plan, true, prune, outcome.as_ref());
+            }
+            Ok(outcome.map_or(ExitCode::SUCCESS, |outcome| show::outcome(&outcome, json)))
         }
         Verb::History { revision: Some(revision), .. } => {
             let answer = client.send(Method::GET, &format!("history/{revision}"), None).await?;

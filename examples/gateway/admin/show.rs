@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::apply::Plan;
+use super::apply::{Outcome, Plan};
 use super::client::Answer;
 
 /// Shows an answer by `show`, or as JSON; a refusal in one line. Gives the exit code.
@@ -126,15 +126,27 @@ pub(super) fn history(body: &Value) {
     table(&rows);
 }
 
+/// What became of a plan: in words unless JSON has said it. Gives the exit code.
+pub(super) fn outcome(outcome: &Outcome, as_json: bool) -> ExitCode {
+    match &outcome.error {
+        None if as_json => {}
+        None => eprintln!("{} changes made", outcome.made),
+        Some((error, _)) => eprintln!("{error}; {} changes were made before", outcome.made),
+    }
+    outcome.error.as_ref().map_or(ExitCode::SUCCESS, |(_, code)| ExitCode::from(*code))
+}
+
 /// What `apply` does, or would do.
-pub(super) fn plan(plan: &Plan, as_json: bool, prune: bool, applied: bool) {
+pub(super) fn plan(plan: &Plan, as_json: bool, prune: bool, outcome: Option<&Outcome>) {
     if as_json {
         let paths = plan.created.iter().map(|item| &item.path).collect::<Vec<_>>();
         let changed: Vec<_> =
             plan.changed.iter().map(|(item, patch)| json!({"path": item.path, "patch": patch})).collect();
         let told = json!({
             "created": paths, "changed": changed, "removed": plan.removed, "unchanged": plan.unchanged,
-            "not_in_file": plan.kept, "applied": applied,
+            "not_in_file": plan.kept, "applied": outcome.is_some_and(|outcome| outcome.error.is_none()),
+            "made": outcome.map_or(0, |outcome| outcome.made),
+            "error": outcome.and_then(|outcome| outcome.error.as_ref()).map(|(error, _)| error),
         });
         println!("{}", pretty(&told));
         return;
