@@ -68,7 +68,7 @@ fn validate_tells_differences_from_apisix_where_it_is_asked_to() {
         "upstream `u`, field timeout.connect: connect-timeout-default\n",
         "  as it was: write `timeout: {connect: 60, send: 60, read: 60}`\n",
         "upstream `u`, field nodes: names\n",
-        "a.yaml: 5 differences from Apache APISIX\n",
+        "a.yaml: 6 differences from Apache APISIX\n",
     ] {
         assert!(out.contains(says), "{says} is not in {out}");
     }
