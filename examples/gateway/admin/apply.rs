@@ -12,7 +12,7 @@ use super::items::{self, Item, KINDS};
 
 /// Where the list of plugins of a store stands, and who writes it.
 pub(super) const PLUGINS: &str = "the plugins that a store enables are its key `<prefix>/plugins`, such as \
-     `/apisix/plugins`: write it by etcdctl or by `PUT /apisix/admin/configs`";
+     `/apisix/plugins` of an etcd store: write it by etcdctl";
 
 /// What became of a plan.
 pub(super) struct Outcome {
