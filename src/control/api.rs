@@ -133,12 +133,12 @@ impl Inner {
         let parts = path.strip_prefix("/v1/").map(|rest| rest.trim_end_matches('/').split('/').map(decoded));
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        if let ["plugins", "reload"] | ["config", "confirm"] = parts[..] {
-            return match (request.method(), parts[0]) {
-                (&Method::PUT, "plugins") => self.reload(),
-                (&Method::PUT, _) => config::confirm(self),
-                _ => reply::wrong_method("PUT"),
-            };
+        let is_put = request.method() == Method::PUT;
+        match parts[..] {
+            ["plugins", "reload"] if is_put => return self.reload(),
+            ["config", "confirm"] if is_put => return config::confirm(self),
+            ["plugins", "reload"] | ["config", "confirm"] => return reply::wrong_method("PUT"),
+            _ => {}
         }
         let answer = match parts[..] {
             ["schema"] => schemas::answer(self),

@@ -34,8 +34,8 @@ pub(super) fn status(inner: &Inner, query: Option<&str>) -> Response {
         "left_out": faulty(&status.left_out),
         "findings": &*status.findings,
     });
-    if wants_lint {
-        told["lint"] = inner.gateway.lint().iter().map(ToString::to_string).collect();
+    if let (true, Some(told)) = (wants_lint, told.as_object_mut()) {
+        told.insert("lint".to_owned(), inner.gateway.lint().iter().map(ToString::to_string).collect());
     }
     reply::json(&told)
 }
