@@ -41,7 +41,9 @@ impl Shared {
             return self.judge.judge(&alone(plan)).into_iter().filter(own).collect();
         }
         let status = self.judge.status();
-        let known: HashSet<_> = status.findings.iter().map(Finding::key).collect();
+        // What cannot be read of other items is known to the mirror before the gateway has heard of it.
+        let unread = plan.candidate.rejected.iter().flat_map(|item| &item.findings).filter(|finding| !own(finding));
+        let known: HashSet<_> = status.findings.iter().chain(unread).map(Finding::key).collect();
         let mut findings = self.judge.judge(&plan.candidate);
         findings.retain(|finding| own(finding) || (finding.is_error() && !known.contains(&finding.key())));
         findings

@@ -10,7 +10,7 @@ use crate::store::{Key, Sealing};
 pub(super) fn hide(sealing: &Sealing, role: AdminRole, key: &Key, value: &mut Value) {
     match role {
         AdminRole::Admin => sealing.visit_private_keys(key, value, &mut |_, value| *value = REDACTED.into()),
-        _ => sealing.redact(key, value),
+        _ => sealing.conceal(key, value),
     }
 }
 

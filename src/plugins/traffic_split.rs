@@ -528,7 +528,7 @@ mod tests {
                 "rules.1.weighted_upstreams.0",
                 "either `upstream_id` or `upstream`",
             ),
-            (json!([{"weighted_upstreams": [{"weight": -1}]}]), "rules.0.weighted_upstreams.0.weight", "-1"),
+            (json!([{"weighted_upstreams": [{"weight": -1}]}]), "rules.0.weighted_upstreams.0.weight", "expected u32"),
             (
                 json!([{"weighted_upstreams": [{"upstream": {"nodes": {"a:1": 1}}}]}]),
                 "rules.0.weighted_upstreams.0.upstream",

@@ -93,7 +93,21 @@ impl Sealing {
         });
     }
 
+    /// As [`Sealing::redact`], and of a plugin that is not known in the place of every text and number: for whoever may see
+    /// no secret at all. It cannot be put back.
+    #[cfg(feature = "admin")]
+    pub(crate) fn conceal(&self, key: &Key, value: &mut Value) {
+        if let (Kind::PluginMetadata, Value::Object(block)) = (key.kind(), &mut *value) {
+            let id = block.remove("id");
+            self.fields.redact_block(key.id(), block);
+            block.extend(id.map(|id| ("id".to_owned(), id)));
+        } else {
+            self.fields.redact(key.kind(), value);
+        }
+    }
+
     /// Hands over each private key of an item, with its field: what not even those see who may see secrets.
+    #[cfg(feature = "admin")]
     pub(crate) fn visit_private_keys(&self, key: &Key, value: &mut Value, visit: &mut dyn FnMut(&str, &mut Value)) {
         self.visit(key, value, &mut |plugin, field, value| {
             let own = plugin.is_none() && key.kind() == Kind::Ssl;

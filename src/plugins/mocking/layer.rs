@@ -260,7 +260,7 @@ mod tests {
             (json!({"response_example": "${"}), "response_example", "closing"),
             (json!({"response_example": "", "response_status": 100}), "response_status", "from 200 on"),
             (json!({"response_example": "", "content_type": "image/png"}), "content_type", "unsupported content type!"),
-            (json!({"response_example": "", "delay": -1}), "delay", "-1"),
+            (json!({"response_example": "", "delay": -1}), "delay", "expected u32"),
             (json!({"response_schema": {"type": "date"}}), "response_schema.type", "is one of"),
             (json!({"response_example": "", "response_headers": {"te": "x"}}), "response_headers.te", "connection"),
             (json!({"example": ""}), "example", "unknown field"),
