@@ -22,5 +22,8 @@ mod faults;
 mod figures;
 #[path = "real_etcd/rights.rs"]
 mod rights;
+#[cfg(feature = "admin")]
+#[path = "real_etcd/served.rs"]
+mod served;
 #[path = "real_etcd/strangers.rs"]
 mod strangers;

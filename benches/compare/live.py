@@ -10,6 +10,7 @@ Runs:
               the traffic
   writes      1,000 writes a second to the disk store for --seconds, p99 of traffic beside it
   start       100,000 routes in etcd, from the start of the process until they serve
+  kills       200 times kill -9 of the gateway while four connections write to the disk store: writes lost
   websockets  8,000 WebSockets over 100 changes: closed ones, generations alive, memory
 
 Only processes started here are ended, by their id. TOLLGATE names another gateway binary.
@@ -249,6 +250,41 @@ def run_start(options, origin_port):
             gateway.end()
 
 
+def run_kills(options, _):
+    """kill -9 of the gateway while four connections write: what was answered is there, whole."""
+    store, written, lost, answered = disk("kills"), {}, 0, 0
+    for round_ in range(200):
+        gateway = Gateway("kills", store)
+        def writer(number):
+            nonlocal answered
+            connection, turn = gateway.connect(), 0
+            while True:
+                value = f"/{number}/{round_}/{turn}"
+                try:
+                    connection.request("PUT", f"/apisix/admin/routes/{number}", json.dumps({"uri": value, "plugins": {}}), {"X-API-KEY": KEY})
+                    if connection.getresponse().read() and True:
+                        written[number] = (round_, turn)
+                        answered += 1
+                except (OSError, http.client.HTTPException):
+                    return
+                turn += 1
+        if round_:
+            connection = gateway.connect()
+            for number, least in written.items():
+                connection.request("GET", f"/apisix/admin/routes/{number}", headers={"X-API-KEY": KEY})
+                _, _, *at = json.loads(connection.getresponse().read())["value"]["uri"].split("/")
+                lost += tuple(map(int, at)) < least
+        threads = [threading.Thread(target=writer, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.05 + 0.2 * (round_ * 7919 % 100) / 100)
+        gateway.process.kill()
+        gateway.process.wait()
+        for thread in threads:
+            thread.join()
+    print(f"200 kills of the gateway under writes: {answered} writes answered, {lost} of the last ones lost")
+
+
 def connections(pid, url):
     """Connections of a process to the port of a URL, as the kernel knows them."""
     port = f":{int(url.rsplit(':', 1)[1]):04X}"
@@ -340,7 +376,7 @@ def run_websockets(options, _):
     asyncio.run(websockets(options))
 
 
-RUNS = {"effect": run_effect, "etcd": run_etcd, "writes": run_writes, "start": run_start, "websockets": run_websockets}
+RUNS = {"effect": run_effect, "etcd": run_etcd, "writes": run_writes, "start": run_start, "kills": run_kills, "websockets": run_websockets}
 
 
 def main():
