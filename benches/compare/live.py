@@ -262,7 +262,8 @@ def run_kills(options, _):
                 value = f"/{number}/{round_}/{turn}"
                 try:
                     connection.request("PUT", f"/apisix/admin/routes/{number}", json.dumps({"uri": value, "plugins": {}}), {"X-API-KEY": KEY})
-                    if connection.getresponse().read() and True:
+                    answer = connection.getresponse()
+                    if answer.read() and answer.status in (200, 201):
                         written[number] = (round_, turn)
                         answered += 1
                 except (OSError, http.client.HTTPException):

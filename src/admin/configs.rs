@@ -22,23 +22,6 @@ use crate::store::{Guard, Key, StoreError, View};
 const DIGEST: HeaderName = HeaderName::from_static("x-digest");
 const LAST_MODIFIED: HeaderName = HeaderName::from_static("x-last-modified");
 
-/// The root keys that a document may have, each with a version of its own.
-const SECTIONS: [Kind; 13] = [
-    Kind::Route,
-    Kind::Service,
-    Kind::Upstream,
-    Kind::Consumer,
-    Kind::ConsumerGroup,
-    Kind::PluginConfig,
-    Kind::GlobalRule,
-    Kind::PluginMetadata,
-    Kind::Plugin,
-    Kind::Proto,
-    Kind::Secret,
-    Kind::Ssl,
-    Kind::StreamRoute,
-];
-
 /// The last document that was accepted. One is taken after the other.
 #[derive(Default)]
 pub(super) struct Configs(Mutex<Arc<Accepted>>);
@@ -67,7 +50,7 @@ impl Shared {
                 self.hide(call.caller.role, &key, item);
             }
         }
-        for kind in SECTIONS {
+        for kind in Kind::LISTS {
             let version = accepted.versions.get(kind.root_key()).copied().unwrap_or(0);
             body.insert(version_key(kind), version.into());
         }
@@ -148,7 +131,7 @@ impl Accepted {
     /// What is there once a document is accepted: kinds of the version that is there already stay as they are.
     fn next(&self, mut document: Map<String, Value>) -> Result<Self, Answer> {
         let mut next = Self { versions: self.versions.clone(), ..Self::default() };
-        for kind in SECTIONS {
+        for kind in Kind::LISTS {
             let root = kind.root_key();
             let current = self.versions.get(root).copied().unwrap_or(0);
             let version = match document.remove(&version_key(kind)) {
@@ -258,7 +241,7 @@ fn section(kind: Kind) -> Kind {
 
 /// The items of a document with their places in the lists of their kinds.
 fn items_of(document: &Map<String, Value>) -> Vec<(Kind, Id, usize)> {
-    let kind = |root: &str| SECTIONS.into_iter().find(|kind| kind.root_key() == root && *kind != Kind::Plugin);
+    let kind = |root: &str| Kind::LISTS.into_iter().find(|kind| kind.root_key() == root && *kind != Kind::Plugin);
     let places = by_id_of(document).into_iter();
     places.filter_map(|((root, id), place)| Some((kind(root)?, id, place))).collect()
 }

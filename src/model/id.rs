@@ -151,6 +151,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kinds that a document has a list of, under [`Kind::root_key`]; credentials stand in that of consumers.
+    pub const LISTS: [Self; 13] = [
+        Self::Route,
+        Self::Service,
+        Self::Upstream,
+        Self::Consumer,
+        Self::ConsumerGroup,
+        Self::PluginConfig,
+        Self::GlobalRule,
+        Self::PluginMetadata,
+        Self::Plugin,
+        Self::Proto,
+        Self::Secret,
+        Self::Ssl,
+        Self::StreamRoute,
+    ];
+
     /// The root key that holds such items in a document, `routes` for routes.
     pub const fn root_key(self) -> &'static str {
         match self {

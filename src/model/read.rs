@@ -120,27 +120,10 @@ struct Reader {
     rejected: Vec<Rejected>,
 }
 
-const ROOT_KINDS: [Kind; 14] = [
-    Kind::Route,
-    Kind::Service,
-    Kind::Upstream,
-    Kind::Consumer,
-    Kind::ConsumerGroup,
-    Kind::PluginConfig,
-    Kind::GlobalRule,
-    Kind::PluginMetadata,
-    Kind::Plugin,
-    Kind::Proto,
-    Kind::Secret,
-    Kind::Ssl,
-    Kind::StreamRoute,
-    Kind::Settings,
-];
-
 impl Reader {
     fn root_keys(&mut self, root: &Map<String, Value>) {
-        let known = || ROOT_KINDS.iter().map(|kind| kind.root_key());
-        for key in root.keys().filter(|key| !known().any(|known| known == *key)) {
+        let known = || Kind::LISTS.into_iter().chain([Kind::Settings]).map(Kind::root_key);
+        for key in root.keys().filter(|key| !known().any(|known| known == key.as_str())) {
             let mend = match hint::closest(key, known()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "remove it".to_owned(),

@@ -15,22 +15,6 @@ pub struct Key {
     kind: Kind,
 }
 
-/// The kinds that a store has, with their folders.
-const FOLDERS: [Kind; 12] = [
-    Kind::Route,
-    Kind::Service,
-    Kind::Upstream,
-    Kind::Consumer,
-    Kind::ConsumerGroup,
-    Kind::PluginConfig,
-    Kind::GlobalRule,
-    Kind::PluginMetadata,
-    Kind::Secret,
-    Kind::Ssl,
-    Kind::Proto,
-    Kind::StreamRoute,
-];
-
 impl Key {
     /// The key of the list of enabled plugins.
     pub const PLUGINS: &'static str = "plugins";
@@ -52,7 +36,7 @@ impl Key {
             return Some(Self { text: text.into(), kind: Kind::Plugin });
         }
         let (folder, id) = text.split_once('/')?;
-        let kind = FOLDERS.into_iter().find(|kind| kind.root_key() == folder)?;
+        let kind = Kind::LISTS.into_iter().find(|kind| *kind != Kind::Plugin && kind.root_key() == folder)?;
         if id.is_empty() || id.split('/').any(str::is_empty) {
             return None;
         }

@@ -1,8 +1,10 @@
 //! The bundled gateway with its configuration in a store: modes, the Admin API from a terminal, the control API, restarts.
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::process::{Folder, Gateway, outcome};
@@ -86,6 +88,66 @@ async fn a_file_is_applied_and_read_back_and_outlives_the_process() {
     assert!(out.starts_with("ID "), "{out}");
     assert!(out.contains("\nshop ") && out.ends_with("2 in all\n"), "{out}");
     assert!(served.admin(&["history"]).1.contains("created /apisix/routes/up"));
+}
+
+/// Writes a route again and again over one connection, and notes the turns that were answered, until the process is gone.
+async fn write_on(address: String, round: usize, answered: Arc<AtomicUsize>) -> std::io::Result<()> {
+    let mut stream = BufReader::new(TcpStream::connect(address).await?);
+    for turn in 1.. {
+        let body = format!("{{\"uri\": \"/{round}/{turn}\", \"plugins\": {{}}}}");
+        let head = format!(
+            "PUT /apisix/admin/routes/r HTTP/1.1\r\nhost: localhost\r\nx-api-key: {KEY}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).await?;
+        let (mut status, mut length, mut line) = (String::new(), 0, String::new());
+        loop {
+            line.clear();
+            if stream.read_line(&mut line).await? == 0 {
+                return Ok(());
+            }
+            let (name, value) = line.trim_end().split_once(": ").unwrap_or((line.trim_end(), ""));
+            match name.to_ascii_lowercase().as_str() {
+                "" => break,
+                "content-length" => length = value.parse().unwrap(),
+                name if name.starts_with("http/1.1 ") => status = name.to_owned(),
+                _ => {}
+            }
+        }
+        stream.read_exact(&mut vec![0; length]).await?;
+        assert!(status.starts_with("http/1.1 20"), "{status}");
+        answered.store(turn, Ordering::SeqCst);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn sec_cfg_08_what_was_answered_is_there_after_each_kill() {
+    let mut folder = Folder::new();
+    let mut last = None;
+    // Each takes its time in a build for tests: the whole number is for the long run.
+    for round in 0..if cfg!(feature = "real-servers") { 200 } else { 20 } {
+        let mut served = Served::start(folder, &[]).await;
+        if let Some((round, least)) = last {
+            let (code, out, err) = served.admin(&["get", "routes/r", "--json"]);
+            assert_eq!(code, 0, "{err}");
+            let found = out.split(&format!("/{round}/")).nth(1).unwrap_or_else(|| panic!("round {round}: {out}"));
+            let turn: usize = found.split('"').next().unwrap().parse().unwrap();
+            assert!(turn == least || turn == least + 1, "{turn} is there, {least} was answered last");
+        }
+        let answered = Arc::new(AtomicUsize::new(0));
+        let address = served.admin.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+        let writing = tokio::spawn(write_on(address, round, Arc::clone(&answered)));
+        while answered.load(Ordering::SeqCst) < 1 + round * 7 % 20 {
+            assert!(!writing.is_finished(), "the writer gave up");
+            tokio::task::yield_now().await;
+        }
+        served.gateway.signal("KILL");
+        served.gateway.ended().await;
+        let _ = writing.await.unwrap();
+        last = Some((round, answered.load(Ordering::SeqCst)));
+        folder = served.folder;
+    }
 }
 
 #[tokio::test]
