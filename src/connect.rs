@@ -1,12 +1,13 @@
 //! What is known of the connection that a request came on.
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Facts of a client connection.
 ///
 /// Our own listeners hand it to the gateway for each connection. In a host's server, put one into the request's
 /// extensions (with feature `axum`, axum's `ConnectInfo<SocketAddr>` is read as well); without either the client
 /// address is unknown: `remote_addr` is missing and no `X-Forwarded-For` is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectInfo {
     /// The other end of the connection.
@@ -15,15 +16,53 @@ pub struct ConnectInfo {
     pub local: Option<SocketAddr>,
     /// Whether the client spoke TLS to us.
     pub tls: bool,
+    /// What our own TLS learned in the handshake.
+    handshake: Option<Arc<TlsInfo>>,
     /// Whether our own HTTP/1 codec reads the connection: heads are judged and bodies clocked before a request comes
     /// out of it (security.md §1.5).
     pub(crate) own_codec: bool,
 }
 
+/// What a TLS handshake on a listener of ours told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsInfo {
+    /// The name that the client asked for (SNI), in lower case, without a trailing dot.
+    pub sni: Option<Arc<str>>,
+    /// Id of the certificate that was shown.
+    pub certificate: Arc<str>,
+    /// The version, as `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite by its name at the IANA, as `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: &'static str,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+    /// The client's certificate, if one was asked for and shown.
+    pub client: Option<TlsClient>,
+}
+
+/// The certificate of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsClient {
+    /// The certificate itself (DER), without its chain.
+    pub certificate: Arc<[u8]>,
+    /// Whether it was verified against what the listener's certificate demands. Where a path may be exempt, a request
+    /// can be served although it was not.
+    pub verified: bool,
+}
+
+impl TlsClient {
+    /// A certificate (DER), and whether it was verified.
+    pub fn new(certificate: impl Into<Arc<[u8]>>, verified: bool) -> Self {
+        Self { certificate: certificate.into(), verified }
+    }
+}
+
 impl ConnectInfo {
     /// A plain connection from `peer`.
     pub const fn new(peer: SocketAddr) -> Self {
-        Self { peer, local: None, tls: false, own_codec: false }
+        Self { peer, local: None, tls: false, handshake: None, own_codec: false }
     }
 
     /// Adds our own end.
@@ -40,6 +79,19 @@ impl ConnectInfo {
         self
     }
 
+    /// Adds what the handshake told; that makes it TLS.
+    #[must_use]
+    pub fn with_handshake(mut self, handshake: Arc<TlsInfo>) -> Self {
+        self.tls = true;
+        self.handshake = Some(handshake);
+        self
+    }
+
+    /// What our own TLS learned in the handshake; `None` without TLS, and in a host's server that does not say.
+    pub fn handshake(&self) -> Option<&TlsInfo> {
+        self.handshake.as_deref()
+    }
+
     /// Marks the connection as read by our own HTTP/1 codec.
     #[cfg(feature = "server")]
     #[must_use]
@@ -51,7 +103,7 @@ impl ConnectInfo {
     /// What a host's server left in the extensions of a request.
     pub(crate) fn of(extensions: &http::Extensions) -> Option<Self> {
         if let Some(info) = extensions.get::<Self>() {
-            return Some(*info);
+            return Some(info.clone());
         }
         #[cfg(feature = "axum")]
         if let Some(axum::extract::ConnectInfo(peer)) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {

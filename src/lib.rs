@@ -127,7 +127,7 @@ mod syntax;
 pub mod upstream;
 
 pub use body::{Body, BodyError, BoxError};
-pub use connect::ConnectInfo;
+pub use connect::{ConnectInfo, TlsClient, TlsInfo};
 pub use error::{
     Error, Fault, IntoResponse, Request, Response, answer_of, into_problem, reject, reject_empty, reject_error_msg,
     reject_text,

@@ -60,7 +60,7 @@ pub(crate) fn admin(
     let server = Server::builder().serve(move |client: ConnectInfo| {
         let api = api.clone();
         tower::service_fn(move |mut request: tollgate::Request| {
-            request.extensions_mut().insert(client);
+            request.extensions_mut().insert(client.clone());
             tower::ServiceExt::oneshot(api.clone(), request)
         })
     });

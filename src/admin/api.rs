@@ -82,7 +82,7 @@ impl Shared {
         let (parts, body) = request.into_parts();
         let info = ConnectInfo::of(&parts.extensions);
         let method = parts.method.clone();
-        let mut audited = Audited { client: info.map(|info| info.ip()), ..Audited::default() };
+        let mut audited = Audited { client: info.as_ref().map(ConnectInfo::ip), ..Audited::default() };
         let path = parts.uri.path().to_owned();
         let answered = self.answer(info, parts, body, &mut audited).await;
         let answer = answered.unwrap_or_else(|refusal| refusal);
@@ -97,7 +97,7 @@ impl Shared {
         body: Body,
         audited: &mut Audited,
     ) -> Result<Answer, Answer> {
-        self.origins.judge(info, &parts.uri, &parts.headers)?;
+        self.origins.judge(info.as_ref(), &parts.uri, &parts.headers)?;
         let path = parts.uri.path().strip_prefix(&self.prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'));
         let Some(path) = path else { return Err(Answer::error(StatusCode::NOT_FOUND, "404 Route Not Found")) };
         let resolved = resolve(&self.endpoints, &parts.method, path);

@@ -36,7 +36,7 @@ impl Origins {
     ///
     /// # Errors
     /// 403 with what is wrong.
-    pub(super) fn judge(&self, info: Option<ConnectInfo>, uri: &Uri, headers: &HeaderMap) -> Result<(), Answer> {
+    pub(super) fn judge(&self, info: Option<&ConnectInfo>, uri: &Uri, headers: &HeaderMap) -> Result<(), Answer> {
         let refuse = |why: &str| Err(Answer::error(StatusCode::FORBIDDEN, why));
         match info {
             Some(info) if !self.lets_in(info.ip()) => return refuse("this client's address is not let in"),
@@ -62,7 +62,7 @@ impl Origins {
     }
 
     /// A request that names no host cannot have come by a name that was rebound.
-    fn is_host(&self, info: Option<ConnectInfo>, uri: &Uri, headers: &HeaderMap) -> bool {
+    fn is_host(&self, info: Option<&ConnectInfo>, uri: &Uri, headers: &HeaderMap) -> bool {
         let authority = uri.authority().map(http::uri::Authority::as_str);
         let mut fields = headers.get_all(http::header::HOST).iter();
         let host = match authority {
@@ -106,7 +106,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        Origins::new(settings, false).judge(info, &Uri::from_static(uri), &headers).is_ok()
+        Origins::new(settings, false).judge(info.as_ref(), &Uri::from_static(uri), &headers).is_ok()
     }
 
     fn from(client: &str) -> Option<ConnectInfo> {
@@ -131,7 +131,7 @@ mod tests {
         assert!(!judge(&keyless, None, "/", &[]), "nothing at all is known of who that is");
         let told = Origins::new(&keyless, true);
         assert!(told.judge(None, &Uri::from_static("/"), &HeaderMap::new()).is_ok());
-        assert!(told.judge(from("192.0.2.1:5"), &Uri::from_static("/"), &HeaderMap::new()).is_err());
+        assert!(told.judge(from("192.0.2.1:5").as_ref(), &Uri::from_static("/"), &HeaderMap::new()).is_err());
     }
 
     #[test]

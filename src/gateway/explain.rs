@@ -36,7 +36,7 @@ impl Gateway {
         *copy.version_mut() = request.version();
         *copy.headers_mut() = request.headers().clone();
         let info = client.map(|ip| ConnectInfo::new(SocketAddr::new(ip, 0)));
-        match self.0.explain_route(&mut copy, info) {
+        match self.0.explain_route(&mut copy, info.as_ref()) {
             Ok(explanation) => Explained::Routed(explanation),
             Err(error) => Explained::Refused(error),
         }

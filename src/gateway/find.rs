@@ -44,7 +44,7 @@ impl Inner {
         &self,
         live: &Live,
         request: &mut Request,
-        info: Option<ConnectInfo>,
+        info: Option<&ConnectInfo>,
         origin: Origin,
     ) -> Result<Found, Error> {
         let rules = &*live.rules;
@@ -105,7 +105,7 @@ impl Inner {
         &self,
         live: &Live,
         request: &mut Request,
-        info: Option<ConnectInfo>,
+        info: Option<&ConnectInfo>,
         origin: Origin,
         ask: impl FnOnce(&Router<Arc<Route>>, &Query<'_>, Option<&PathAndQuery>) -> R,
     ) -> Result<(R, Prepared), Error> {
@@ -115,7 +115,7 @@ impl Inner {
             judge_foreign(request)?;
         }
         let mut arrival =
-            arrive(request.headers_mut(), info.map(|info| info.ip()), &rules.trusted_proxies, &self.via_token);
+            arrive(request.headers_mut(), info.map(ConnectInfo::ip), &rules.trusted_proxies, &self.via_token);
         if !live.identity_fields.is_empty() {
             take_off(request.headers_mut(), &live.identity_fields);
         }
@@ -147,7 +147,7 @@ impl Inner {
             known: Known::Arriving(Arriving {
                 path,
                 raw_target: target.raw.as_ref().unwrap_or(request.uri()),
-                connection: info.as_ref(),
+                connection: info,
                 client: arrival.client,
                 original: arrival.original.as_deref(),
                 custom: &live.environment.custom_vars,
@@ -165,7 +165,11 @@ impl Inner {
     }
 
     /// The routing decision in words: the same steps as for a request.
-    pub(super) fn explain_route(&self, request: &mut Request, info: Option<ConnectInfo>) -> Result<Explanation, Error> {
+    pub(super) fn explain_route(
+        &self,
+        request: &mut Request,
+        info: Option<&ConnectInfo>,
+    ) -> Result<Explanation, Error> {
         let live = self.live.load_full();
         let ((of_route, explanation), prepared) =
             self.with_query(&live, request, info, Origin::Codec, |router, query, _| {
@@ -178,9 +182,9 @@ impl Inner {
 }
 
 /// What is known of a request before its route.
-fn facts(live: &Live, connection: Option<ConnectInfo>, arrival: Arrival, target: Target) -> Facts {
+fn facts(live: &Live, connection: Option<&ConnectInfo>, arrival: Arrival, target: Target) -> Facts {
     Facts {
-        connection,
+        connection: connection.cloned(),
         arrival,
         raw_target: target.raw,
         path: target.path,

@@ -103,7 +103,7 @@ where
             true => Origin::Streams,
             false => Origin::Host,
         };
-        ResponseFuture(self.inner.enter(adopt(request), Some(self.info), origin))
+        ResponseFuture(self.inner.enter(adopt(request), Some(self.info.clone()), origin))
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) enum Origin {
 }
 
 /// Request extension between the outermost layers and the gateway inside them.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Entry {
     info: Option<ConnectInfo>,
     origin: Origin,
@@ -130,10 +130,10 @@ impl Inner {
         start(|| match self.outer.get() {
             None => self.serve(request, info, origin),
             Some(outer) => {
-                request.extensions_mut().insert(Entry { info, origin });
-                if let Some(info) = info {
-                    request.extensions_mut().insert(info);
+                if let Some(info) = &info {
+                    request.extensions_mut().insert(info.clone());
                 }
+                request.extensions_mut().insert(Entry { info, origin });
                 let form = Form::of(grpc::is_call(&request), false);
                 Box::pin(Answer::new(outer.run(request), form))
             }
@@ -162,7 +162,7 @@ impl Inner {
         };
         let live = self.live.load();
         let form = Form::of(grpc::is_call(&request), live.rules.problem);
-        let found = self.find_route(&live, &mut request, info, origin);
+        let found = self.find_route(&live, &mut request, info.as_ref(), origin);
         let deadline = live.rules.request_timeout;
         let part = live.running.enter();
         drop(live);

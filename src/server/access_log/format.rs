@@ -51,7 +51,7 @@ impl Event {
 
     /// The client: who was found out to be behind the peer, else the peer.
     fn client(&self) -> Option<IpAddr> {
-        self.exchange.client().or_else(|| self.peer.map(|peer| peer.ip()))
+        self.exchange.client().or_else(|| self.peer.as_ref().map(ConnectInfo::ip))
     }
 
     fn target(&self) -> String {

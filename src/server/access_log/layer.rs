@@ -91,7 +91,7 @@ where
         let exchange = request.extensions_mut().get_or_insert_default::<Exchange>().clone();
         let field = |name| request.headers().get(name).cloned();
         let event = Event {
-            peer: self.layer.client.or_else(|| request.extensions().get().copied()),
+            peer: self.layer.client.clone().or_else(|| request.extensions().get().cloned()),
             time: SystemTime::now(),
             method: request.method().clone(),
             uri: request.uri().clone(),
