@@ -33,7 +33,7 @@ async fn running() -> Running {
     let server = Server::builder().serve(move |client: ConnectInfo| {
         let api = api.clone();
         tower::service_fn(move |mut request: tollgate::Request| {
-            request.extensions_mut().insert(client);
+            request.extensions_mut().insert(client.clone());
             api.clone().oneshot(request)
         })
     });
