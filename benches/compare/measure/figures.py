@@ -13,6 +13,17 @@ FIGURES = [
     ("grpc", "CPU per unary gRPC call, tollgate / Envoy", "cpu", "tollgate", "envoy", 0.6),
     ("h1h2", "CPU per request, HTTP/1 to HTTP/2, tollgate / Envoy", "cpu", "tollgate", "envoy", 0.6),
     ("h2h1", "CPU per request, HTTP/2 to HTTP/1, tollgate / Envoy", "cpu", "tollgate", "envoy", 0.6),
+    ("h2c", "CPU per request, HTTP/2 in clear text, tollgate / nginx", "cpu", "tollgate", "nginx", 0.7),
+    ("h2tls", "CPU per request, HTTP/2 over TLS, tollgate / nginx", "cpu", "tollgate", "nginx", 0.95),
+    ("handshakes", "CPU per full TLS 1.3 handshake with a request, tollgate / nginx", "cpu", "tollgate", "nginx", 1.0),
+    ("resumed", "CPU per resumed TLS 1.3 handshake with a request, tollgate / nginx", "cpu", "tollgate", "nginx", 1.0),
+    ("busy", "p99, one HTTP/2 connection / eight", "p99", "tollgate@busy", "tollgate@spread", 1.5),
+    ("busytls", "p99, one HTTP/2 connection over TLS / eight", "p99", "tollgate@busytls", "tollgate@spreadtls", 1.5),
+    ("held", "bytes of memory per idle plain connection", "per_connection", "tollgate@plain", None, 2048),
+    ("held", "bytes of memory per idle TLS connection", "per_connection", "tollgate@tls", None, 16384),
+    ("held", "bytes of memory per idle HTTP/2 connection", "per_connection", "tollgate@h2c", None, 24576),
+    ("held", "bytes of memory per WebSocket", "per_connection", "tollgate@websocket", None, 8192),
+    ("held", "memory with as many TLS connections once more / the first time", "again", "tollgate@tls", None, 1.05),
     ("body10m", "CPU per MiB, tollgate / plain hyper", "per_mib", "tollgate", "hyper", 1.05),
     ("conns5000", "bytes of memory per idle connection", "per_connection", "tollgate", None, 2048),
     ("conns5000", "memory with as many connections once more / the first time", "again", "tollgate", None, 1.05),
@@ -36,6 +47,6 @@ def judge(run, rounds):
         lowest = (interval(values) or (median(values),))[0] if limit else max(values)
         met = min(median(values), lowest) <= limit if limit else lowest == 0
         verdict = ("met" if met else "NOT met") if len(values) >= 15 else f"undecided after {len(values)} rounds"
-        text = show(values, "{:.0f}" if limit in (0, 2048) else "{:.3f}")
+        text = show(values, "{:.0f}" if limit == 0 or limit > 1000 else "{:.3f}")
         lines.append(f"- {sentence}: {text}, at most {limit}: {verdict}")
     return lines

@@ -1,7 +1,7 @@
 """Load: wrk with a report of our own, h2load, and idle connections."""
 import re, socket, subprocess
-from .peers import consumer_count, route_count
-from .process import LOAD_CPU, RUN, settle
+from .peers import consumer_count, on_all_cores, route_count, speaks_tls
+from .process import BUILT, LOAD_CPU, RUN, settle
 
 CONNECTIONS = {"h1c1": 1, "body100k": 16, "body10m": 4}
 PATHS = {"body100k": "/size/100k", "body10m": "/size/10m"}
@@ -44,6 +44,16 @@ request = function() turn = turn %% 256 + 1; return targets[turn] end
 PACED = "delay = function() return math.random(2, 8) end\n"
 
 
+# HTTP/2: connections, and streams on each; four of 100 where nothing is said.
+STREAMS = {"h2c": (8, 8), "h2tls": (8, 8), "busy": (1, 64), "spread": (8, 8), "busytls": (1, 64), "spreadtls": (8, 8)}
+# Requests a second, in all; well under what two cores carry, so that latency says something.
+PACE = 6000
+
+
+def scheme(workload):
+    return "https" if speaks_tls(workload) else "http"
+
+
 def connections(workload):
     return CONNECTIONS.get(workload, 64)
 
@@ -68,7 +78,7 @@ class Wrk:
     def __init__(self, workload, seconds, port):
         self.limit = seconds + 10
         arguments = ["wrk", "-t1", f"-c{connections(workload)}", f"-d{seconds}s", "--timeout", "5s", "-s", str(script(workload, port)),
-                     f"http://127.0.0.1:{port}{PATHS.get(workload, '/')}"]
+                     f"{scheme(workload)}://127.0.0.1:{port}{PATHS.get(workload, '/')}"]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         preexec_fn=lambda: settle(LOAD_CPU))
 
@@ -92,12 +102,15 @@ class H2load:
     def __init__(self, workload, seconds, port):
         self.seconds, self.log = seconds, RUN / f"{port}-h2load.log"
         self.log.unlink(missing_ok=True)
-        arguments = ["h2load", "-t1", "-c4", "-m100", "-D", str(seconds), f"--log-file={self.log}"]
+        connections, streams = STREAMS.get(workload, (4, 100))
+        arguments = ["h2load", "-t1", f"-c{connections}", f"-m{streams}", "-D", str(seconds), f"--log-file={self.log}"]
+        if on_all_cores(workload):
+            arguments.append(f"--rps={PACE // connections}")
         if workload == "grpc":
             message = RUN / "message"
             message.write_bytes(bytes([0, 0, 0, 0, 64]) + b"m" * 64)
             arguments += ["-d", str(message), "-H", "content-type: application/grpc", "-H", "te: trailers"]
-        self.process = subprocess.Popen([*arguments, f"http://127.0.0.1:{port}/echo.Echo/Unary"], stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([*arguments, f"{scheme(workload)}://127.0.0.1:{port}/echo.Echo/Unary"], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, preexec_fn=lambda: settle(LOAD_CPU))
 
     def report(self):
@@ -119,8 +132,47 @@ class H2load:
                     p999=at(.999), errors=refused, bytes=0)
 
 
+class Handshakes:
+    """Handshakes of TLS 1.3 with one request each; `resumed`: all but the first of each of eight clients resume a session."""
+
+    def __init__(self, workload, seconds, port):
+        self.workload, self.seconds = workload, seconds
+        form = "resumed" if workload == "resumed" else "full"
+        self.process = subprocess.Popen([BUILT / "compare-clients", "handshakes", form, f"127.0.0.1:{port}", str(seconds)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: settle(LOAD_CPU))
+
+    def report(self):
+        try:
+            output, errors = self.process.communicate(timeout=self.seconds + 10)
+        except BaseException:
+            self.process.kill()
+            raise
+        found = re.search(r"^REPORT (.*)$", output, re.M)
+        if not found:
+            raise RuntimeError(f"no report: {output[-300:]} {errors[-300:]}")
+        made, resumed, failed, p50, p99 = map(int, found.group(1).split())
+        if (resumed == 0) != (self.workload != "resumed") or (resumed and resumed < made - 16):
+            raise RuntimeError(f"{resumed} of {made} handshakes were resumed")
+        return dict(requests=made, seconds=self.seconds, rps=made / self.seconds, p50=p50, p99=p99, p999=p99, errors=failed, bytes=0)
+
+
 def generator(workload):
-    return H2load if workload in ("grpc", "h2h1") else Wrk
+    if workload in ("handshakes", "resumed"):
+        return Handshakes
+    return H2load if workload == "grpc" or workload == "h2h1" or workload in STREAMS else Wrk
+
+
+class Held:
+    """So many connections of a kind, each of which has had one whole exchange; `release` lets go of them."""
+
+    def __init__(self, kind, port, count):
+        self.process = subprocess.Popen([BUILT / "compare-clients", "hold", kind, f"127.0.0.1:{port}", str(count)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: settle(LOAD_CPU))
+        if not self.process.stdout.readline().startswith("HELD"):
+            raise RuntimeError(f"{count} connections of the kind {kind} could not be had")
+
+    def release(self):
+        self.process.communicate(timeout=60)
 
 
 def idle(port, count):

@@ -1,6 +1,6 @@
 """The proxies: each a function from workload, port and origin to (arguments, environment). To add one: a function here, a
 line in PEERS."""
-import json, os, re
+import json, os, re, subprocess
 from pathlib import Path
 from .process import BUILT, RELEASE, RUN
 
@@ -24,6 +24,30 @@ def consumer_count(workload):
     return {"gateway": 1000, "million": 1_000_000}.get(workload, 0)
 
 
+def speaks_tls(workload):
+    return workload in ("h1tls", "h2tls", "handshakes", "resumed", "tls", "h2", "busytls", "spreadtls")
+
+
+def protocols(workload):
+    """What the proxy speaks towards clients, as the gateway's file names it."""
+    if workload in ("h2c", "h2h1", "busy", "spread"):
+        return ["h2c"]
+    if workload in ("h2tls", "h2", "busytls", "spreadtls"):
+        return ["h1", "h2"]
+    return ["h1"] if speaks_tls(workload) else ["h1", "h2c"]
+
+
+def certificate():
+    """A certificate on P-256 for localhost, and its key: two files, made once. A third one has both."""
+    cert, key, both = (RUN / name for name in ("cert.pem", "key.pem", "both.pem"))
+    if not both.exists():
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+                       check=True, capture_output=True)
+        both.write_text(cert.read_text() + key.read_text())
+    return cert, key, both
+
+
 def fill(template, port, **values):
     text = (CONF / template).read_text()
     for key, value in {"RUN": RUN, "PORT": port, **values}.items():
@@ -37,6 +61,8 @@ def document(workload, port, origin):
     """The declarative file that a user would write."""
     uris = [f"/svc{i}/*" for i in range(route_count(workload))] or ["/*"]
     routes = [{"id": f"r{i}", "uri": uri, "upstream_id": "origin"} for i, uri in enumerate(uris)]
+    if workload == "websocket":
+        routes[0]["enable_websocket"] = True
     upstream = {"id": "origin", "nodes": {origin: 1}}
     if speaks_http2(workload):
         upstream["scheme"] = "grpc"
@@ -49,14 +75,24 @@ def document(workload, port, origin):
                 "prometheus": {},
             }
         whole["consumers"] = [{"username": str(i), "plugins": {"key-auth": {"key": f"key-{i}"}}} for i in range(consumer_count(workload))]
+    listener = {"address": f"127.0.0.1:{port}", "protocols": protocols(workload)}
+    if speaks_tls(workload):
+        cert, key, _ = certificate()
+        whole["ssls"] = [{"id": "c", "sni": "localhost", "cert": cert.read_text(), "key": key.read_text()}]
+        listener["tls"] = {"fallback_sni": "localhost"}
+    whole["tollgate"] = {"listeners": [listener], "limits": {"max_connections": 100_000}}
     path = RUN / f"{port}-tollgate.json"
     path.write_text(json.dumps(whole, separators=(",", ":")))
     return path
 
 
+def on_all_cores(workload):
+    return workload in ("busy", "spread", "busytls", "spreadtls")
+
+
 def tollgate(workload, port, origin):
     gateway = os.environ.get("TOLLGATE", RELEASE / "gateway")
-    return [gateway, "--config", document(workload, port, origin), "--listen", f"127.0.0.1:{port}", "--workers", "1"], {}
+    return [gateway, "--config", document(workload, port, origin), "--workers", "2" if on_all_cores(workload) else "1"], {}
 
 
 def embedded(workload, port, origin):
@@ -87,7 +123,15 @@ def nginx(workload, port, origin, master="on"):
             f"add_header X-RateLimit-Limit {LIMIT}; proxy_set_header X-Consumer $consumer; proxy_set_header X-Api-Key \"\";",
             "proxy_set_header Connection \"\";",
         ]
-    conf = fill("nginx.conf", port, ORIGIN=origin, MASTER=master, EXTRA=extra, LOCATIONS="\n".join(locations),
+    tls = ""
+    if speaks_tls(workload):
+        cert, key, _ = certificate()
+        tls = f"ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets on;"
+    listen = (" ssl" if speaks_tls(workload) else "") + (" http2" if protocols(workload) in (["h2c"], ["h1", "h2"]) else "")
+    if workload == "websocket":
+        locations = ["location / { proxy_pass http://origin; proxy_set_header Upgrade $http_upgrade; "
+                     "proxy_set_header Connection $http_connection; proxy_read_timeout 600s; }"]
+    conf = fill("nginx.conf", port, LISTEN=listen, TLS=tls, ORIGIN=origin, MASTER=master, EXTRA=extra, LOCATIONS="\n".join(locations),
                 BUFFERING="off" if workload.startswith("body") else "on")
     return ["/usr/sbin/nginx", "-p", RUN, "-c", conf], {}
 
@@ -98,7 +142,10 @@ def haproxy(workload, port, origin):
         table = RUN / f"{port}-haproxy.map"
         table.write_text("".join(f"/svc{i}/ origin\n" for i in range(route_count(workload))))
         routes = f"use_backend %[path,map_beg({table},none)]"
-    return ["/usr/sbin/haproxy", "-db", "-f", fill("haproxy.cfg", port, ORIGIN=origin, ROUTES=routes)], {}
+    listen = {"h2c": " proto h2"}.get(workload, "")
+    if speaks_tls(workload):
+        listen = f" ssl crt {certificate()[2]} alpn " + ("h2,http/1.1" if "h2" in protocols(workload) else "http/1.1")
+    return ["/usr/sbin/haproxy", "-db", "-f", fill("haproxy.cfg", port, LISTEN=listen, ORIGIN=origin, ROUTES=routes)], {}
 
 
 def hyper(workload, port, origin):
@@ -145,7 +192,6 @@ PEERS = {
 
 def versions():
     """One line each of what is compared with."""
-    import subprocess
     lines = []
     for command in (["/usr/sbin/nginx", "-v"], ["/usr/sbin/haproxy", "-v"], ["wrk", "-v"], ["h2load", "--version"],
                     [os.environ.get("ENVOY", "envoy"), "--version"], ["rustc", "--version"], ["uname", "-sr"]):

@@ -1,5 +1,5 @@
 """Processes: started on a processor of their own, measured as a tree, ended by id."""
-import fcntl, os, pathlib, re, resource, signal, socket, subprocess, tempfile, time
+import fcntl, os, pathlib, re, resource, signal, socket, ssl, subprocess, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILT = ROOT / "target/compare/release"       # the peers of build.sh
@@ -129,14 +129,25 @@ def clients(port):
     return found
 
 
-def wait_for_answer(port, process=None, seconds=60, http2=False):
+def open_to(port, tls, http2):
+    """A connection, secured if asked for."""
+    plain = socket.create_connection(("127.0.0.1", port), 1)
+    if not tls:
+        return plain
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"] if http2 else ["http/1.1"])
+    return context.wrap_socket(plain, server_hostname="localhost")
+
+
+def wait_for_answer(port, process=None, seconds=60, http2=False, tls=False):
     """Until the port answers 200 to a plain request; over HTTP/2: until it sends its settings."""
     until = time.time() + seconds
     while time.time() < until:
         if process is not None and process.poll() is not None:
             raise RuntimeError(f"ended with code {process.returncode} before it answered")
         try:
-            with socket.create_connection(("127.0.0.1", port), 1) as connection:
+            with open_to(port, tls, http2) as connection:
                 if http2:
                     connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
                     if connection.recv(9)[3:4] == b"\x04":

@@ -12,7 +12,7 @@ def spread(found, form="{:.0f}"):
 
 def table(kind, rounds, subjects, base):
     subjects = [s for s in subjects if any(s in r for r in rounds)]
-    return {"idle": idle_table, "reload": reload_table, "load": load_table, "body": load_table, "count": count_table}[kind](kind, rounds, subjects, base)
+    return {"idle": idle_table, "held": idle_table, "reload": reload_table, "load": load_table, "body": load_table, "count": count_table}[kind](kind, rounds, subjects, base)
 
 
 def rows(head, lines):
