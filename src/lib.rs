@@ -43,6 +43,7 @@
 //! | `config` | the file source |
 //! | `store` | configuration in a store, and what gateways follow of it |
 //! | `admin`, `control` | what changes a running gateway, and what it tells of itself |
+//! | `tls` | certificates of listeners by server name, live |
 //! | `http1`, `net` | the HTTP/1 codec and the sockets beneath it |
 //! | [`Body`], [`Error`], [`Next`], [`PluginLayer`], … | what all of them speak of |
 //!
@@ -66,7 +67,7 @@
 //! | `tracing` | events through `tracing` |
 //! | `dns` | names by DNS itself: times to live, service names; without it the operating system resolves |
 //! | `callout` | plugins that ask an HTTP service: `forward-auth` |
-//! | `tls` | TLS by rustls on AWS-LC: to upstreams, `https` services of plugins, and Redis |
+//! | `tls` | TLS by rustls on AWS-LC: of own listeners, to upstreams, `https` services of plugins, and Redis |
 //! | `oidc` | `openid-connect`: log-in at an OpenID provider, bearer tokens, introspection |
 //! | `redis` | limiters that count in Redis (one server, Sentinels, or a cluster), and sessions of `openid-connect` there |
 //! | `jwt` | `jwt-auth`: consumers by signed tokens |
@@ -124,6 +125,9 @@ pub mod store;
 #[cfg(any(feature = "config-file", feature = "store"))]
 #[cfg_attr(not(feature = "config-file"), allow(dead_code, unreachable_pub, unused_imports, reason = "for files"))]
 mod syntax;
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "read by the handshakes of listeners, which come next")]
+pub mod tls;
 pub mod upstream;
 
 pub use body::{Body, BodyError, BoxError};

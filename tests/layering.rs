@@ -13,15 +13,16 @@ const KERNEL: &[&str] =
 /// Part, and the parts that it may import beside itself and the kernel.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("net", &[]),
+    ("tls", &[]),
     ("model", &[]),
     ("http1", &[]),
     ("syntax", &["model"]),
     ("router", &["model"]),
-    ("upstream", &["model", "router", "net", "http1"]),
+    ("upstream", &["model", "router", "net", "tls", "http1"]),
     ("request", &["model", "router"]),
     ("plugin", &["model", "router", "request", "upstream"]),
     ("plugins", &["model", "router", "request", "plugin", "upstream"]),
-    ("gateway", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins"]),
+    ("gateway", &["net", "tls", "model", "http1", "router", "upstream", "request", "plugin", "plugins"]),
     ("config", &["syntax", "net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
     ("store", &["net", "syntax", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
     (
@@ -29,7 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["syntax", "net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway", "store"],
     ),
     ("control", &["net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway", "store"]),
-    ("server", &["net", "model", "http1"]),
+    ("server", &["net", "tls", "model", "http1"]),
     (
         "testing",
         &[

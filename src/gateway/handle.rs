@@ -47,6 +47,9 @@ pub(crate) struct Inner {
     pub(super) census: Census,
     /// Keeps pools and balancers between two snapshots.
     pub(super) upstreams: Upstreams,
+    /// Certificates of listeners: the table that the state behind `master` changes.
+    #[cfg(feature = "tls")]
+    pub(super) certificates: crate::tls::Certificates,
 }
 
 impl fmt::Debug for Gateway {
@@ -81,6 +84,8 @@ impl Gateway {
         let inner = Arc::new(Inner {
             kit,
             snapshot: ArcSwap::from_pointee(master.snapshot().clone()),
+            #[cfg(feature = "tls")]
+            certificates: master.certificates().clone(),
             census,
             live: ArcSwap::new(live),
             master: Mutex::new(master),
@@ -212,6 +217,13 @@ impl Gateway {
     /// The configuration in force.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::clone(&self.0.snapshot.load())
+    }
+
+    /// The certificates of the `ssls` in force, for listeners. Each configuration that is applied changes what differs in
+    /// it, and touches no connection; what a host puts into it under other ids stays.
+    #[cfg(feature = "tls")]
+    pub fn certificates(&self) -> crate::tls::Certificates {
+        self.0.certificates.clone()
     }
 
     /// Every plugin that the gateway knows. A clone shares the plugins.

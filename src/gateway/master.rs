@@ -61,6 +61,9 @@ pub(super) struct State {
     pub(super) routes: HashMap<Id, Built>,
     pub(super) router: Router<Arc<Route>>,
     pub(super) ids: Ids,
+    /// Certificates of listeners. Another one in each state, and the same as long as the state lives.
+    #[cfg(feature = "tls")]
+    pub(super) certificates: crate::tls::Certificates,
     /// What is doubtful about the snapshot: items that stay are not judged again.
     pub(super) warnings: Vec<Finding>,
     /// What the compiler doubts about what it made of it.
@@ -106,6 +109,8 @@ impl Default for State {
             routes: HashMap::new(),
             router: Router::new(RouterOptions::default()),
             ids: Ids::default(),
+            #[cfg(feature = "tls")]
+            certificates: crate::tls::Certificates::default(),
             warnings: Vec::new(),
             compile_warnings: Vec::new(),
             revision: 0,
@@ -175,6 +180,12 @@ impl Master {
         #[cfg(feature = "client")]
         self.names.apply(&self.state.snapshot.settings.dns, &self.kit.upstreams);
         Ok(live)
+    }
+
+    /// Certificates of listeners.
+    #[cfg(feature = "tls")]
+    pub(super) fn certificates(&self) -> &crate::tls::Certificates {
+        &self.state.certificates
     }
 
     /// The snapshot that is in force.

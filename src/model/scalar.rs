@@ -249,6 +249,11 @@ impl<'de> Deserialize<'de> for Sensitive {
 const NO_TEXT: &str = "wrong type: expected text; write it in quotes";
 
 impl Sensitive {
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0

@@ -11,7 +11,8 @@ use super::{Host, Id, Kind, Labels, Resource, Sensitive, Status};
 
 /// A certificate with its key, for clients by SNI or towards upstreams (model.md §6).
 ///
-/// `type: server` needs `cert`, `key` and `sni` or `snis`; `type: client` needs `cert` and `key`.
+/// `type: server` needs `cert`, `key` and `sni` or `snis`, or `acme` in the place of the first two; `type: client` needs
+/// `cert` and `key`.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
@@ -27,9 +28,11 @@ pub struct SslSpec {
     /// What it is for. Default `server`.
     #[serde(rename = "type")]
     pub purpose: SslType,
-    /// The certificate chain: PEM, or a secret reference. Required.
+    /// The certificate chain: PEM, or a secret reference. Required without `acme`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub cert: String,
-    /// Its private key: PEM, or a secret reference. Required.
+    /// Its private key: PEM, or a secret reference. Required without `acme`.
+    #[serde(skip_serializing_if = "Sensitive::is_empty")]
     pub key: Sensitive,
     /// Further chains, for instance ECDSA beside RSA.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -37,6 +40,10 @@ pub struct SslSpec {
     /// Their keys, as many as `certs`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<Sensitive>,
+    /// Whether its certificate is issued by ACME (`tollgate.acme`) for its names, which needs no `cert` and `key`.
+    /// Extension; default false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub acme: bool,
     /// One server name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sni: Option<Host>,
@@ -127,10 +134,11 @@ impl Described for SslSpec {
         DESC,
         LABELS,
         Field::new("type", Shape::Word(&["server", "client"])),
-        Field::required("cert", CERT),
-        Field::required("key", KEY),
+        Field::new("cert", CERT),
+        Field::new("key", KEY),
         Field::new("certs", Shape::List(&List { of: CERT, min: 1, max: usize::MAX, unique: false })),
         Field::new("keys", Shape::List(&List { of: KEY, min: 1, max: usize::MAX, unique: false })),
+        Field::extension("acme", Shape::Bool),
         Field::new("sni", HOST),
         Field::new("snis", HOSTS),
         Field::new(
@@ -161,6 +169,18 @@ impl Described for SslSpec {
 
 fn structure<'v>(ssl: &'v Map<String, Value>, walk: &mut Walk<'_, 'v>) {
     let has = |name: &str| ssl.contains_key(name);
+    if ssl.get("acme").and_then(Value::as_bool) == Some(true) {
+        if ["cert", "key", "certs", "keys"].into_iter().any(has) {
+            walk.error("has both acme and a certificate", "remove `acme`, or the certificate and its key");
+        }
+        if ssl.get("type").and_then(Value::as_str) == Some("client") {
+            walk.error("is for upstreams, and acme is for listeners", "remove `acme`, and write `cert` and `key`");
+        }
+    } else {
+        for name in ["cert", "key"].into_iter().filter(|name| !has(name)) {
+            walk.under(name, |walk| walk.error("is missing", "write it as PEM, or as a secret reference"));
+        }
+    }
     let count = |name: &str| ssl.get(name).and_then(Value::as_array).map_or(0, Vec::len);
     if count("certs") != count("keys") {
         walk.error(

@@ -1,0 +1,196 @@
+//! [`Certificate`]: names, pairs, and whom it demands of clients.
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::client::{Client, ClientRules};
+use super::name::{is_pattern, normal};
+use super::{CertificateFault, Pair, Versions};
+
+/// What clients that ask for its names are shown, and what it demands of them.
+///
+/// ```
+/// # fn example(chain: &str, key: &str) -> Result<(), tollgate::tls::CertificateFault> {
+/// use tollgate::tls::{Certificate, Certificates, Pair};
+///
+/// let certificates = Certificates::new();
+/// let certificate = Certificate::builder("shop").name("shop.test").name("*.shop.test");
+/// certificates.put(certificate.pair(Pair::from_pem(chain, key)?).build()?);
+/// assert_eq!(certificates.find("www.shop.test").unwrap().id(), "shop");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Certificate {
+    id: Box<str>,
+    names: Box<[Arc<str>]>,
+    issued: bool,
+    pairs: ArcSwap<Vec<Pair>>,
+    versions: Versions,
+    client: Option<Arc<Client>>,
+}
+
+impl Certificate {
+    /// Starts one. The id tells it from others in a table.
+    pub fn builder(id: impl Into<Box<str>>) -> CertificateBuilder {
+        CertificateBuilder {
+            id: id.into(),
+            names: Vec::new(),
+            issued: false,
+            pairs: Vec::new(),
+            versions: Versions::Both,
+            client: None,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its server names, in lower case, without trailing dots.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
+    /// Whether its pairs are delivered by [`install`](Self::install). Until then handshakes fall to the next candidate.
+    pub fn is_issued(&self) -> bool {
+        self.issued
+    }
+
+    /// Its chains and keys, best first. Empty while none was issued.
+    pub fn pairs(&self) -> Arc<[Pair]> {
+        self.pairs.load().iter().cloned().collect()
+    }
+
+    /// The versions of TLS that are spoken with it, if the listener has them.
+    pub fn versions(&self) -> Versions {
+        self.versions
+    }
+
+    /// Replaces its pairs from the next handshake on. Connections are not touched.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn install(&self, pairs: Vec<Pair>) -> Result<(), CertificateFault> {
+        if pairs.is_empty() {
+            return Err(CertificateFault::NoPair);
+        }
+        self.pairs.store(Arc::new(pairs));
+        Ok(())
+    }
+
+    /// Staples an OCSP response to one of its pairs, or takes it away, from the next handshake on. Nothing happens when
+    /// there is no such pair.
+    pub fn staple(&self, pair: usize, ocsp: Option<Vec<u8>>) {
+        self.pairs.rcu(|pairs| {
+            let mut pairs = Vec::clone(pairs);
+            if let Some(pair) = pairs.get_mut(pair) {
+                *pair = pair.with_staple(ocsp.clone());
+            }
+            pairs
+        });
+    }
+
+    pub(super) fn shared_names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
+    /// Whether there is anything to show.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.pairs.load().is_empty()
+    }
+
+    /// Whom it demands of clients.
+    pub(crate) fn client(&self) -> Option<&Arc<Client>> {
+        self.client.as_ref()
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("id", &self.id)
+            .field("names", &self.names)
+            .field("pairs", &self.pairs.load())
+            .field("versions", &self.versions)
+            .field("client", &self.client.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Composes a [`Certificate`].
+#[derive(Debug)]
+pub struct CertificateBuilder {
+    id: Box<str>,
+    names: Vec<String>,
+    issued: bool,
+    pairs: Vec<Pair>,
+    versions: Versions,
+    client: Option<ClientRules>,
+}
+
+impl CertificateBuilder {
+    /// Adds a server name: `a.example.com`, `*.example.com` (one label in the place of the star), or `*` (any).
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.names.push(name.into());
+        self
+    }
+
+    /// Adds a chain with its key. Of several, such as ECDSA beside RSA, a client is shown the first that it understands.
+    #[must_use]
+    pub fn pair(mut self, pair: Pair) -> Self {
+        self.pairs.push(pair);
+        self
+    }
+
+    /// Pairs are delivered later, by [`Certificate::install`].
+    #[must_use]
+    pub fn issued(mut self) -> Self {
+        self.issued = true;
+        self
+    }
+
+    /// Sets the versions of TLS. Default: those of the listener.
+    #[must_use]
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.versions = versions;
+        self
+    }
+
+    /// Demands certificates of clients.
+    #[must_use]
+    pub fn client(mut self, rules: ClientRules) -> Self {
+        self.client = Some(rules);
+        self
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// Names that no client asks for, no name at all, no pair where none is to be issued, and rules about clients that
+    /// cannot be followed.
+    pub fn build(self) -> Result<Arc<Certificate>, CertificateFault> {
+        let Self { id, names, issued, pairs, versions, client } = self;
+        let mut normals: Vec<Arc<str>> = Vec::with_capacity(names.len());
+        for name in &names {
+            let normal = normal(name);
+            if !is_pattern(&normal) {
+                return Err(CertificateFault::Name(name.clone()));
+            }
+            if !normals.iter().any(|known| **known == *normal) {
+                normals.push((&*normal).into());
+            }
+        }
+        if normals.is_empty() {
+            return Err(CertificateFault::NoName);
+        }
+        if pairs.is_empty() && !issued {
+            return Err(CertificateFault::NoPair);
+        }
+        let client = client.as_ref().map(Client::new).transpose()?.map(Arc::new);
+        let pairs = ArcSwap::from_pointee(pairs);
+        Ok(Arc::new(Certificate { id, names: normals.into(), issued, pairs, versions, client }))
+    }
+}

@@ -1,0 +1,131 @@
+//! [`Certificates`]: the table that handshakes read.
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::name::normal;
+use super::table::{Entry, Table};
+use super::{Certificate, Pair};
+
+/// Room between the order numbers of certificates that are put one after the other.
+const STEP: u64 = 1 << 32;
+
+/// The certificates of listeners by server name; a clone is the same table.
+///
+/// Handshakes read it without a lock. A change is seen by the next handshake; it costs the logarithm of the number of
+/// certificates, and connections are not touched.
+#[derive(Clone, Default)]
+pub struct Certificates(Arc<Shared>);
+
+struct Shared {
+    table: ArcSwap<Table>,
+    /// The highest order number so far. Who changes the table holds it.
+    last: Mutex<u64>,
+    changed: watch::Sender<u64>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { table: ArcSwap::default(), last: Mutex::new(0), changed: watch::Sender::new(0) }
+    }
+}
+
+impl Certificates {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a certificate, or replaces the one of the same id, whose place among those of the same name it takes.
+    pub fn put(&self, certificate: Arc<Certificate>) {
+        self.change([Change::Put(certificate, None)]);
+    }
+
+    /// Takes a certificate out, and tells whether there was one.
+    pub fn remove(&self, id: &str) -> bool {
+        let known = self.0.table.load().get(id).is_some();
+        if known {
+            self.change([Change::Remove(id)]);
+        }
+        known
+    }
+
+    /// The certificate for a server name, as a handshake finds it.
+    pub fn find(&self, name: &str) -> Option<Arc<Certificate>> {
+        let table = self.0.table.load();
+        table.candidates(&normal(name)).find(|certificate| certificate.is_ready()).cloned()
+    }
+
+    /// The certificate of an id.
+    pub fn get(&self, id: &str) -> Option<Arc<Certificate>> {
+        self.0.table.load().get(id).map(|entry| Arc::clone(&entry.certificate))
+    }
+
+    /// All certificates, in the order in which those of one name are tried.
+    pub fn all(&self) -> Vec<Arc<Certificate>> {
+        self.0.table.load().all()
+    }
+
+    /// A number that changes with each change of the table. What is installed into a certificate or stapled to it does not
+    /// count.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// Shows `shown` to clients that ask for this name and offer the protocol `acme-tls/1` alone (RFC 8737), and to nobody
+    /// else; `None` ends it.
+    pub fn set_challenge(&self, name: &str, shown: Option<Pair>) {
+        let _last = self.last();
+        let mut table = Table::clone(&self.0.table.load());
+        table.set_challenge(&normal(name), shown);
+        self.0.table.store(Arc::new(table));
+    }
+
+    /// Makes changes at once: handshakes see all of them, or none.
+    pub(crate) fn change<'c>(&self, changes: impl IntoIterator<Item = Change<'c>>) {
+        let mut last = self.last();
+        let mut table = Table::clone(&self.0.table.load());
+        for change in changes {
+            match change {
+                Change::Remove(id) => drop(table.remove(id)),
+                Change::Put(certificate, order) => {
+                    let known = table.get(certificate.id()).map(|entry| entry.order);
+                    let order = order.or(known).unwrap_or_else(|| last.saturating_add(STEP));
+                    *last = order.max(*last);
+                    table.put(Entry { order, certificate });
+                }
+            }
+        }
+        self.0.table.store(Arc::new(table));
+        self.0.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn last(&self) -> MutexGuard<'_, u64> {
+        // It is a number: a panic left nothing halfway.
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One change of a table.
+pub(crate) enum Change<'c> {
+    /// With its order number; `None` for that of its predecessor, or the last.
+    Put(Arc<Certificate>, Option<u64>),
+    Remove(&'c str),
+}
+
+/// The same table.
+impl PartialEq for Certificates {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Certificates {}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").field("changes", &*self.0.changed.borrow()).finish_non_exhaustive()
+    }
+}
