@@ -18,6 +18,8 @@ pub struct ConnectInfo {
     pub tls: bool,
     /// What our own TLS learned in the handshake.
     handshake: Option<Arc<TlsInfo>>,
+    /// Who passed the connection on, by the PROXY protocol.
+    proxy: Option<Arc<SocketAddr>>,
     /// Whether our own HTTP/1 codec reads the connection: heads are judged and bodies clocked before a request comes
     /// out of it (security.md §1.5).
     pub(crate) own_codec: bool,
@@ -62,7 +64,7 @@ impl TlsClient {
 impl ConnectInfo {
     /// A plain connection from `peer`.
     pub const fn new(peer: SocketAddr) -> Self {
-        Self { peer, local: None, tls: false, handshake: None, own_codec: false }
+        Self { peer, local: None, tls: false, handshake: None, proxy: None, own_codec: false }
     }
 
     /// Adds our own end.
@@ -90,6 +92,18 @@ impl ConnectInfo {
     /// What our own TLS learned in the handshake; `None` without TLS, and in a host's server that does not say.
     pub fn handshake(&self) -> Option<&TlsInfo> {
         self.handshake.as_deref()
+    }
+
+    /// The balancer that passed the connection on by the PROXY protocol; `peer` and `local` are then what its header says.
+    pub fn proxy(&self) -> Option<SocketAddr> {
+        self.proxy.as_deref().copied()
+    }
+
+    /// Says that `proxy` passed the connection on.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: SocketAddr) -> Self {
+        self.proxy = Some(Arc::new(proxy));
+        self
     }
 
     /// Marks the connection as read by our own HTTP/1 codec.

@@ -79,7 +79,7 @@ fn gateway_before(endpoint: SocketAddr) -> (Server, SocketAddr) {
 
 #[tokio::test]
 async fn a_stream_goes_both_ways_at_once_and_ends_with_trailers() {
-    let (_endpoint, address) = start_with(Limits::default(), endpoint(), Protocols::H2c);
+    let (_endpoint, address) = start_with(Limits::default(), endpoint(), Protocols::H2);
     let (_gateway, address) = gateway_before(address);
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_stream_goes_both_ways_at_once_and_ends_with_trailers() {
 
 #[tokio::test]
 async fn a_client_of_http_1_gets_the_trailers_when_it_takes_them() {
-    let (_endpoint, address) = start_with(Limits::default(), endpoint(), Protocols::H2c);
+    let (_endpoint, address) = start_with(Limits::default(), endpoint(), Protocols::H2);
     let (_gateway, address) = gateway_before(address);
     for (asks, end) in [("TE: trailers\r\nConnection: te\r\n", "0\r\ngrpc-status: 0\r\n\r\n"), ("", "0\r\n\r\n")] {
         let mut client = Raw::connect(address).await;
@@ -174,7 +174,7 @@ async fn answers_of_the_gateway_and_of_plugins_reach_grpc_clients_as_statuses() 
 
 #[tokio::test]
 async fn the_deadline_of_a_call_is_passed_on_and_kept() {
-    let (_endpoint, address) = start_with(Limits::default(), endpoint(), Protocols::H2c);
+    let (_endpoint, address) = start_with(Limits::default(), endpoint(), Protocols::H2);
     let (_gateway, address) = gateway_before(address);
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();

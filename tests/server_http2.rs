@@ -55,7 +55,7 @@ async fn either_protocol_is_told_by_its_first_bytes() {
 
 #[tokio::test]
 async fn h2c_alone_refuses_http1() {
-    let (_server, address) = start_with(Limits::default(), echo(&Record::default()), Protocols::H2c);
+    let (_server, address) = start_with(Limits::default(), echo(&Record::default()), Protocols::H2);
     let (mut client, _connection) = connect(address).await;
     assert_eq!(ask(&mut client, Request::get("http://gw.test/"), "").await.0, 200);
     let mut plain = Raw::connect(address).await;
@@ -72,7 +72,7 @@ async fn sec_h2_03_authority_is_the_host() {
                 .map(|value| value.to_str().unwrap().to_owned());
         Response::new(Body::from(fields.join("|")))
     });
-    let (_server, address) = start_with(Limits::default(), service, Protocols::H2c);
+    let (_server, address) = start_with(Limits::default(), service, Protocols::H2);
     let (mut client, _connection) = connect(address).await;
     let url = "http://gw.test:80/";
     assert_eq!(ask(&mut client, Request::get(url), "").await.2, "gw.test:80|");
@@ -91,7 +91,7 @@ async fn sec_pan_01_a_panic_ends_its_stream_alone() {
         assert_ne!(request.uri().path(), "/panic");
         Response::new(Body::from("fine"))
     });
-    let (_server, address) = start_with(Limits::default(), service, Protocols::H2c);
+    let (_server, address) = start_with(Limits::default(), service, Protocols::H2);
     let (client, _connection) = connect(address).await;
     let (mut one, mut other) = (client.clone(), client);
     let (broken, fine) =
@@ -107,7 +107,7 @@ async fn trailers_pass() {
         let frames: Vec<Result<_, BodyError>> = vec![Ok(Frame::data(Bytes::from("a"))), Ok(Frame::trailers(trailers))];
         Response::new(Body::new(StreamBody::new(futures_util::stream::iter(frames))))
     });
-    let (_server, address) = start_with(Limits::default(), service, Protocols::H2c);
+    let (_server, address) = start_with(Limits::default(), service, Protocols::H2);
     let (mut client, _connection) = connect(address).await;
     let request = Request::get("http://h/").body(Full::default()).unwrap();
     let collected = client.send_request(request).await.unwrap().into_body().collect().await.unwrap();
@@ -116,7 +116,7 @@ async fn trailers_pass() {
 
 #[tokio::test(start_paused = true)]
 async fn sec_lim_09_a_connection_without_a_stream_ends() {
-    let (_server, address) = start_with(Limits::default(), echo(&Record::default()), Protocols::H2c);
+    let (_server, address) = start_with(Limits::default(), echo(&Record::default()), Protocols::H2);
     let (mut client, connection) = connect(address).await;
     assert_eq!(ask(&mut client, Request::get("http://h/"), "").await.0, 200);
     let started = tokio::time::Instant::now();
@@ -135,7 +135,7 @@ async fn sec_lim_13_a_request_has_five_minutes_until_its_answer() {
             std::future::pending::<Response>()
         })
     };
-    let (_server, address) = start_with(Limits::default(), service, Protocols::H2c);
+    let (_server, address) = start_with(Limits::default(), service, Protocols::H2);
     let (mut client, _connection) = connect(address).await;
     assert_eq!(ask(&mut client, Request::get("http://h/never"), "").await.0, 504);
     let called = called.lock().unwrap().unwrap();
@@ -155,7 +155,7 @@ async fn sec_h2_13_a_drain_answers_every_accepted_stream() {
             }
         })
     };
-    let (server, address) = start_with(Limits::default(), service, Protocols::H2c);
+    let (server, address) = start_with(Limits::default(), service, Protocols::H2);
     let (mut client, connection) = connect(address).await;
     let asked = tokio::spawn(async move { ask(&mut client, Request::get("http://h/"), "").await });
     wait_until("it is served", || server.connections() == 1).await;

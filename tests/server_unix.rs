@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tollgate::server::{Server, UnixBindError};
+use tollgate::server::{BindError, Server};
 use tollgate::{Body, ConnectInfo, Next};
 
 /// Tells who called.
@@ -49,7 +49,7 @@ async fn a_socket_goes_with_its_server_and_what_was_left_behind_is_replaced() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let first = server();
     first.listen_unix(&path).unwrap();
-    assert!(matches!(server().listen_unix(&path), Err(UnixBindError::InUse(_))));
+    assert!(matches!(server().listen_unix(&path), Err(BindError::InUse(_))));
     assert!(ask(&path).await.contains("hello"));
     first.drain(Duration::ZERO).await;
     // The accept loop lets go of the socket at its next turn.
@@ -87,7 +87,7 @@ async fn paths_that_cannot_be_had_are_told() {
     assert!(error.to_string().contains("no socket"), "{error}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     let error = server().listen_unix(folder.path().join("none/here")).unwrap_err();
-    assert!(matches!(error, UnixBindError::Other { .. }), "{error}");
+    assert!(matches!(error, BindError::Other { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -113,5 +113,5 @@ async fn a_socket_whose_queue_is_full_is_in_use() {
     socket.listen(0).unwrap();
     let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
     let refused = server().listen_unix(&path).unwrap_err();
-    assert!(matches!(refused, UnixBindError::InUse(_)), "{refused}");
+    assert!(matches!(refused, BindError::InUse(_)), "{refused}");
 }

@@ -17,6 +17,7 @@ mod finding;
 mod health;
 mod id;
 mod limits;
+mod listener;
 mod node;
 mod places;
 mod plugin;
@@ -56,6 +57,7 @@ pub use health::{
 };
 pub use id::{Id, Kind, Resource};
 pub use limits::Limits;
+pub use listener::{ListenAddress, ListenerSpec, NoListenAddress, Protocol};
 pub use node::NodeSpec;
 pub use places::Places;
 pub use plugin::{EnabledPlugin, GlobalRuleSpec, PluginConfigSpec, PluginMap, PluginMetadataSpec};
@@ -76,8 +78,8 @@ pub use secret::{
 };
 pub use service::ServiceSpec;
 pub use settings::{
-    EncodedSlash, ErrorBodies, KeyringFormat, ListenerSpec, PathMode, Protocol, RouterSettings, Settings, StartPolicy,
-    UnknownFields, UnknownPlugin,
+    EncodedSlash, ErrorBodies, KeyringFormat, PathMode, RouterSettings, Settings, StartPolicy, UnknownFields,
+    UnknownPlugin,
 };
 pub(crate) use snapshot::Fold;
 pub use snapshot::{Blocked, Items, MatchPart, Rejected, Snapshot};

@@ -10,9 +10,13 @@ use super::check::shape::{Field, List, Rule, Shape, Struct, Text};
 use super::check::walk::Walk;
 use super::dns::DNS;
 use super::limits::LIMITS;
+use super::listener::LISTENERS;
 use super::plugin::PLUGINS;
 use super::store::STORE;
-use super::{AdminSettings, DnsSettings, IpOrCidr, Limits, PluginMap, Role, Sensitive, StoreSettings};
+use super::{
+    AdminSettings, DnsSettings, IpOrCidr, Limits, ListenAddress, ListenerSpec, PluginMap, Protocol, Role, Sensitive,
+    StoreSettings,
+};
 
 /// Settings of a gateway.
 ///
@@ -84,7 +88,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listeners: vec![ListenerSpec {
-                address: SocketAddr::from(([127, 0, 0, 1], 9080)),
+                address: SocketAddr::from(([127, 0, 0, 1], 9080)).into(),
                 protocols: vec![Protocol::H1, Protocol::H2c],
             }],
             workers: None,
@@ -108,35 +112,6 @@ impl Default for Settings {
             disable_upstream_healthcheck: false,
         }
     }
-}
-
-/// An address of our own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ListenerSpec {
-    /// Address and port, `127.0.0.1:9080` or `[::1]:9080`; port 0 takes a free one. Required.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub address: SocketAddr,
-    /// What is spoken there. Default `[h1]`.
-    #[serde(default = "h1")]
-    pub protocols: Vec<Protocol>,
-}
-
-fn h1() -> Vec<Protocol> {
-    vec![Protocol::H1]
-}
-
-/// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Protocol {
-    /// HTTP/1.
-    H1,
-    /// HTTP/2 without TLS, by prior knowledge.
-    H2c,
 }
 
 /// How routes are matched (router.md §2, §4).
@@ -291,14 +266,6 @@ const KEY_LENGTH: Rule = Rule {
     expects: "a key of 16 or 32 bytes, or a secret reference",
 };
 
-const LISTENER: Struct = Struct::new(&[
-    Field::required("address", Shape::Text(Text { min: 1, max: 64, rule: Some(&SOCKET) })),
-    Field::new(
-        "protocols",
-        Shape::List(&List { of: Shape::Word(&["h1", "h2c"]), min: 1, max: usize::MAX, unique: true }),
-    ),
-]);
-
 const ROUTER: Struct = Struct::new(&[
     Field::new("host_first", Shape::Bool),
     Field::new("parameters", Shape::Bool),
@@ -314,7 +281,7 @@ const ROUTER: Struct = Struct::new(&[
 pub(crate) static SETTINGS: Shape = Shape::Struct(&TABLE);
 
 static TABLE: Struct = Struct::new(&[
-    Field::new("listeners", Shape::List(&List { of: Shape::Struct(&LISTENER), min: 0, max: 1024, unique: false })),
+    Field::new("listeners", LISTENERS),
     Field::new("workers", Shape::Int(1, 1024)),
     Field::new("router", Shape::Struct(&ROUTER)),
     Field::new("errors", Shape::Word(&["catalogue", "problem"])),
@@ -349,13 +316,15 @@ fn one_listener_an_address<'v>(settings: &'v Map<String, Value>, walk: &mut Walk
     let listeners = settings.get("listeners").and_then(Value::as_array);
     let addresses = listeners.into_iter().flatten().filter_map(|listener| listener.get("address")?.as_str());
     let mut seen = HashSet::new();
-    for address in addresses.filter_map(|address| address.parse::<SocketAddr>().ok()) {
+    for address in addresses.filter_map(|address| address.parse::<ListenAddress>().ok()) {
         // Port 0 takes another one each time.
-        if address.port() != 0 && !seen.insert(address) {
+        let is_one = !matches!(address, ListenAddress::Tcp(address) if address.port() == 0);
+        if is_one && seen.contains(&address) {
             walk.under("listeners", |walk| {
                 walk.error(format!("has {address} twice"), "leave one of them out, with all `protocols` in the other");
             });
         }
+        seen.insert(address);
     }
 }
 

@@ -1,4 +1,5 @@
 //! The kinds of sockets.
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll, ready};
@@ -91,6 +92,27 @@ impl Transport {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+
+    /// Reads so many bytes, and none behind them, into `bytes`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] when the stream ends before.
+    pub async fn read_exactly(&self, bytes: &mut Vec<u8>, count: usize) -> io::Result<()> {
+        let end = bytes.len() + count;
+        while bytes.len() < end {
+            let begin = bytes.len();
+            bytes.resize(end, 0);
+            let mut room = ReadBuf::new(bytes.get_mut(begin..).unwrap_or_default());
+            let read = poll_fn(|cx| self.poll_read_into(cx, &mut room)).await;
+            let count = room.filled().len();
+            bytes.truncate(begin + count);
+            read?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
     }
 
     /// Writes `head` and then `body` with one call; tells how many bytes of the two went.

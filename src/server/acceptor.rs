@@ -7,6 +7,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tower::Service;
 
 use super::connection::Serve;
+use super::group::Group;
 use super::registry::{Options, Registry};
 use super::{Limits, Protocols};
 use crate::error::{Request, Response};
@@ -32,7 +33,7 @@ use crate::net::{Io, Transport};
 /// ```
 #[derive(Clone)]
 pub struct StrictAcceptor {
-    registry: Arc<Registry>,
+    group: Arc<Group>,
     protocols: Protocols,
 }
 
@@ -40,7 +41,7 @@ impl StrictAcceptor {
     /// An acceptor for HTTP/1 with these limits. Connections are not counted: `max_connections` is the host's business.
     pub fn new(limits: Limits) -> Self {
         let options = Options { limits: Arc::new(limits), problem_details: false };
-        Self { registry: Registry::new(options), protocols: Protocols::H1 }
+        Self { group: Registry::new(options).group(), protocols: Protocols::H1 }
     }
 
     /// Sets what is spoken. HTTP/2 needs the feature `http2`; without it such a connection is closed.
@@ -73,19 +74,21 @@ impl StrictAcceptor {
         S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
         S::Future: Send + 'static,
     {
-        let entry = self.registry.enter(Io::new(transport, &self.registry.sweep));
+        let io = Io::new(transport, &self.group.registry().sweep);
+        let client = io.peer().map(|peer| peer.ip());
+        let entry = self.group.enter(io, client);
         Serve::new(entry, service, self.protocols)
     }
 
     /// From now on answers close their connection, and idle connections end.
     pub fn begin_drain(&self) {
-        self.registry.begin_drain();
-        self.registry.close_idle_oldest(usize::MAX);
+        self.group.registry().begin_drain();
+        self.group.registry().close_all_idle();
     }
 
     /// Connections at the moment, tunnels included.
     pub fn connections(&self) -> usize {
-        self.registry.count()
+        self.group.registry().count()
     }
 }
 

@@ -15,18 +15,27 @@
 //! # Ok(())
 //! # }
 //! ```
+mod accept;
 mod acceptor;
 pub mod access_log;
+mod arrive;
 mod connection;
+mod door;
+mod group;
 mod limits;
 mod listener;
+mod proxy_protocol;
 mod registry;
 mod running;
 mod settings;
-mod unix;
+mod status;
 
 pub use acceptor::StrictAcceptor;
+pub use door::BindError;
 pub use limits::{Limits, Rate};
-pub use listener::{BindError, Listener, Protocols};
+pub use listener::{Listener, Protocols};
+pub use proxy_protocol::ProxyProtocol;
 pub use running::{Server, ServerBuilder};
-pub use unix::UnixBindError;
+pub use status::ListenerStatus;
+
+pub use crate::model::ListenAddress;

@@ -2,12 +2,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::Limits;
+use super::group::Group;
 use crate::net::{Io, Sweep};
 
 /// What all connections of a server share.
@@ -15,9 +16,9 @@ pub(super) struct Registry {
     pub(super) options: Options,
     pub(super) sweep: Sweep,
     draining: AtomicBool,
-    /// Tells tunnels and HTTP/2 connections of a drain; the others look at `draining` when they answer.
-    drain: watch::Sender<bool>,
+    groups: Mutex<Vec<Weak<Group>>>,
     clients: Mutex<HashMap<u64, Arc<Client>>>,
+    arrivals: Mutex<HashMap<u64, Arc<Arriving>>>,
     next: AtomicU64,
     count: AtomicUsize,
     departed: Notify,
@@ -33,15 +34,41 @@ pub(super) struct Options {
 /// One connection as the registry knows it.
 pub(super) struct Client {
     io: Arc<Io>,
-    registry: Arc<Registry>,
+    group: Arc<Group>,
     key: u64,
     /// Tick since which nothing is under way, plus one; 0 while something is.
     idle_since: AtomicU32,
+    /// Who it is from, for [`Limits::max_connections_per_ip`].
+    address: Option<IpAddr>,
     task: OnceLock<AbortHandle>,
 }
 
 /// Keeps a connection registered.
 pub(super) struct Entry(Arc<Client>);
+
+/// One connection that is not yet spoken to: its PROXY header or its TLS handshake is under way.
+struct Arriving {
+    /// Tick at which it was accepted, plus one: it counts as idle from then on.
+    since: u32,
+    /// Whom it is from, once that is known.
+    address: OnceLock<IpAddr>,
+    task: OnceLock<AbortHandle>,
+}
+
+/// Keeps a connection that arrives registered.
+pub(super) struct Arrival {
+    group: Arc<Group>,
+    key: u64,
+    arriving: Arc<Arriving>,
+    /// It counts no longer as one that arrives.
+    settled: bool,
+}
+
+/// What can be closed to make room.
+enum Idle {
+    Client(Arc<Io>),
+    Arriving(Arc<Arriving>),
+}
 
 impl Registry {
     pub(super) fn new(options: Options) -> Arc<Self> {
@@ -49,26 +76,36 @@ impl Registry {
             options,
             sweep: Sweep::new(),
             draining: AtomicBool::new(false),
-            drain: watch::Sender::new(false),
+            groups: Mutex::default(),
             clients: Mutex::default(),
+            arrivals: Mutex::default(),
             next: AtomicU64::new(0),
             count: AtomicUsize::new(0),
             departed: Notify::new(),
         })
     }
 
-    /// Connections at the moment, tunnels included.
+    /// A group for the connections of one more listener.
+    pub(super) fn group(self: &Arc<Self>) -> Arc<Group> {
+        let group = Arc::new(Group::new(self));
+        let mut groups = lock(&self.groups);
+        groups.retain(|group| group.strong_count() > 0);
+        groups.push(Arc::downgrade(&group));
+        // Under the lock: a drain that begins now sees the group, or was seen by us.
+        if self.draining.load(Relaxed) {
+            group.begin_drain();
+        }
+        group
+    }
+
+    /// Connections at the moment, tunnels and those that still arrive included.
     pub(super) fn count(&self) -> usize {
         self.count.load(Relaxed)
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<u64, Arc<Client>>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes room for one more connection, and tells whether there is any (LIM-11). Without a peer it came in by a Unix
-    /// socket.
-    pub(super) fn admit(&self, peer: Option<IpAddr>) -> bool {
+    /// Makes room for one more connection, and tells whether there is any (LIM-11). Without an address only the number of all
+    /// counts: it came in by a Unix socket, or it is not known yet whom it is from.
+    pub(super) fn admit(&self, client: Option<IpAddr>) -> bool {
         let (limits, count) = (&self.options.limits, self.count());
         if count >= limits.max_connections / 10 * 9 + limits.max_connections % 10 * 9 / 10 {
             // A batch at a time, so that the look at all of them is not made for every newcomer.
@@ -77,51 +114,73 @@ impl Registry {
         if count >= limits.max_connections {
             return false;
         }
-        let Some(peer) = peer else { return true };
-        limits.max_connections_per_ip.is_none_or(|most| {
-            let same = |client: &&Arc<Client>| client.io.peer().is_some_and(|other| other.ip() == peer);
-            self.clients().values().filter(same).count() < most
+        client.is_none_or(|client| self.admit_client(client))
+    }
+
+    /// Whether this client may have one more connection (LIM-11).
+    pub(super) fn admit_client(&self, client: IpAddr) -> bool {
+        self.options.limits.max_connections_per_ip.is_none_or(|most| {
+            let client = client.to_canonical();
+            let arriving = lock(&self.arrivals).values().filter(|one| one.address.get() == Some(&client)).count();
+            arriving + lock(&self.clients).values().filter(|other| other.address == Some(client)).count() < most
         })
     }
 
-    /// Registers a connection.
-    pub(super) fn enter(self: &Arc<Self>, io: Arc<Io>) -> Entry {
-        let key = self.next.fetch_add(1, Relaxed);
-        let client = Arc::new(Client {
-            io,
-            registry: Arc::clone(self),
-            key,
-            idle_since: AtomicU32::new(0),
-            task: OnceLock::new(),
-        });
-        self.clients().insert(key, Arc::clone(&client));
+    fn next_key(&self) -> u64 {
+        self.next.fetch_add(1, Relaxed)
+    }
+
+    fn joined(&self, group: &Group) {
         self.count.fetch_add(1, Relaxed);
-        Entry(client)
+        group.joined();
+    }
+
+    fn left(&self, group: &Group) {
+        self.count.fetch_sub(1, Relaxed);
+        group.left();
+        self.departed.notify_waiters();
+        self.departed.notify_one();
     }
 
     /// Has the connections end that are idle for the longest time, at most `most`.
     pub(super) fn close_idle_oldest(&self, most: usize) {
-        let mut idle: Vec<_> = self
-            .clients()
+        let mut idle: Vec<_> = lock(&self.clients)
             .values()
-            .map(|client| (client.idle_since.load(Relaxed), Arc::clone(&client.io)))
+            .map(|client| (client.idle_since.load(Relaxed), Idle::Client(Arc::clone(&client.io))))
             .filter(|(since, _)| *since > 0)
             .collect();
+        idle.extend(lock(&self.arrivals).values().map(|one| (one.since, Idle::Arriving(Arc::clone(one)))));
         idle.sort_unstable_by_key(|(since, _)| *since);
-        for (_, io) in idle.iter().take(most) {
-            io.shutdown_read();
+        for (_, one) in idle.iter().take(most) {
+            match one {
+                Idle::Client(io) => io.shutdown_read(),
+                Idle::Arriving(arriving) => arriving.abort(),
+            }
+        }
+    }
+
+    /// Has all connections end that are idle; those that arrive are none of them.
+    pub(super) fn close_all_idle(&self) {
+        for client in lock(&self.clients).values() {
+            if client.idle_since.load(Relaxed) > 0 {
+                client.io.shutdown_read();
+            }
         }
     }
 
     /// From now on answers close their connection; tunnels and HTTP/2 connections are told.
     pub(super) fn begin_drain(&self) {
+        let groups = lock(&self.groups);
         self.draining.store(true, Relaxed);
-        self.drain.send_replace(true);
+        groups.iter().filter_map(Weak::upgrade).for_each(|group| group.begin_drain());
     }
 
     /// Ends the tasks of all connections.
     pub(super) fn abort_all(&self) {
-        for client in self.clients().values() {
+        for arriving in lock(&self.arrivals).values() {
+            arriving.abort();
+        }
+        for client in lock(&self.clients).values() {
             if let Some(task) = client.task.get() {
                 task.abort();
             }
@@ -134,30 +193,60 @@ impl Registry {
     }
 }
 
+impl Group {
+    /// Registers a connection; `address` is whom it is from.
+    pub(super) fn enter(self: &Arc<Self>, io: Arc<Io>, address: Option<IpAddr>) -> Entry {
+        let registry = self.registry();
+        let key = registry.next_key();
+        let client = Arc::new(Client {
+            io,
+            group: Arc::clone(self),
+            key,
+            idle_since: AtomicU32::new(0),
+            address: address.map(|address| address.to_canonical()),
+            task: OnceLock::new(),
+        });
+        lock(&registry.clients).insert(key, Arc::clone(&client));
+        registry.joined(self);
+        Entry(client)
+    }
+
+    /// Registers a connection that is not yet spoken to; `address` is whom it is from, if that is known.
+    pub(super) fn arrive(self: &Arc<Self>, address: Option<IpAddr>) -> Arrival {
+        let registry = self.registry();
+        let since = registry.sweep.clock().ticks().saturating_add(1);
+        let arriving = Arc::new(Arriving { since, address: OnceLock::new(), task: OnceLock::new() });
+        let key = registry.next_key();
+        lock(&registry.arrivals).insert(key, Arc::clone(&arriving));
+        registry.joined(self);
+        let arrival = Arrival { group: Arc::clone(self), key, arriving, settled: false };
+        if let Some(address) = address {
+            arrival.is_from(address);
+        }
+        arrival
+    }
+}
+
 impl Client {
     pub(super) fn io(&self) -> &Arc<Io> {
         &self.io
     }
 
     pub(super) fn limits(&self) -> &Arc<Limits> {
-        &self.registry.options.limits
+        &self.options().limits
     }
 
     pub(super) fn options(&self) -> &Options {
-        &self.registry.options
+        &self.group.registry().options
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.registry.draining.load(Relaxed)
+        self.group.is_draining()
     }
 
     /// Waits for a drain to begin.
     pub(super) fn drained(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut drain = self.registry.drain.subscribe();
-        async move {
-            // An error means that the server is gone, which ends connections as well.
-            let _ = drain.wait_for(|draining| *draining).await;
-        }
+        self.group.drained()
     }
 
     pub(super) fn set_idle(&self) {
@@ -182,10 +271,61 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let registry = &self.0.registry;
-        registry.clients().remove(&self.0.key);
-        registry.count.fetch_sub(1, Relaxed);
-        registry.departed.notify_waiters();
-        registry.departed.notify_one();
+        let group = &self.0.group;
+        lock(&group.registry().clients).remove(&self.0.key);
+        group.registry().left(group);
     }
+}
+
+impl Arriving {
+    fn abort(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+}
+
+impl Arrival {
+    pub(super) fn group(&self) -> &Arc<Group> {
+        &self.group
+    }
+
+    /// Tells whom the connection is from.
+    pub(super) fn is_from(&self, address: IpAddr) {
+        // It is found out once.
+        let _ = self.arriving.address.set(address.to_canonical());
+    }
+
+    /// Takes the task that has this, to end it by.
+    pub(super) fn ended_by(&self) -> impl FnOnce(AbortHandle) + use<> {
+        let arriving = Arc::clone(&self.arriving);
+        // A connection has one task; nobody sets another.
+        move |task| drop(arriving.task.set(task))
+    }
+
+    /// The connection has arrived: it counts on as what it is now.
+    pub(super) fn settle(mut self, io: Arc<Io>) -> Entry {
+        let entry = self.group.enter(io, self.arriving.address.get().copied());
+        // `enter` counted it a second time.
+        self.settled = true;
+        lock(&self.group.registry().arrivals).remove(&self.key);
+        self.group.registry().count.fetch_sub(1, Relaxed);
+        self.group.left();
+        entry
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if !self.settled {
+            let registry = self.group.registry();
+            lock(&registry.arrivals).remove(&self.key);
+            registry.left(&self.group);
+        }
+    }
+}
+
+/// A lock that does not care about a panic elsewhere: what it guards is valid at every step (PAN-02).
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

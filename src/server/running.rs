@@ -1,32 +1,27 @@
 //! The server: listeners that come and go, and the drain.
 use std::convert::Infallible;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::Limits;
-use super::connection::Serve;
-use super::listener::{self, BindError, Door, Listener, Protocols};
+use super::accept::{Entrance, accept};
+use super::arrive::{Arrived, Start, Way};
+use super::door::{self, BindError};
 use super::registry::{Options, Registry};
-use super::unix::{self, UnixBindError};
+use super::{Limits, Listener, ListenerStatus};
 use crate::ConnectInfo;
 use crate::error::{Request, Response};
-use crate::net::{Io, Transport};
+use crate::model::ListenAddress;
 
 /// How often a drain looks again for connections that became idle.
 const DRAIN_TICK: Duration = Duration::from_millis(100);
-
-/// Starts the task of one connection.
-type Spawn = dyn Fn(&Arc<Registry>, Transport, Protocols) + Send + Sync;
-
-/// What stands for the client's address on a Unix socket: somebody on this machine.
-const THIS_MACHINE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Options of a [`Server`].
 #[derive(Clone, Debug, Default)]
@@ -58,21 +53,12 @@ impl ServerBuilder {
         S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
         S::Future: Send + 'static,
     {
-        let spawn = move |registry: &Arc<Registry>, stream: Transport, protocols: Protocols| {
-            let is_unix = matches!(stream, Transport::Unix(_));
-            let io = Io::new(stream, &registry.sweep);
-            // Without a peer a connection by TCP is gone already.
-            let Some(peer) = io.peer().or(is_unix.then_some(THIS_MACHINE)) else { return };
-            let mut info = ConnectInfo::new(peer).with_own_codec();
-            if let Some(local) = io.local() {
-                info = info.with_local(local);
-            }
-            let service = make_service(info);
-            let entry = registry.enter(io);
-            let client = Arc::clone(entry.client());
-            client.set_task(tokio::spawn(Serve::new(entry, service, protocols)).abort_handle());
+        let start = move |arrived: Arrived| {
+            let service = make_service(arrived.info.clone());
+            let client = Arc::clone(arrived.entry.client());
+            client.set_task(tokio::spawn(arrived.serve(service)).abort_handle());
         };
-        Server { registry: Registry::new(self.options), spawn: Arc::new(spawn), listening: Mutex::default() }
+        Server { registry: Registry::new(self.options), start: Arc::new(start), listening: Mutex::default() }
     }
 }
 
@@ -81,19 +67,17 @@ impl ServerBuilder {
 /// Dropping it stops the listeners and cuts all connections; [`Server::drain`] ends them in good order.
 pub struct Server {
     registry: Arc<Registry>,
-    spawn: Arc<Spawn>,
+    start: Arc<Start>,
     listening: Mutex<Vec<Listening>>,
 }
 
 struct Listening {
-    at: At,
+    listener: Listener,
+    /// The address that was asked for became this one.
+    address: ListenAddress,
+    since: SystemTime,
+    entrance: Arc<Entrance>,
     task: AbortHandle,
-}
-
-#[derive(PartialEq, Eq)]
-enum At {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
 }
 
 impl Server {
@@ -102,16 +86,18 @@ impl Server {
         ServerBuilder::default()
     }
 
-    /// Listens on one more address; tells which it became when the port was 0. Must be called inside a tokio runtime.
+    /// Listens on one more address of TCP; tells which it became when the port was 0. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// [`BindError`] when the address cannot be had.
+    /// [`BindError`] when the address cannot be had, or is none of TCP: [`Server::open`] takes all kinds.
     pub fn listen(&self, listener: Listener) -> Result<SocketAddr, BindError> {
-        let socket = listener::bind(&listener)?;
-        let asked = listener.address;
-        let address = socket.local_addr().map_err(|source| BindError::Other { address: asked, source })?;
-        self.open(At::Tcp(address), Door::Tcp(socket), listener.protocols);
-        Ok(address)
+        if !matches!(listener.address, ListenAddress::Tcp(_)) {
+            return Err(BindError::NotTcp(listener.address));
+        }
+        match self.open(listener)? {
+            ListenAddress::Tcp(address) => Ok(address),
+            other => Err(BindError::NotTcp(other)),
+        }
     }
 
     /// Listens with HTTP/1 on a Unix socket that only this process's user can connect to (mode 0600). What requests are told
@@ -119,56 +105,60 @@ impl Server {
     /// a process left behind that is gone is replaced. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// [`UnixBindError`] when the path cannot be had.
-    pub fn listen_unix(&self, path: impl Into<PathBuf>) -> Result<(), UnixBindError> {
-        let path = path.into();
-        let door = unix::Door::open(&path)?;
-        self.open(At::Unix(path), Door::Unix(door), Protocols::H1);
-        Ok(())
+    /// [`BindError`] when the path cannot be had.
+    pub fn listen_unix(&self, path: impl Into<PathBuf>) -> Result<(), BindError> {
+        self.open(Listener::unix(path)).map(drop)
     }
 
-    fn open(&self, at: At, door: Door, protocols: Protocols) {
-        let (spawn, registry) = (Arc::clone(&self.spawn), Arc::clone(&self.registry));
-        let serve = {
-            let registry = Arc::clone(&registry);
-            move |stream| spawn(&registry, stream, protocols)
-        };
-        let task = tokio::spawn(listener::accept(door, registry, serve)).abort_handle();
-        self.listening().push(Listening { at, task });
+    /// Listens on one more address of any kind, and tells which it became. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`BindError`] when the address cannot be had.
+    pub fn open(&self, listener: Listener) -> Result<ListenAddress, BindError> {
+        let (door, address) = door::open(&listener)?;
+        let way = ArcSwap::from_pointee(Way::new(&listener));
+        let entrance = Arc::new(Entrance { door, group: self.registry.group(), way });
+        let task = tokio::spawn(accept(Arc::clone(&entrance), Arc::clone(&self.start))).abort_handle();
+        let since = SystemTime::now();
+        self.listening().push(Listening { listener, address: address.clone(), since, entrance, task });
+        Ok(address)
     }
 
     /// Stops listening on an address; its connections go on. `false` when the server does not listen there.
     pub fn stop_listening(&self, address: SocketAddr) -> bool {
-        self.close(&At::Tcp(address))
+        self.close(&ListenAddress::Tcp(address))
     }
 
     /// As [`Server::stop_listening`], for a Unix socket.
     pub fn stop_listening_unix(&self, path: &Path) -> bool {
-        self.close(&At::Unix(path.to_owned()))
+        self.close(&ListenAddress::Unix(path.to_owned()))
     }
 
-    fn close(&self, at: &At) -> bool {
+    /// As [`Server::stop_listening`], for any kind of address.
+    pub fn close(&self, address: &ListenAddress) -> bool {
         let mut listening = self.listening();
-        let before = listening.len();
-        listening.retain(|one| {
-            if one.at == *at {
-                one.task.abort();
-            }
-            one.at != *at
-        });
-        listening.len() < before
+        let Some(at) = listening.iter().position(|one| one.address == *address) else { return false };
+        let closed = listening.swap_remove(at);
+        drop(listening);
+        closed.end(&self.start);
+        true
     }
 
-    /// The addresses that the server listens on.
+    /// The addresses of TCP that the server listens on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        let address = |one: &Listening| match one.at {
-            At::Tcp(address) => Some(address),
-            At::Unix(_) => None,
+        let address = |one: &Listening| match one.address {
+            ListenAddress::Tcp(address) => Some(address),
+            _ => None,
         };
         self.listening().iter().filter_map(address).collect()
     }
 
-    /// Connections at the moment, tunnels included.
+    /// The listeners, and what became of their connections.
+    pub fn listeners(&self) -> Vec<ListenerStatus> {
+        self.listening().iter().map(Listening::status).collect()
+    }
+
+    /// Connections at the moment, tunnels and those that still arrive included.
     pub fn connections(&self) -> usize {
         self.registry.count()
     }
@@ -184,7 +174,7 @@ impl Server {
                 self.registry.abort_all();
             }
             // Again and again: one that was about to become idle may have missed the first look.
-            self.registry.close_idle_oldest(usize::MAX);
+            self.registry.close_all_idle();
             let tick = end.min(Instant::now() + DRAIN_TICK).max(Instant::now() + Duration::from_millis(1));
             tokio::select! {
                 () = self.registry.departed() => {}
@@ -194,9 +184,8 @@ impl Server {
     }
 
     fn stop_all(&self) {
-        for one in self.listening().drain(..) {
-            one.task.abort();
-        }
+        let all = std::mem::take(&mut *self.listening());
+        all.iter().for_each(|one| one.end(&self.start));
     }
 
     fn listening(&self) -> MutexGuard<'_, Vec<Listening>> {
@@ -204,9 +193,34 @@ impl Server {
     }
 }
 
+impl Listening {
+    fn status(&self) -> ListenerStatus {
+        let group = &self.entrance.group;
+        ListenerStatus {
+            asked: self.listener.address.clone(),
+            address: self.address.clone(),
+            protocols: self.listener.protocols,
+            since: self.since,
+            connections: group.open(),
+            accepted: group.accepted(),
+            refused: group.refused(),
+            failed: group.failed(),
+        }
+    }
+
+    fn end(&self, start: &Arc<Start>) {
+        self.entrance.close(start);
+        // The loop would see that the door is closed at the next connection, and there is none.
+        self.task.abort();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop_all();
+        for one in self.listening().drain(..) {
+            one.entrance.door.close(drop);
+            one.task.abort();
+        }
         self.registry.abort_all();
     }
 }

@@ -45,10 +45,10 @@ impl From<&model::ListenerSpec> for Listener {
         let speaks = |protocol| spec.protocols.contains(&protocol);
         let protocols = match (speaks(model::Protocol::H1), speaks(model::Protocol::H2c)) {
             (true, true) => Protocols::Both,
-            (false, true) => Protocols::H2c,
+            (false, true) => Protocols::H2,
             _ => Protocols::H1,
         };
-        Self::new(spec.address).with_protocols(protocols)
+        Self::at(spec.address.clone()).with_protocols(protocols)
     }
 }
 

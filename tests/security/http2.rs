@@ -35,7 +35,7 @@ impl Rig {
             .route(Route::new("/admin").layer(guard()).to_nodes([node(&origin)]))
             .route(Route::new("/admin/*").layer(guard()).to_nodes([node(&origin)]))
             .route(Route::new("*").to_nodes([node(&origin)]));
-        let gate = Gate::own(gateway.build().unwrap(), &Settings::default(), Protocols::H2c);
+        let gate = Gate::own(gateway.build().unwrap(), &Settings::default(), Protocols::H2);
         let stream = TcpStream::connect(gate.address).await.unwrap();
         let (client, connection) = h2::client::handshake(stream).await.unwrap();
         let connection = tokio::spawn(async move {

@@ -43,7 +43,7 @@ where
         let client = Arc::clone(entry.client());
         let wire = Wire::new(client, protocols == Protocols::Both);
         let mut serve = Self { service: Some(service), call: None, waiting: None, wire, takeover: None, entry };
-        if protocols == Protocols::H2c {
+        if protocols == Protocols::H2 {
             serve.takeover = serve.service.take().map(|service| http2(&serve.entry, service, Bytes::new()));
         }
         serve

@@ -1,4 +1,4 @@
-//! Listening on a Unix socket.
+//! A Unix socket in the file system.
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -6,43 +6,27 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 
-/// Why a server cannot listen on a Unix socket.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UnixBindError {
-    /// Some process listens there.
-    #[error("cannot listen on unix:{}: a process listens there; stop it or choose another path", .0.display())]
-    InUse(PathBuf),
-    /// There is a file, and it is no socket.
-    #[error("cannot listen on unix:{}: there is a file that is no socket; choose another path", .0.display())]
-    NoSocket(PathBuf),
-    /// Anything else, such as a folder that does not exist or may not be written to.
-    #[error("cannot listen on unix:{}: {source}", .path.display())]
-    Other {
-        /// The path asked for.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
+use super::BindError;
+use crate::model::ListenAddress;
 
 /// A socket in the file system. It is removed when this is dropped.
-pub(super) struct Door {
+pub(super) struct Bound {
     listener: UnixListener,
     path: PathBuf,
     /// Which file is ours: another process may have put its own in the place meanwhile.
     inode: (u64, u64),
 }
 
-impl Door {
+impl Bound {
     /// Must be called inside a tokio runtime.
-    pub(super) fn open(path: &Path) -> Result<Self, UnixBindError> {
-        let other = |source| UnixBindError::Other { path: path.to_owned(), source };
+    pub(super) fn open(path: &Path) -> Result<Self, BindError> {
+        let address = || ListenAddress::Unix(path.to_owned());
+        let other = |source| BindError::Other { address: address(), source };
         match fs::symlink_metadata(path) {
-            Ok(found) if !found.file_type().is_socket() => return Err(UnixBindError::NoSocket(path.to_owned())),
-            Ok(_) if is_answered(path).map_err(other)? => return Err(UnixBindError::InUse(path.to_owned())),
+            Ok(found) if !found.file_type().is_socket() => return Err(BindError::NoSocket(address())),
+            Ok(_) if is_answered(path).map_err(other)? => return Err(BindError::InUse(address())),
             _ => {}
         }
         let listener = bind_private(path).map_err(other)?;
@@ -50,12 +34,12 @@ impl Door {
         Ok(Self { listener, path: path.to_owned(), inode: (ours.dev(), ours.ino()) })
     }
 
-    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
-        Ok(self.listener.accept().await?.0)
+    pub(super) fn listener(&self) -> &UnixListener {
+        &self.listener
     }
 }
 
-impl Drop for Door {
+impl Drop for Bound {
     fn drop(&mut self) {
         let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.inode);
         if is_ours {

@@ -1,0 +1,154 @@
+//! The way of a connection from its acceptance to its first request: the PROXY header, then the TLS handshake, each where the
+//! listener has it. A connection of a plain listener has no way to go.
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tower::Service;
+
+use super::connection::Serve;
+use super::door::Accepted;
+use super::group::Group;
+use super::proxy_protocol::{self, Claim};
+use super::registry::{Arrival, Entry};
+use super::{Listener, Protocols, ProxyProtocol};
+use crate::ConnectInfo;
+use crate::error::{Request, Response};
+use crate::net::{Io, Transport};
+
+/// What stands for the client's address on a Unix socket: somebody on this machine.
+const THIS_MACHINE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// What a listener's connections go through.
+#[derive(Debug)]
+pub(super) struct Way {
+    protocols: Protocols,
+    proxy: Option<ProxyProtocol>,
+}
+
+/// A connection that can be spoken to.
+pub(super) struct Arrived {
+    pub(super) entry: Entry,
+    pub(super) info: ConnectInfo,
+    pub(super) protocols: Protocols,
+}
+
+/// Starts the task of a connection that has arrived.
+pub(super) type Start = dyn Fn(Arrived) + Send + Sync;
+
+impl Way {
+    pub(super) fn new(listener: &Listener) -> Self {
+        Self { protocols: listener.protocols, proxy: listener.proxy_protocol.clone() }
+    }
+
+    /// Leads a connection in: at once where nothing is to be learned first, else by a task of its own that ends with the
+    /// arrival, so that what a handshake needs is given back.
+    pub(super) fn lead(self: &Arc<Self>, accepted: Accepted, group: &Arc<Group>, start: &Arc<Start>) {
+        let Accepted { transport, peer } = accepted;
+        let client = peer.map(|peer| peer.ip());
+        // Of a balancer's connection it is not known yet whose it is.
+        let known = if self.proxy.is_some() { None } else { client };
+        if !group.admit(None, known) {
+            // It is closed by being dropped.
+            return;
+        }
+        if self.proxy.is_none() {
+            let io = Io::new(transport, &group.registry().sweep);
+            let info = info(peer, &io);
+            let entry = group.enter(io, client);
+            start(Arrived { entry, info, protocols: self.protocols });
+            return;
+        }
+        let arrival = group.arrive(known);
+        let ended_by = arrival.ended_by();
+        let (way, start) = (Arc::clone(self), Arc::clone(start));
+        let task = tokio::spawn(async move {
+            if let Some(arrived) = way.arrive(transport, peer, arrival).await {
+                start(arrived);
+            }
+        });
+        ended_by(task.abort_handle());
+    }
+
+    /// What is to be learned before the first request. `None` when the connection ends before that.
+    pub(super) async fn arrive(
+        &self,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+        arrival: Arrival,
+    ) -> Option<Arrived> {
+        let group = Arc::clone(arrival.group());
+        let drained = async {
+            group.drained().await;
+            tokio::time::sleep(group.registry().options.limits.drain_timeout).await;
+        };
+        tokio::select! {
+            arrived = self.go(transport, peer, arrival) => {
+                if arrived.is_err() {
+                    group.fail();
+                }
+                arrived.ok().flatten()
+            }
+            // Whoever has said nothing of use by then is not waited for.
+            () = drained => None,
+        }
+    }
+
+    async fn go(
+        &self,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+        arrival: Arrival,
+    ) -> io::Result<Option<Arrived>> {
+        let claim = match &self.proxy {
+            Some(proxy) if proxy.believes(peer.map(|peer| peer.ip())) => {
+                within(proxy.timeout, proxy_protocol::read(&transport, proxy)).await?
+            }
+            Some(proxy) if !proxy.optional => return Err(io::ErrorKind::PermissionDenied.into()),
+            _ => Claim::Own,
+        };
+        let client = match claim {
+            Claim::For { client, .. } => Some(client),
+            Claim::Own => peer,
+        };
+        if let Some(client) = client {
+            if !arrival.group().registry().admit_client(client.ip()) {
+                arrival.group().refuse();
+                return Ok(None);
+            }
+            arrival.is_from(client.ip());
+        }
+        let io = Io::new(transport, &arrival.group().registry().sweep);
+        let mut info = info(peer, &io);
+        if let Claim::For { client, server } = claim {
+            (info.peer, info.local) = (client, Some(server));
+            info = info.with_proxy(peer.unwrap_or(THIS_MACHINE));
+        }
+        Ok(Some(Arrived { entry: arrival.settle(io), info, protocols: self.protocols }))
+    }
+}
+
+async fn within<T>(limit: std::time::Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(limit, step).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn info(peer: Option<SocketAddr>, io: &Io) -> ConnectInfo {
+    let info = ConnectInfo::new(peer.unwrap_or(THIS_MACHINE)).with_own_codec();
+    match io.local() {
+        Some(local) => info.with_local(local),
+        None => info,
+    }
+}
+
+impl Arrived {
+    /// The connection as a future, served by `service`.
+    pub(super) fn serve<S>(self, service: S) -> Serve<S>
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
+        S::Future: Send + 'static,
+    {
+        Serve::new(self.entry, service, self.protocols)
+    }
+}

@@ -1,0 +1,103 @@
+//! The connections of one listener: how many, and how they are told to end.
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use tokio::sync::watch;
+
+use super::registry::Registry;
+
+/// What all connections of a listener share.
+pub(super) struct Group {
+    registry: Arc<Registry>,
+    draining: AtomicBool,
+    /// Tells tunnels and HTTP/2 connections of a drain; the others look at `draining` when they answer.
+    drain: watch::Sender<bool>,
+    open: AtomicUsize,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Group {
+    pub(super) fn new(registry: &Arc<Registry>) -> Self {
+        Self {
+            registry: Arc::clone(registry),
+            draining: AtomicBool::new(false),
+            drain: watch::Sender::new(false),
+            open: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Whether there is room for one more connection (LIM-11), of the listener (`most`), the server, and the client, where
+    /// its address is known by now.
+    pub(super) fn admit(&self, most: Option<usize>, client: Option<IpAddr>) -> bool {
+        self.accepted.fetch_add(1, Relaxed);
+        let admitted = most.is_none_or(|most| self.open() < most) && self.registry.admit(client);
+        if !admitted {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        admitted
+    }
+
+    /// Counts a connection that was accepted and is closed over a limit after all.
+    pub(super) fn refuse(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a connection that broke off, or was closed, before anything was spoken: its PROXY header or its TLS failed.
+    pub(super) fn fail(&self) {
+        self.failed.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn joined(&self) {
+        self.open.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn left(&self) {
+        self.open.fetch_sub(1, Relaxed);
+    }
+
+    /// Connections at the moment, tunnels and those that still arrive included.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted.load(Relaxed)
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.load(Relaxed)
+    }
+
+    /// From now on answers close their connection; tunnels and HTTP/2 connections are told.
+    pub(super) fn begin_drain(&self) {
+        self.draining.store(true, Relaxed);
+        self.drain.send_replace(true);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Waits for a drain to begin.
+    pub(super) fn drained(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut drain = self.drain.subscribe();
+        async move {
+            // An error means that the listener and all its connections are gone.
+            let _ = drain.wait_for(|draining| *draining).await;
+        }
+    }
+}
