@@ -66,9 +66,9 @@ pub(crate) fn write_timeout(left: Duration) -> HeaderValue {
     HeaderValue::from_str(&format!("{}{unit}", count.min(most))).unwrap_or(HeaderValue::from_static("0n"))
 }
 
-/// How a call went that got this answer of ours: the published mapping of HTTP statuses to gRPC ("HTTP to gRPC Status Code
-/// Mapping"), except that a deadline that is over is called so.
-fn status_of(status: StatusCode, code: &str) -> u8 {
+/// How a call went that got this answer, of ours by this code: the published mapping of HTTP statuses to gRPC ("HTTP to gRPC
+/// Status Code Mapping"), except that a deadline of ours that is over is called so.
+pub(crate) fn status_of(status: StatusCode, code: &str) -> u8 {
     match status.as_u16() {
         504 if matches!(code, "upstream_deadline" | "request_deadline") => DEADLINE_EXCEEDED,
         400 | 431 => 13,
@@ -98,7 +98,7 @@ pub(crate) fn into_call_status(response: Response) -> Response {
 }
 
 /// Percent-encodes what may not stand in a `grpc-message`.
-fn encode(message: &str) -> HeaderValue {
+pub(crate) fn encode(message: &str) -> HeaderValue {
     let mut encoded = String::with_capacity(message.len());
     for byte in message.bytes() {
         if matches!(byte, b' '..=b'~') && byte != b'%' {

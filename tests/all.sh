@@ -44,6 +44,13 @@ install_provider() {
   npm ci --prefix target/oidc --no-audit --no-fund
 }
 
+# The gRPC-Web clients of tests/grpc_web, as their lock file pins them.
+install_grpc_web() {
+  mkdir -p target/grpc-web
+  cp tests/grpc_web/package.json tests/grpc_web/package-lock.json target/grpc-web/
+  npm ci --prefix target/grpc-web --no-audit --no-fund
+}
+
 # grpcio in a Python of its own, for tests/grpc.
 install_grpcio() {
   [[ -x target/grpc/bin/python ]] || python3 -m venv target/grpc
@@ -118,6 +125,7 @@ mkdir -p "$LOGS"
 step "packages" install_packages
 step "OpenID provider" install_provider
 step "grpcio" install_grpcio
+step "gRPC-Web clients" install_grpc_web
 step "Admin API clients" install_admin_clients
 step "etcd 3.5" install_etcd
 step "format" cargo fmt --check

@@ -1,4 +1,5 @@
-//! gRPC and streams through a gateway, with real other sides: tonic, grpcio, hyper, tungstenite.
+//! gRPC and streams through a gateway, with real other sides: tonic, grpcio, hyper, tungstenite, and the gRPC-Web clients of
+//! npm's registry.
 #![cfg(test)]
 #![cfg(all(feature = "real-servers", feature = "server", feature = "http2"))]
 mod peers;
@@ -19,3 +20,8 @@ mod python;
 mod rig;
 #[path = "grpc/translated.rs"]
 mod translated;
+
+#[path = "grpc_web/node.rs"]
+mod node;
+#[path = "grpc_web/raw.rs"]
+mod raw;

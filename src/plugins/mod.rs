@@ -15,6 +15,7 @@ pub mod edit;
 pub mod fault_injection;
 #[cfg(feature = "callout")]
 pub mod forward_auth;
+pub mod grpc_web;
 #[cfg(feature = "hmac")]
 pub mod hmac_auth;
 pub mod ip_restriction;

@@ -18,6 +18,7 @@ impl Registry {
         registry.register(super::fault_injection::FaultInjectionPlugin);
         #[cfg(feature = "callout")]
         registry.register(super::forward_auth::ForwardAuthPlugin::default());
+        registry.register(super::grpc_web::GrpcWebPlugin);
         #[cfg(feature = "hmac")]
         registry.register_auth(super::hmac_auth::HmacAuthPlugin::default());
         registry.register(super::ip_restriction::IpRestrictionPlugin);

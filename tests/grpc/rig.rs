@@ -24,9 +24,16 @@ impl Front {
     }
 
     pub(crate) fn leading_to(upstream: &Value) -> Self {
+        Self::of_routes(&json!([{"id": "r", "uri": "/*", "enable_websocket": true, "upstream": upstream}]))
+    }
+
+    pub(crate) fn of_routes(routes: &Value) -> Self {
+        Self::of(&json!({"routes": routes}))
+    }
+
+    pub(crate) fn of(document: &Value) -> Self {
         let gateway = Gateway::builder().build().unwrap();
-        let route = json!({"id": "r", "uri": "/*", "enable_websocket": true, "upstream": upstream});
-        let read = read(&json!({"routes": [route]}), &ReadOptions::default());
+        let read = read(document, &ReadOptions::default());
         assert_eq!(read.errors().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
         gateway.apply(read.snapshot).unwrap();
         let server = Server::builder().serve(move |info| gateway.connection(info));

@@ -139,12 +139,19 @@ fn varies_by_origin(headers: &HeaderMap) -> bool {
     names.any(|name| matches!(name.trim_ascii(), name if name == b"*" || name.eq_ignore_ascii_case(b"origin")))
 }
 
+/// Request extension: whose pages may read the answer is decided, and not to be said otherwise further in.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::plugins) struct Judged;
+
 impl Around for Cors {
-    async fn handle(self: Arc<Self>, request: Request, next: Next) -> Response {
+    async fn handle(self: Arc<Self>, mut request: Request, next: Next) -> Response {
         let verdict = self.judge(request.headers());
         let mut response = match *request.method() {
             Method::OPTIONS => answer_of(NAME, Response::default()),
-            _ => next.run(request).await,
+            _ => {
+                request.extensions_mut().insert(Judged);
+                next.run(request).await
+            }
         };
         self.tell(verdict, response.headers_mut());
         response

@@ -37,4 +37,5 @@ mod origins;
 mod tests;
 
 pub use config::{CorsConfig, CorsMetadata};
+pub(super) use layer::Judged;
 pub use layer::{Cors, CorsLayer, CorsPlugin};
