@@ -81,6 +81,12 @@ impl Transport {
         }
     }
 
+    /// Ready when there seems to be something to read.
+    #[cfg(all(feature = "server", feature = "tls"))]
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on!(self, stream => stream.poll_read_ready(cx))
+    }
+
     /// One poll of the reading half into a caller's buffer.
     pub(super) fn poll_read_into(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {

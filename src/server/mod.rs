@@ -27,6 +27,9 @@ mod listener;
 mod proxy_protocol;
 mod registry;
 mod running;
+#[cfg(feature = "tls")]
+#[allow(dead_code, reason = "listeners call it as soon as they can have TLS")]
+mod secure;
 mod settings;
 mod status;
 

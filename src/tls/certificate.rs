@@ -3,6 +3,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::server::ClientHello;
+use rustls::sign::CertifiedKey;
 
 use super::client::{Client, ClientRules};
 use super::name::{is_pattern, normal};
@@ -22,7 +24,7 @@ use super::{CertificateFault, Pair, Versions};
 /// # }
 /// ```
 pub struct Certificate {
-    id: Box<str>,
+    id: Arc<str>,
     names: Box<[Arc<str>]>,
     issued: bool,
     pairs: ArcSwap<Vec<Pair>>,
@@ -32,7 +34,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// Starts one. The id tells it from others in a table.
-    pub fn builder(id: impl Into<Box<str>>) -> CertificateBuilder {
+    pub fn builder(id: impl Into<Arc<str>>) -> CertificateBuilder {
         CertificateBuilder {
             id: id.into(),
             names: Vec::new(),
@@ -96,6 +98,22 @@ impl Certificate {
         &self.names
     }
 
+    /// What a client is shown that speaks these kinds of signatures.
+    pub(super) fn pair_for(&self, hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let pairs = self.pairs.load();
+        let suits = |pair: &&Pair| pair.certified().key.choose_scheme(hello.signature_schemes()).is_some();
+        pairs.iter().find(suits).map(|pair| Arc::clone(pair.certified()))
+    }
+
+    /// A name that was asked for; mostly it is one of its own.
+    pub(super) fn share_name(&self, name: &str) -> Arc<str> {
+        self.names.iter().find(|own| ***own == *name).cloned().unwrap_or_else(|| name.into())
+    }
+
+    pub(crate) fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
+    }
+
     /// Whether there is anything to show.
     pub(super) fn is_ready(&self) -> bool {
         !self.pairs.load().is_empty()
@@ -122,7 +140,7 @@ impl fmt::Debug for Certificate {
 /// Composes a [`Certificate`].
 #[derive(Debug)]
 pub struct CertificateBuilder {
-    id: Box<str>,
+    id: Arc<str>,
     names: Vec<String>,
     issued: bool,
     pairs: Vec<Pair>,

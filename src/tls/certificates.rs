@@ -1,13 +1,17 @@
 //! [`Certificates`]: the table that handshakes read.
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use rustls::crypto::CryptoProvider;
+use rustls::server::ProducesTickets;
+use tokio::sync::{Semaphore, watch};
 
+use super::handshake::Counters;
 use super::name::normal;
+use super::provider::{provider, tickets};
 use super::table::{Entry, Table};
-use super::{Certificate, Pair};
+use super::{Certificate, HandshakeCounts, HandshakeFault, Pair};
 
 /// Room between the order numbers of certificates that are put one after the other.
 const STEP: u64 = 1 << 32;
@@ -21,6 +25,11 @@ pub struct Certificates(Arc<Shared>);
 
 struct Shared {
     table: ArcSwap<Table>,
+    /// What all listeners with this table share.
+    provider: Arc<CryptoProvider>,
+    tickets: OnceLock<Arc<dyn ProducesTickets>>,
+    turns: OnceLock<Semaphore>,
+    counters: Counters,
     /// The highest order number so far. Who changes the table holds it.
     last: Mutex<u64>,
     changed: watch::Sender<u64>,
@@ -28,7 +37,15 @@ struct Shared {
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { table: ArcSwap::default(), last: Mutex::new(0), changed: watch::Sender::new(0) }
+        Self {
+            table: ArcSwap::default(),
+            provider: Arc::new(provider()),
+            tickets: OnceLock::new(),
+            turns: OnceLock::new(),
+            counters: Counters::default(),
+            last: Mutex::new(0),
+            changed: watch::Sender::new(0),
+        }
     }
 }
 
@@ -81,6 +98,54 @@ impl Certificates {
         let mut table = Table::clone(&self.0.table.load());
         table.set_challenge(&normal(name), shown);
         self.0.table.store(Arc::new(table));
+    }
+
+    /// How the handshakes of its listeners ended.
+    pub fn handshakes(&self) -> HandshakeCounts {
+        self.0.counters.read()
+    }
+
+    /// The best candidate for a normal name of which `take` takes something.
+    pub(super) fn select<T>(
+        &self,
+        name: &str,
+        take: impl Fn(&Certificate) -> Option<T>,
+    ) -> Result<(Arc<Certificate>, T), HandshakeFault> {
+        let table = self.0.table.load();
+        let mut fault = HandshakeFault::UnknownName;
+        for certificate in table.candidates(name) {
+            match take(certificate) {
+                Some(taken) => return Ok((Arc::clone(certificate), taken)),
+                None if certificate.is_ready() => fault = HandshakeFault::Parameters,
+                None => {}
+            }
+        }
+        Err(fault)
+    }
+
+    pub(super) fn challenge(&self, name: &str) -> Option<Pair> {
+        self.0.table.load().challenge(name).cloned()
+    }
+
+    pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.0.provider
+    }
+
+    /// The keys of tickets: a session goes on at another listener of the table.
+    pub(super) fn tickets(&self) -> &Arc<dyn ProducesTickets> {
+        self.0.tickets.get_or_init(tickets)
+    }
+
+    /// Turns at the work of handshakes: as many at once as the runtime has threads.
+    pub(super) fn turns(&self) -> &Semaphore {
+        self.0.turns.get_or_init(|| {
+            let threads = tokio::runtime::Handle::try_current().map(|runtime| runtime.metrics().num_workers());
+            Semaphore::new(threads.unwrap_or(1).max(1))
+        })
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// Makes changes at once: handshakes see all of them, or none.

@@ -1,13 +1,17 @@
 //! What is demanded of clients.
 use std::fmt;
-
-use regex::RegexSet;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use std::sync::Arc;
 
+use regex::RegexSet;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::ProducesTickets;
+use rustls::{CertificateError, DistinguishedName, OtherError, RootCertStore};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+
 use super::CertificateFault;
+use super::provider::{provider, tickets};
 
 /// Demands certificates of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +22,8 @@ pub struct ClientRules {
 }
 
 impl ClientRules {
-    /// Certificates that `ca` (PEM, one or several) or what they vouch for has signed. No path is exempt.
+    /// Certificates that one of `ca` (PEM, one or several) has signed, or that one of those vouches for. No path is
+    /// exempt.
     pub fn new(ca: impl Into<Arc<str>>) -> Self {
         Self { ca: ca.into(), depth: 1, skip: Vec::new() }
     }
@@ -30,8 +35,8 @@ impl ClientRules {
         self
     }
 
-    /// Exempts paths: a regular expression that finds something in one. With any of these, a client without a valid
-    /// certificate gets his connection, and each request is judged when its path is known.
+    /// Exempts paths: those in which the regular expression finds something. With any of these, a client without a valid
+    /// certificate gets its connection, and each request is judged when its path is known.
     #[must_use]
     pub fn skip(mut self, pattern: impl Into<String>) -> Self {
         self.skip.push(pattern.into());
@@ -41,9 +46,14 @@ impl ClientRules {
 
 /// [`ClientRules`], compiled.
 pub(crate) struct Client {
-    rules: ClientRules,
-    roots: Arc<RootCertStore>,
+    roots: RootCertStore,
+    /// What clients are told of `roots`, so that they can choose among their certificates.
+    hints: Box<[DistinguishedName]>,
+    algorithms: WebPkiSupportedAlgorithms,
+    depth: usize,
     skip: RegexSet,
+    /// Sessions that began under these rules are resumed under these rules only.
+    tickets: Arc<dyn ProducesTickets>,
 }
 
 impl Client {
@@ -56,8 +66,14 @@ impl Client {
         if roots.is_empty() {
             return Err(CertificateFault::ClientCa("there is none in it".to_owned()));
         }
-        let skip = RegexSet::new(&rules.skip).map_err(|error| CertificateFault::Pattern(error.to_string()))?;
-        Ok(Self { rules: rules.clone(), roots: Arc::new(roots), skip })
+        Ok(Self {
+            hints: roots.subjects().into(),
+            roots,
+            algorithms: provider().signature_verification_algorithms,
+            depth: usize::try_from(rules.depth).unwrap_or(usize::MAX),
+            skip: RegexSet::new(&rules.skip).map_err(|error| CertificateFault::Pattern(error.to_string()))?,
+            tickets: tickets(),
+        })
     }
 
     /// Whether requests without a valid certificate can pass at all.
@@ -69,10 +85,53 @@ impl Client {
     pub(crate) fn is_exempt(&self, path: &str) -> bool {
         self.skip.is_match(path)
     }
+
+    /// Verifies a client's certificate with those that it sent along.
+    pub(crate) fn verify(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let is_near = |path: &VerifiedPath<'_>| match path.intermediate_certificates().count() <= self.depth {
+            true => Ok(()),
+            false => Err(webpki::Error::MaximumPathDepthExceeded),
+        };
+        let client = EndEntityCert::try_from(certificate).map_err(refused)?;
+        let usage = KeyUsage::client_auth();
+        let (algorithms, roots) = (self.algorithms.all, &self.roots.roots);
+        client.verify_for_usage(algorithms, roots, between, now, usage, None, Some(&is_near)).map_err(refused)?;
+        Ok(())
+    }
+
+    pub(super) fn hints(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    pub(super) fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.algorithms
+    }
+
+    pub(super) fn tickets(&self) -> Arc<dyn ProducesTickets> {
+        Arc::clone(&self.tickets)
+    }
+}
+
+/// As rustls says it, with the alert that goes with it.
+fn refused(error: webpki::Error) -> rustls::Error {
+    rustls::Error::InvalidCertificate(match error {
+        webpki::Error::BadDer | webpki::Error::TrailingData(_) => CertificateError::BadEncoding,
+        webpki::Error::CertNotValidYet { time, not_before } => {
+            CertificateError::NotValidYetContext { time, not_before }
+        }
+        webpki::Error::CertExpired { time, not_after } => CertificateError::ExpiredContext { time, not_after },
+        webpki::Error::UnknownIssuer | webpki::Error::MaximumPathDepthExceeded => CertificateError::UnknownIssuer,
+        other => CertificateError::Other(OtherError(Arc::new(other))),
+    })
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("roots", &self.roots.len()).field("depth", &self.rules.depth).finish()
+        f.debug_struct("Client").field("roots", &self.roots.len()).field("depth", &self.depth).finish_non_exhaustive()
     }
 }

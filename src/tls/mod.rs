@@ -7,20 +7,28 @@
 //! A server name is looked up so: the exact name, then the wildcard `*.rest` that stands for its first label, then `*`.
 //! Of several certificates with one name, the one that came first is tried first; one that cannot be shown (it has no
 //! chain yet, or none that the client understands) gives way to the next candidate.
+mod acceptor;
 mod certificate;
 mod certificates;
 mod client;
 mod fault;
+mod greeting;
+mod handshake;
 mod name;
 mod pair;
+mod provider;
 mod server;
 mod table;
+mod verifier;
 mod versions;
 
+pub(crate) use acceptor::TlsAcceptor;
 pub use certificate::{Certificate, CertificateBuilder};
 pub use certificates::Certificates;
 pub use client::ClientRules;
 pub use fault::{CertificateFault, Part};
+pub(crate) use greeting::Greeting;
+pub use handshake::{HandshakeCounts, HandshakeFault};
 pub use pair::Pair;
 pub use server::ServerTls;
 pub use versions::Versions;

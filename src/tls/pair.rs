@@ -3,13 +3,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{ASN1Time, FromDer as _, X509Certificate};
 
 use super::CertificateFault;
+use super::provider::provider;
 
 /// A chain of certificates and the private key of the first one. A clone is the same pair.
 #[derive(Clone)]
@@ -121,9 +121,4 @@ fn time(seconds: i64) -> SystemTime {
         SystemTime::UNIX_EPOCH.checked_add(distance)
     };
     time.unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// What does the cryptography. It is named, never taken from the process: a host may have installed another, or none.
-pub(super) fn provider() -> CryptoProvider {
-    aws_lc_rs::default_provider()
 }

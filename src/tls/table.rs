@@ -58,7 +58,7 @@ impl Table {
             let row = before.iter().chain([&entry]).chain(behind).cloned().collect();
             map.insert_mut(key, row);
         }
-        self.ids.insert_mut(entry.certificate.id().into(), entry);
+        self.ids.insert_mut(entry.certificate.shared_id(), entry);
     }
 
     /// Takes one out, and tells whether there was one.

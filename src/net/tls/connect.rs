@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 
 use super::super::{Io, Sweep, Transport};
 use super::Layer;
-use super::session::Session;
+use super::session::{Connection, Session};
 
 /// What a client says first.
 #[derive(Clone, Debug)]
@@ -37,10 +37,10 @@ pub(crate) async fn connect(transport: Transport, hello: Hello, sweep: &Sweep) -
     let Hello { config, name, protocols } = hello;
     let connection =
         UnbufferedClientConnection::new_with_alpn(config, name, protocols).map_err(super::session::broken)?;
-    let mut session = Session::new(connection);
+    let mut session = Session::new(Connection::Client(connection));
     session.begin()?;
     poll_fn(|cx| session.poll_handshake(cx, &transport)).await?;
-    let protocol = session.protocol();
+    let protocol = session.agreed().alpn_protocol().map(<[u8]>::to_vec);
     let io = Io::secured(transport, Layer::new(session), sweep);
     Ok(Secured { io, protocol })
 }
