@@ -10,7 +10,7 @@ mod relay;
 mod stream;
 mod sweep;
 #[cfg(feature = "tls")]
-#[cfg_attr(feature = "server", allow(dead_code, reason = "listeners call it as soon as they can have TLS"))]
+#[allow(dead_code, reason = "listeners call it as soon as they can have TLS")]
 pub(crate) mod tls;
 mod transport;
 
