@@ -53,7 +53,7 @@
 //! |---|---|
 //! | `client` (default) | network upstreams over our own HTTP/1 client; without it only services of the program |
 //! | `server` | own listeners and the access log |
-//! | `http2` | HTTP/2: towards upstreams (`grpc`, `http_version`) by h2, and h2c on own listeners by hyper |
+//! | `http2` | HTTP/2: towards upstreams (`grpc`, `http_version`) and on own listeners, by h2 |
 //! | `hyper-server` | upgrades (WebSocket) of requests that came by a host's hyper or axum server |
 //! | `axum` | the client's address out of axum's `ConnectInfo` |
 //! | `config-file`, `yaml` | the file source; YAML beside JSON |

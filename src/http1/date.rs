@@ -21,6 +21,16 @@ pub(super) fn write_date(out: &mut Vec<u8>) {
     });
 }
 
+/// The same as a value.
+#[cfg(all(feature = "server", feature = "http2"))]
+pub(crate) fn date_value() -> http::HeaderValue {
+    let mut line = Vec::new();
+    write_date(&mut line);
+    let value = line.strip_prefix(b"date: ").and_then(|line| line.strip_suffix(b"\r\n")).unwrap_or_default();
+    // It is text.
+    http::HeaderValue::from_bytes(value).unwrap_or(http::HeaderValue::from_static(""))
+}
+
 fn format(out: &mut Vec<u8>, seconds: u64) {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

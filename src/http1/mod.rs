@@ -27,6 +27,8 @@ pub use crate::hop::strip_hop_by_hop;
 pub use crate::host::is_host;
 #[cfg(feature = "server")]
 pub(crate) use date::civil;
+#[cfg(all(feature = "server", feature = "http2"))]
+pub(crate) use date::date_value;
 pub use decoder::{Decoded, Decoder};
 pub use encode::{
     Connection, LAST_CHUNK, ResponseOptions, write_chunk_head, write_field, write_request, write_response,

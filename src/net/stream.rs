@@ -1,4 +1,4 @@
-//! A socket as tokio's stream traits, for hyper's HTTP/2 and for tunnels.
+//! A socket as tokio's stream traits, for HTTP/2 and for tunnels.
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Own listeners: accept, serve by our HTTP/1 codec (HTTP/2 by hyper), drain.
+//! Own listeners: accept, serve by our HTTP/1 codec or HTTP/2 (by `h2`), drain.
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -14,9 +14,9 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The wait for the peer begins, if it has not.
-    pub(super) fn wait(&mut self, clock: &Clock) {
-        self.since.get_or_insert_with(|| clock.ticks());
+    /// The wait for the peer begins, if it has not; tells the tick at which it began.
+    pub(super) fn wait(&mut self, clock: &Clock) -> u32 {
+        *self.since.get_or_insert_with(|| clock.ticks())
     }
 
     /// Whether the peer is waited for.

@@ -1,0 +1,242 @@
+//! One stream, as a task of its own: the service's answer to its request, and that answer's way out.
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::server::SendResponse;
+use http::StatusCode;
+
+use super::super::wire::request_too_long;
+use super::alarm::Alarm;
+use super::answer::{Answer, prepare};
+use super::download::{Download, End};
+use super::upload::Told;
+use crate::error::{Error, IntoResponse, Response};
+use crate::server::registry::Client;
+use crate::{grpc, interim, into_problem};
+
+/// What the streams of a connection tell it.
+pub(super) struct Streams {
+    pub(super) client: Arc<Client>,
+    /// Streams whose task is not over.
+    open: AtomicUsize,
+    /// Streams that the client reset before their answer was out, since it was last asked.
+    given_up: AtomicU32,
+    /// A stream was reset because the client did not take its answer, and none has moved since.
+    stalled: AtomicBool,
+}
+
+impl Streams {
+    pub(super) fn new(client: Arc<Client>) -> Arc<Self> {
+        let (open, given_up, stalled) = Default::default();
+        Arc::new(Self { client, open, given_up, stalled })
+    }
+
+    /// Counts one more stream until what comes back is dropped.
+    pub(super) fn open(self: &Arc<Self>) -> Open {
+        if self.open.fetch_add(1, Relaxed) == 0 {
+            self.client.set_busy();
+        }
+        Open(Arc::clone(self))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    pub(super) fn give_up(&self) {
+        self.given_up.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn take_given_up(&self) -> u32 {
+        if self.given_up.load(Relaxed) == 0 { 0 } else { self.given_up.swap(0, Relaxed) }
+    }
+
+    /// Whether the connection is one that is not read from: its last stream ended so (H2-11).
+    pub(super) fn has_stalled(&self) -> bool {
+        self.stalled.load(Relaxed) && self.count() == 0
+    }
+
+    /// An answer of the gateway itself.
+    pub(super) fn own(&self, error: Error, is_call: bool) -> Response {
+        let response = error.into_response();
+        match self.client.options().problem_details {
+            _ if is_call => grpc::into_call_status(response),
+            true => into_problem(response),
+            false => response,
+        }
+    }
+}
+
+/// One of the streams that are open.
+pub(super) struct Open(Arc<Streams>);
+
+impl std::ops::Deref for Open {
+    type Target = Streams;
+
+    fn deref(&self) -> &Streams {
+        &self.0
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.0.open.fetch_sub(1, Relaxed) == 1 {
+            self.0.client.set_idle();
+        }
+    }
+}
+
+/// What is known of a stream before its service is called.
+pub(super) struct Side {
+    pub(super) open: Open,
+    pub(super) respond: SendResponse<Bytes>,
+    pub(super) alarm: Arc<Alarm>,
+    /// The request's body, if it has one.
+    pub(super) upload: Option<Arc<Told>>,
+    /// Tick at which the answer is late (LIM-13).
+    pub(super) deadline: u32,
+    pub(super) is_head: bool,
+    /// It is a gRPC call.
+    pub(super) is_call: bool,
+}
+
+pin_project_lite::pin_project! {
+    /// The task of a stream. A panic of the service ends this stream alone (PAN-01).
+    pub(super) struct Stream<F> {
+        #[pin]
+        call: Option<F>,
+        // What is answered instead of a call.
+        refusal: Option<Error>,
+        side: Side,
+        // The answer that is under way.
+        rest: Option<Rest>,
+    }
+}
+
+struct Rest {
+    stream: SendStream<Bytes>,
+    download: Download,
+}
+
+impl<F> Stream<F> {
+    pub(super) fn new(side: Side, call: F) -> Self {
+        Self { call: Some(call), refusal: None, side, rest: None }
+    }
+
+    /// A stream that is answered without the service.
+    pub(super) fn refused(side: Side, error: Error) -> Self {
+        Self { call: None, refusal: Some(error), side, rest: None }
+    }
+}
+
+impl<F> Future for Stream<F>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut me = self.project();
+        if let Some(call) = me.call.as_mut().as_pin_mut() {
+            let listener = interim::Listener::new();
+            let polled = catch_unwind(AssertUnwindSafe(|| call.poll(cx)));
+            me.side.write_interim(listener.heard());
+            let response = match polled {
+                Ok(Poll::Ready(Ok(response))) => Ok(response),
+                Ok(Poll::Pending) => {
+                    if me.side.respond.poll_reset(cx).is_ready() {
+                        // All that is done for the stream ends here (H2-09).
+                        me.side.open.give_up();
+                        return Poll::Ready(());
+                    }
+                    match me.side.is_late(cx) {
+                        false => return Poll::Pending,
+                        true => Err(request_too_long()),
+                    }
+                }
+                Err(_) => Err(Error::Internal("panic")),
+            };
+            // What the service still holds goes before its answer is sent; its end may panic, too.
+            let dropped = catch_unwind(AssertUnwindSafe(|| me.call.set(None)));
+            let response = if dropped.is_ok() { response } else { Err(Error::Internal("panic")) };
+            *me.rest = me.side.begin(response, cx);
+        }
+        if let Some(error) = me.refusal.take() {
+            *me.rest = me.side.begin(Err(error), cx);
+        }
+        let Some(rest) = me.rest else { return Poll::Ready(()) };
+        let client = &me.side.open.client;
+        let ended =
+            rest.download.poll_send(&mut rest.stream, &me.side.alarm, (client.io().clock(), client.limits()), cx);
+        match ready!(ended) {
+            End::Complete => me.side.open.stalled.store(false, Relaxed),
+            End::Failed => {}
+            End::Gone => me.side.open.give_up(),
+            End::Stalled => me.side.open.stalled.store(true, Relaxed),
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Side {
+    /// Whether the answer is late. Has the task woken when it is, or when the client's `100` is to be sent.
+    fn is_late(&mut self, cx: &Context<'_>) -> bool {
+        self.alarm.set(self.deadline, cx);
+        if self.upload.as_ref().is_some_and(|upload| upload.take_interim()) {
+            self.send_interim(http::Response::builder().status(StatusCode::CONTINUE).body(()).unwrap_or_default());
+        }
+        self.open.client.io().clock().ticks() >= self.deadline
+    }
+
+    fn write_interim(&mut self, heads: Vec<http::Response<()>>) {
+        for head in heads {
+            self.send_interim(head);
+        }
+    }
+
+    /// They are hints: one that cannot be sent is left out.
+    fn send_interim(&mut self, head: http::Response<()>) {
+        let _ = self.respond.send_informational(head);
+    }
+
+    /// Starts the answer; usually that is also its end.
+    fn begin(&mut self, response: Result<Response, Error>, cx: &mut Context<'_>) -> Option<Rest> {
+        self.alarm.clear();
+        let mut response = response.unwrap_or_else(|error| self.open.own(error, self.is_call));
+        if let Some(upload) = &self.upload {
+            upload.set_answered();
+            if upload.is_slow() {
+                response = self.open.own(Error::RequestTimeout, self.is_call);
+            }
+        }
+        if response.status().is_informational() {
+            // An interim response is no answer.
+            response = self.open.own(Error::Internal("interim_response"), self.is_call);
+        }
+        let Answer { mut head, body, length } = prepare(response, self.is_head);
+        let mut download = Download::new(body, length);
+        // What is there already shows whether the body is one to be sent (UP-03).
+        let _ = download.poll_next(cx);
+        if download.has_failed() {
+            let error = Error::Upstream { status: StatusCode::BAD_GATEWAY, reason: "body_failed", retry_after: None };
+            let answer = prepare(self.open.own(error, self.is_call), self.is_head);
+            head = answer.head;
+            download = Download::new(answer.body, answer.length);
+        }
+        match self.respond.send_response(head, download.is_empty()) {
+            Err(_) => {
+                self.open.give_up();
+                None
+            }
+            Ok(_) if download.is_empty() => None,
+            Ok(stream) => Some(Rest { stream, download }),
+        }
+    }
+}
