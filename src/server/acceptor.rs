@@ -83,7 +83,7 @@ impl StrictAcceptor {
     /// From now on answers close their connection, and idle connections end.
     pub fn begin_drain(&self) {
         self.group.registry().begin_drain();
-        self.group.registry().close_all_idle();
+        self.group.registry().close_all_idle(None);
     }
 
     /// Connections at the moment, tunnels included.

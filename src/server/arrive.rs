@@ -26,6 +26,7 @@ const THIS_MACHINE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::
 pub(super) struct Way {
     protocols: Protocols,
     proxy: Option<ProxyProtocol>,
+    max_connections: Option<usize>,
 }
 
 /// A connection that can be spoken to.
@@ -39,8 +40,14 @@ pub(super) struct Arrived {
 pub(super) type Start = dyn Fn(Arrived) + Send + Sync;
 
 impl Way {
-    pub(super) fn new(listener: &Listener) -> Self {
-        Self { protocols: listener.protocols, proxy: listener.proxy_protocol.clone() }
+    /// `before`: what the same listener was.
+    pub(super) fn new(listener: &Listener, before: Option<(&Listener, &Arc<Self>)>) -> Self {
+        let _ = before;
+        Self {
+            protocols: listener.protocols,
+            proxy: listener.proxy_protocol.clone(),
+            max_connections: listener.max_connections,
+        }
     }
 
     /// Leads a connection in: at once where nothing is to be learned first, else by a task of its own that ends with the
@@ -50,7 +57,7 @@ impl Way {
         let client = peer.map(|peer| peer.ip());
         // Of a balancer's connection it is not known yet whose it is.
         let known = if self.proxy.is_some() { None } else { client };
-        if !group.admit(None, known) {
+        if !group.admit(self.max_connections, known) {
             // It is closed by being dropped.
             return;
         }

@@ -1,13 +1,14 @@
 //! All connections of one server: how many, which are idle, and how they are told to end.
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::Limits;
+use super::drain::{DrainHandle, Phase};
 use super::group::Group;
 use crate::net::{Io, Sweep};
 
@@ -15,7 +16,8 @@ use crate::net::{Io, Sweep};
 pub(super) struct Registry {
     pub(super) options: Options,
     pub(super) sweep: Sweep,
-    draining: AtomicBool,
+    /// How far the server's end has come.
+    pub(super) end: DrainHandle,
     groups: Mutex<Vec<Weak<Group>>>,
     clients: Mutex<HashMap<u64, Arc<Client>>>,
     arrivals: Mutex<HashMap<u64, Arc<Arriving>>>,
@@ -75,7 +77,7 @@ impl Registry {
         Arc::new(Self {
             options,
             sweep: Sweep::new(),
-            draining: AtomicBool::new(false),
+            end: DrainHandle::new(),
             groups: Mutex::default(),
             clients: Mutex::default(),
             arrivals: Mutex::default(),
@@ -92,7 +94,7 @@ impl Registry {
         groups.retain(|group| group.strong_count() > 0);
         groups.push(Arc::downgrade(&group));
         // Under the lock: a drain that begins now sees the group, or was seen by us.
-        if self.draining.load(Relaxed) {
+        if self.end.is(Phase::Draining) {
             group.begin_drain();
         }
         group
@@ -159,10 +161,11 @@ impl Registry {
         }
     }
 
-    /// Has all connections end that are idle; those that arrive are none of them.
-    pub(super) fn close_all_idle(&self) {
+    /// Has all connections end that are idle, or those of one group; those that arrive are none of them.
+    pub(super) fn close_all_idle(&self, of: Option<&Arc<Group>>) {
         for client in lock(&self.clients).values() {
-            if client.idle_since.load(Relaxed) > 0 {
+            let is_meant = of.is_none_or(|group| Arc::ptr_eq(group, &client.group));
+            if is_meant && client.idle_since.load(Relaxed) > 0 {
                 client.io.shutdown_read();
             }
         }
@@ -171,7 +174,7 @@ impl Registry {
     /// From now on answers close their connection; tunnels and HTTP/2 connections are told.
     pub(super) fn begin_drain(&self) {
         let groups = lock(&self.groups);
-        self.draining.store(true, Relaxed);
+        self.end.raise(Phase::Draining);
         groups.iter().filter_map(Weak::upgrade).for_each(|group| group.begin_drain());
     }
 
@@ -194,6 +197,12 @@ impl Registry {
 }
 
 impl Group {
+    /// Has its connections end in good order, in their own time.
+    pub(super) fn end(self: &Arc<Self>) {
+        self.begin_drain();
+        self.registry().close_all_idle(Some(self));
+    }
+
     /// Registers a connection; `address` is whom it is from.
     pub(super) fn enter(self: &Arc<Self>, io: Arc<Io>, address: Option<IpAddr>) -> Entry {
         let registry = self.registry();

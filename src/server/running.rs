@@ -4,16 +4,16 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::accept::{Entrance, accept};
-use super::arrive::{Arrived, Start, Way};
-use super::door::{self, BindError};
+use super::apply::Applied;
+use super::arrive::{Arrived, Start};
+use super::door::{BindError, InheritedSocket};
+use super::drain::{Drain, DrainHandle, Phase};
+use super::listening::{Listeners, Listening, UNDER_WAY};
 use super::registry::{Options, Registry};
 use super::{Limits, Listener, ListenerStatus};
 use crate::ConnectInfo;
@@ -58,26 +58,20 @@ impl ServerBuilder {
             let client = Arc::clone(arrived.entry.client());
             client.set_task(tokio::spawn(arrived.serve(service)).abort_handle());
         };
-        Server { registry: Registry::new(self.options), start: Arc::new(start), listening: Mutex::default() }
+        Server { registry: Registry::new(self.options), start: Arc::new(start), listeners: Mutex::default() }
     }
 }
 
 /// A server: listeners, and the connections that came in through them.
 ///
+/// Listeners come, change and go one by one ([`open`](Server::open), [`close`](Server::close)) or as a set
+/// ([`apply`](Server::apply)), and no connection of another one notices.
+///
 /// Dropping it stops the listeners and cuts all connections; [`Server::drain`] ends them in good order.
 pub struct Server {
     registry: Arc<Registry>,
     start: Arc<Start>,
-    listening: Mutex<Vec<Listening>>,
-}
-
-struct Listening {
-    listener: Listener,
-    /// The address that was asked for became this one.
-    address: ListenAddress,
-    since: SystemTime,
-    entrance: Arc<Entrance>,
-    task: AbortHandle,
+    listeners: Mutex<Listeners>,
 }
 
 impl Server {
@@ -115,13 +109,52 @@ impl Server {
     /// # Errors
     /// [`BindError`] when the address cannot be had.
     pub fn open(&self, listener: Listener) -> Result<ListenAddress, BindError> {
-        let (door, address) = door::open(&listener)?;
-        let way = ArcSwap::from_pointee(Way::new(&listener));
-        let entrance = Arc::new(Entrance { door, group: self.registry.group(), way });
-        let task = tokio::spawn(accept(Arc::clone(&entrance), Arc::clone(&self.start))).abort_handle();
-        let since = SystemTime::now();
-        self.listening().push(Listening { listener, address: address.clone(), since, entrance, task });
+        let mut listeners = self.state();
+        let with = (&self.registry, &self.start);
+        let one = Listening::begin(listener, &listeners.inherited, false, with).map_err(|(_, error)| error)?;
+        let address = one.address();
+        listeners.open.push(one);
         Ok(address)
+    }
+
+    /// Takes a socket over that listens already, such as one that the process was started with. Listeners at
+    /// [`ListenAddress::Inherited`] of this `name` accept by it; several sockets may have one name. It stays open as long as
+    /// the server is there, whether it is listened on or not.
+    pub fn adopt(&self, name: impl Into<String>, socket: impl Into<InheritedSocket>) {
+        self.state().inherited.entry(name.into()).or_default().push(socket.into());
+    }
+
+    /// Goes over to this set of listeners, compared with those at work, however they came to be:
+    ///
+    /// * One at the same address goes on with its socket: no connection is refused or closed. What is different about it
+    ///   holds for connections that are accepted from now on.
+    /// * One that is new is opened, one that is not wanted is closed. Where both want one port, as 127.0.0.1:80 and
+    ///   0.0.0.0:80 do, the new one is opened before the old one is closed.
+    /// * What cannot be had is named, and the rest is in force. What it should have replaced stays.
+    ///
+    /// Connections that the system took in for a socket that is closed are served like the others. A server that drains
+    /// opens nothing any more. Must be called inside a tokio runtime.
+    pub fn apply(&self, wanted: Vec<Listener>) -> Applied {
+        self.change(|_| wanted)
+    }
+
+    /// Tries again what [`apply`](Self::apply) could not have; `None` when nothing is missing. A host calls it now and then.
+    pub fn retry(&self) -> Option<Applied> {
+        let is_missing = !self.state().missing.is_empty();
+        is_missing.then(|| self.change(Listeners::wanted))
+    }
+
+    fn change(&self, wanted: impl FnOnce(&Listeners) -> Vec<Listener>) -> Applied {
+        if self.registry.end.is(Phase::Draining) {
+            return Applied::default();
+        }
+        let mut listeners = self.state();
+        let wanted = wanted(&listeners);
+        let (applied, ended) = listeners.apply(wanted, (&self.registry, &self.start));
+        drop(listeners);
+        // Without the lock: connections that wait are started by this, and what serves them may ask for listeners.
+        ended.iter().for_each(|one| one.end(&self.start));
+        applied
     }
 
     /// Stops listening on an address; its connections go on. `false` when the server does not listen there.
@@ -136,26 +169,22 @@ impl Server {
 
     /// As [`Server::stop_listening`], for any kind of address.
     pub fn close(&self, address: &ListenAddress) -> bool {
-        let mut listening = self.listening();
-        let Some(at) = listening.iter().position(|one| one.address == *address) else { return false };
-        let closed = listening.swap_remove(at);
-        drop(listening);
+        let mut listeners = self.state();
+        let Some(at) = listeners.open.iter().position(|one| one.is_at(address)) else { return false };
+        let closed = listeners.open.swap_remove(at);
+        drop(listeners);
         closed.end(&self.start);
         true
     }
 
     /// The addresses of TCP that the server listens on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        let address = |one: &Listening| match one.address {
-            ListenAddress::Tcp(address) => Some(address),
-            _ => None,
-        };
-        self.listening().iter().filter_map(address).collect()
+        self.state().open.iter().flat_map(|one| one.entrance.door.addresses()).collect()
     }
 
-    /// The listeners, and what became of their connections.
+    /// The listeners, those that are wanted and cannot be had included, and what became of their connections.
     pub fn listeners(&self) -> Vec<ListenerStatus> {
-        self.listening().iter().map(Listening::status).collect()
+        self.state().status()
     }
 
     /// Connections at the moment, tunnels and those that still arrive included.
@@ -163,64 +192,82 @@ impl Server {
         self.registry.count()
     }
 
-    /// Ends in good order (DRN-01): stops listening, closes idle connections, lets each answer close its connection,
-    /// says goodbye to WebSockets and HTTP/2 clients, and cuts what is left after `deadline`. Returns when nothing is left.
+    /// Sees the end of this server, and can hasten it.
+    pub fn drain_handle(&self) -> DrainHandle {
+        self.registry.end.clone()
+    }
+
+    /// Ends in good order without a grace period: see [`drain_with`](Self::drain_with).
     pub async fn drain(&self, deadline: Duration) {
+        self.drain_with(Drain::within(deadline)).await;
+    }
+
+    /// Ends in good order (DRN-01): tells [`DrainHandle`]s at once, accepts connections for as long as `drain.grace` says, stops
+    /// listening, closes idle connections, lets each answer close its connection, says goodbye to WebSockets and HTTP/2
+    /// clients, and cuts what is left after `drain.deadline`. Connections that still arrive have a second
+    /// ([`Limits::drain_timeout`]). Returns when nothing is left.
+    pub async fn drain_with(&self, drain: Drain) {
+        let registry = &self.registry;
+        registry.end.raise(Phase::Announced);
+        if !drain.grace.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(drain.grace) => {}
+                () = registry.end.reached(Phase::Cut) => {}
+            }
+        }
+        if self.share() {
+            // Another process has the address as well: what begins now is to begin there.
+            tokio::select! {
+                () = tokio::time::sleep(UNDER_WAY) => {}
+                () = registry.end.reached(Phase::Cut) => {}
+            }
+        }
         self.stop_all();
-        self.registry.begin_drain();
-        let end = Instant::now() + deadline;
-        while self.registry.count() > 0 {
-            if Instant::now() >= end {
-                self.registry.abort_all();
+        registry.begin_drain();
+        let end = Instant::now() + drain.deadline;
+        while registry.count() > 0 {
+            let cut = registry.end.is(Phase::Cut);
+            if cut || Instant::now() >= end {
+                registry.abort_all();
             }
             // Again and again: one that was about to become idle may have missed the first look.
-            self.registry.close_all_idle();
+            registry.close_all_idle(None);
             let tick = end.min(Instant::now() + DRAIN_TICK).max(Instant::now() + Duration::from_millis(1));
             tokio::select! {
-                () = self.registry.departed() => {}
+                () = registry.departed() => {}
+                () = registry.end.reached(Phase::Cut), if !cut => {}
                 () = tokio::time::sleep_until(tick) => {}
             }
         }
     }
 
+    /// Leaves new connections to others that listen on the same addresses; tells whether there may be any (DRN-03).
+    fn share(&self) -> bool {
+        let listeners = self.state();
+        let shared = listeners.open.iter().filter(|one| one.listener.socket.reuse_port);
+        shared.inspect(|one| one.entrance.door.begin_to_close()).count() > 0
+    }
+
     fn stop_all(&self) {
-        let all = std::mem::take(&mut *self.listening());
-        all.iter().for_each(|one| one.end(&self.start));
+        let (open, leaving) = {
+            let mut listeners = self.state();
+            listeners.missing.clear();
+            (std::mem::take(&mut listeners.open), std::mem::take(&mut listeners.leaving))
+        };
+        open.iter().chain(leaving.iter().map(AsRef::as_ref)).for_each(|one| one.end(&self.start));
     }
 
-    fn listening(&self) -> MutexGuard<'_, Vec<Listening>> {
-        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Listening {
-    fn status(&self) -> ListenerStatus {
-        let group = &self.entrance.group;
-        ListenerStatus {
-            asked: self.listener.address.clone(),
-            address: self.address.clone(),
-            protocols: self.listener.protocols,
-            since: self.since,
-            connections: group.open(),
-            accepted: group.accepted(),
-            refused: group.refused(),
-            failed: group.failed(),
-        }
-    }
-
-    fn end(&self, start: &Arc<Start>) {
-        self.entrance.close(start);
-        // The loop would see that the door is closed at the next connection, and there is none.
-        self.task.abort();
+    fn state(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        for one in self.listening().drain(..) {
-            one.entrance.door.close(drop);
-            one.task.abort();
-        }
+        let mut listeners = self.state();
+        listeners.open.drain(..).for_each(|one| one.cut());
+        listeners.leaving.drain(..).for_each(|one| one.cut());
+        drop(listeners);
         self.registry.abort_all();
     }
 }

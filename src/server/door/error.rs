@@ -1,10 +1,11 @@
 //! Why a server cannot listen.
 use std::io;
+use std::sync::Arc;
 
 use crate::model::ListenAddress;
 
 /// Why a server cannot listen.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
     /// Something else listens there.
@@ -22,9 +23,20 @@ pub enum BindError {
     /// HTTP/2 was asked for and is not built in.
     #[error("cannot listen on {0}: HTTP/2 needs the feature `http2`")]
     NoHttp2(ListenAddress),
+    /// TLS was asked for, without certificates to show.
+    #[error("cannot listen on {0}: no certificates are given for TLS")]
+    NoTls(ListenAddress),
     /// There is a file at the path of a Unix socket, and it is no socket.
     #[error("cannot listen on {0}: there is a file that is no socket; choose another path")]
     NoSocket(ListenAddress),
+    /// A PROXY header can be optional on TCP alone.
+    #[error(
+        "cannot listen on {0}: a PROXY header cannot be optional there; leave out `optional`, or use an address of TCP"
+    )]
+    NotOptional(ListenAddress),
+    /// Another listener of the same set has the address.
+    #[error("cannot listen on {0} twice: leave out one of the two listeners")]
+    Twice(ListenAddress),
     /// No socket was inherited by that name.
     #[error("cannot listen on {0}: the process was given no socket of this name")]
     NotInherited(ListenAddress),
@@ -34,19 +46,19 @@ pub enum BindError {
         /// The address asked for.
         address: ListenAddress,
         /// What the system said.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
 }
 
 impl BindError {
     /// What the system said, by its kind.
-    pub(super) fn of(address: &ListenAddress, source: io::Error) -> Self {
+    pub(in crate::server) fn of(address: &ListenAddress, source: io::Error) -> Self {
         let address = address.clone();
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse(address),
             io::ErrorKind::PermissionDenied => Self::Denied(address),
             io::ErrorKind::AddrNotAvailable => Self::NoSuchAddress(address),
-            _ => Self::Other { address, source },
+            _ => Self::Other { address, source: Arc::new(source) },
         }
     }
 
@@ -58,7 +70,10 @@ impl BindError {
             | Self::NoSuchAddress(address)
             | Self::NotTcp(address)
             | Self::NoHttp2(address)
+            | Self::NoTls(address)
             | Self::NoSocket(address)
+            | Self::NotOptional(address)
+            | Self::Twice(address)
             | Self::NotInherited(address)
             | Self::Other { address, .. } => address,
         }

@@ -35,6 +35,20 @@ impl ProxyProtocol {
         self
     }
 
+    /// Serves connections without a header, too.
+    #[must_use]
+    pub fn with_optional(mut self, optional: bool) -> Self {
+        self.optional = optional;
+        self
+    }
+
+    /// Sets the time until the header has come.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// Whether a header of this peer is believed; `None` is one by a Unix socket.
     pub(in crate::server) fn believes(&self, peer: Option<IpAddr>) -> bool {
         peer.is_none_or(|peer| {
