@@ -6,6 +6,9 @@ mod peers;
 mod apply;
 #[path = "gateway/balancing.rs"]
 mod balancing;
+#[cfg(feature = "tls")]
+#[path = "gateway/certificates.rs"]
+mod certificates;
 #[path = "gateway/chain.rs"]
 mod chain;
 #[path = "gateway/consumers.rs"]

@@ -50,6 +50,8 @@ pub(super) struct Prepared {
     routes: Applied,
     router: Router<Arc<Route>>,
     callers: callers::Changes,
+    #[cfg(feature = "tls")]
+    certificates: super::certificates::TableChanges,
     ids: IdChanges,
     secrets: Answers,
     warnings: Vec<Finding>,
@@ -75,6 +77,8 @@ impl Prepared {
             };
         }
         state.ids.commit(self.ids);
+        #[cfg(feature = "tls")]
+        self.certificates.commit(&state.certificates, &mut state.answered);
         // What the next one is compared with needs no text.
         state.snapshot = Snapshot { places: Places::default(), ..self.snapshot };
         state.rules = self.rules;
@@ -175,6 +179,8 @@ impl<'a> Compile<'a> {
         compile.plugin_configs(&snapshot.plugin_configs, everything);
         compile.services(&snapshot.services, everything);
         everything |= before.snapshot.blocked != snapshot.blocked;
+        #[cfg(feature = "tls")]
+        let certificates = compile.certificates(&snapshot.ssls, everything);
         // Left-out routes are in no table: they stand among the others by counting, and may have a service's hosts.
         everything |= !snapshot.blocked.is_empty()
             && (!compile.services.changes.is_empty() || before.snapshot.routes != snapshot.routes);
@@ -215,6 +221,8 @@ impl<'a> Compile<'a> {
                 Kind::Service => services.touches(Some(id)),
                 Kind::PluginConfig => plugin_configs.touches(Some(id)),
                 Kind::GlobalRule => other_globals,
+                #[cfg(feature = "tls")]
+                Kind::Ssl => certificates.touches(id),
                 kind => callers.compiled(kind, id),
             }
         };
@@ -241,6 +249,8 @@ impl<'a> Compile<'a> {
             routes: changes,
             router,
             callers,
+            #[cfg(feature = "tls")]
+            certificates,
             ids,
             secrets: secrets.into_answers(),
             warnings,
@@ -261,8 +271,11 @@ impl<'a> Compile<'a> {
                 self.findings.push(duplicate(Kind::Route, code.spec.id.clone(), position));
             }
         }
-        let (_, ssls) = self.changed(&self.before.snapshot.ssls, &snapshot.ssls);
-        self.findings.extend(ssls.into_iter().filter_map(|ssl| idle::ssl(ssl)));
+        #[cfg(not(feature = "tls"))]
+        {
+            let (_, ssls) = self.changed(&self.before.snapshot.ssls, &snapshot.ssls);
+            self.findings.extend(ssls.into_iter().filter_map(|ssl| idle::ssl(ssl)));
+        }
         let judge = Judge::new(first, &self.before.ids, &in_code, &mut self.findings);
         judge.run(snapshot, &self.before.snapshot)
     }

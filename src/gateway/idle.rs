@@ -1,9 +1,9 @@
 //! What is read and checked, but not acted on: nobody should believe himself guarded by it, so each use is a warning.
 use super::checks;
 use super::upstreams::Owner;
-use crate::model::{
-    Described, DnsSettings, Finding, Id, Kind, Limits, Settings, Severity, SslSpec, SslType, UpstreamSpec,
-};
+use crate::model::{Described, DnsSettings, Finding, Id, Kind, Limits, Settings, Severity, UpstreamSpec};
+#[cfg(not(feature = "tls"))]
+use crate::model::{SslSpec, SslType};
 use crate::request::{Asked, CustomVars};
 use crate::router::{Expr, VarName};
 
@@ -24,9 +24,11 @@ pub(crate) fn item<T: Described>(item: &T) -> Option<Finding> {
 }
 
 /// A warning if nobody shows the certificate.
+#[cfg(not(feature = "tls"))]
 pub(crate) fn ssl(ssl: &SslSpec) -> Option<Finding> {
-    let message = "is not used: there is no TLS on listeners yet";
-    let warning = || Finding::warning(Kind::Ssl, Some(ssl.id.clone()), "", message).with_mend(MEND);
+    let message = "is not used: this build has no TLS";
+    let warning =
+        || Finding::warning(Kind::Ssl, Some(ssl.id.clone()), "", message).with_mend("build with the feature `tls`");
     (ssl.purpose == SslType::Server).then(warning)
 }
 

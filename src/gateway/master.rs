@@ -64,6 +64,9 @@ pub(super) struct State {
     /// Certificates of listeners. Another one in each state, and the same as long as the state lives.
     #[cfg(feature = "tls")]
     pub(super) certificates: crate::tls::Certificates,
+    /// What references in certificates were answered.
+    #[cfg(feature = "tls")]
+    pub(super) answered: super::certificates::Answered,
     /// What is doubtful about the snapshot: items that stay are not judged again.
     pub(super) warnings: Vec<Finding>,
     /// What the compiler doubts about what it made of it.
@@ -111,6 +114,8 @@ impl Default for State {
             ids: Ids::default(),
             #[cfg(feature = "tls")]
             certificates: crate::tls::Certificates::default(),
+            #[cfg(feature = "tls")]
+            answered: super::certificates::Answered::new(),
             warnings: Vec::new(),
             compile_warnings: Vec::new(),
             revision: 0,

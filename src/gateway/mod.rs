@@ -25,6 +25,8 @@ mod body_guard;
 mod builder;
 mod callers;
 mod census;
+#[cfg(feature = "tls")]
+mod certificates;
 mod chain;
 mod checks;
 mod compile;

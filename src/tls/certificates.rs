@@ -80,6 +80,10 @@ impl Certificates {
         self.0.table.load().get(id).map(|entry| Arc::clone(&entry.certificate))
     }
 
+    pub(crate) fn order_of(&self, id: &str) -> Option<u64> {
+        self.0.table.load().get(id).map(|entry| entry.order)
+    }
+
     /// All certificates, in the order in which those of one name are tried.
     pub fn all(&self) -> Vec<Arc<Certificate>> {
         self.0.table.load().all()

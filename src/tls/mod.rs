@@ -25,6 +25,7 @@ mod versions;
 pub(crate) use acceptor::TlsAcceptor;
 pub use certificate::{Certificate, CertificateBuilder};
 pub use certificates::Certificates;
+pub(crate) use certificates::Change;
 pub use client::ClientRules;
 pub use fault::{CertificateFault, Part};
 pub(crate) use greeting::Greeting;

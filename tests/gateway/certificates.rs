@@ -1,0 +1,258 @@
+//! The certificates of listeners as the configuration has them: which is found for which name, what a change leaves alone,
+//! and what is refused.
+use std::fs;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tollgate::gateway::{Gateway, admit};
+use tollgate::model::Finding;
+
+use super::secure::{Authority, Certificate};
+use super::support::{candidate, snapshot};
+
+fn gateway(ssls: Value) -> Gateway {
+    let gateway = Gateway::builder().build().unwrap();
+    apply(&gateway, ssls);
+    gateway
+}
+
+fn apply(gateway: &Gateway, ssls: Value) {
+    gateway.apply(snapshot(&json!({"ssls": ssls}))).unwrap();
+}
+
+fn found(gateway: &Gateway, name: &str) -> Option<String> {
+    gateway.certificates().find(name).map(|certificate| certificate.id().to_owned())
+}
+
+fn ssl(id: &str, names: &[&str], pair: &Certificate) -> Value {
+    json!({"id": id, "snis": names, "cert": pair.chain, "key": pair.key})
+}
+
+#[test]
+fn names_lead_to_certificates_as_router_md_says() {
+    let pair = Authority::new().certificate(&["t.io"]);
+    for (row, objects, sni, expected) in [
+        ("S1", json!([["a", ["www.t.io"]]]), "www.t.io", Some("a")),
+        ("S2", json!([["a", ["www.t.io"]]]), "t.io", None),
+        ("S3", json!([["a", ["*.t.io"]]]), "www.t.io", Some("a")),
+        ("S4", json!([["a", ["*.t.io"]]]), "x.y.t.io", None),
+        ("S5", json!([["a", ["t.io", "*.t.io"]]]), "t.io", Some("a")),
+        ("S6", json!([["a", ["*.t.io"]], ["b", ["www.t.io"]]]), "www.t.io", Some("b")),
+        ("S7", json!([["a", ["www.t.io."]]]), "WWW.t.io.", Some("a")),
+        ("S8", json!([["a", ["*.t.io"], 0], ["b", ["*"]]]), "www.t.io", Some("b")),
+        ("S9", json!([["a", ["*.t.io"]], ["b", ["*"]]]), "x.y.t.io", Some("b")),
+        ("S10", json!([["a", ["*.t.io", "long-name.example.org"]]]), "x.y.t.io", None),
+        ("same name, load order", json!([["b", ["t.io"]], ["a", ["t.io"]]]), "t.io", Some("b")),
+        ("same wildcard, load order", json!([["b", ["*.t.io"]], ["a", ["*.t.io"]]]), "x.t.io", Some("b")),
+        ("a star among names", json!([["a", ["t.io", "*"]]]), "x.y.z", Some("a")),
+        ("a star and one label", json!([["a", ["*"]]]), "localhost", Some("a")),
+        ("an A-label in any case", json!([["a", ["XN--BCHER-KVA.t.io"]]]), "xn--bcher-KVA.t.io", Some("a")),
+        ("the parent of a wildcard", json!([["a", ["*.t.io"]]]), "t.io", None),
+        ("a second dot is part of the name", json!([["a", ["t.io"]]]), "t.io..", None),
+        ("nothing", json!([["a", ["*.t.io"]]]), "", None),
+    ] {
+        let ssls = objects.as_array().unwrap().iter().map(|object| {
+            let names: Vec<&str> = object[1].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+            let mut ssl = ssl(object[0].as_str().unwrap(), &names, &pair);
+            ssl["status"] = object.get(2).cloned().unwrap_or(json!(1));
+            ssl
+        });
+        assert_eq!(found(&gateway(ssls.collect()), sni).as_deref(), expected, "{row}");
+    }
+}
+
+#[test]
+fn certificates_towards_upstreams_are_shown_to_nobody() {
+    let pair = Authority::new().certificate(&["t.io"]);
+    let mut client = ssl("a", &["t.io"], &pair);
+    client["type"] = json!("client");
+    assert_eq!(found(&gateway(json!([client])), "t.io"), None);
+}
+
+#[test]
+fn what_differs_is_read_and_the_rest_is_the_same_as_before() {
+    let authority = Authority::new();
+    let pairs = [(); 4].map(|()| authority.certificate(&["t.io"]));
+    let one = |place: usize, pair: usize| ssl(&format!("s{place}"), &[&format!("{place}.t.io")], &pairs[pair]);
+    let gateway = gateway(json!([one(0, 0), one(1, 1), one(2, 2)]));
+    let table = gateway.certificates();
+    let mut changed = table.changed();
+    let before = table.all();
+    changed.mark_unchanged();
+    apply(&gateway, json!([one(0, 0), one(1, 3), one(2, 2)]));
+    let after = table.all();
+    let same: Vec<bool> = before.iter().zip(&after).map(|(before, after)| Arc::ptr_eq(before, after)).collect();
+    assert_eq!(same, [true, false, true]);
+    assert!(changed.has_changed().unwrap());
+    assert_ne!(before[1].pairs()[0].chain(), after[1].pairs()[0].chain());
+    changed.mark_unchanged();
+    // Something else changes.
+    let ssls = json!([one(0, 0), one(1, 3), one(2, 2)]);
+    gateway.apply(snapshot(&json!({"ssls": ssls, "routes": [{"id": "r", "uri": "/", "plugins": {}}]}))).unwrap();
+    assert!(!changed.has_changed().unwrap());
+    // One goes.
+    apply(&gateway, json!([one(0, 0), one(2, 2)]));
+    assert_eq!((found(&gateway, "1.t.io"), found(&gateway, "2.t.io").as_deref()), (None, Some("s2")));
+    // What a host has put there is no business of the configuration.
+    let own = tollgate::tls::Certificate::builder("own").name("own.test").issued().build().unwrap();
+    own.install(before[0].pairs().to_vec()).unwrap();
+    table.put(own);
+    apply(&gateway, json!([]));
+    assert_eq!(table.all().len(), 1);
+    assert_eq!(found(&gateway, "own.test").as_deref(), Some("own"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    /// However lists follow upon each other, the last one alone says who is found.
+    #[test]
+    fn any_way_to_a_list_leads_to_its_table(
+        lists in prop::collection::vec(prop::collection::vec((0..6_usize, 0..3_usize, prop::bool::weighted(0.9)), 0..6), 1..6),
+    ) {
+        static PAIR: std::sync::LazyLock<Certificate> =
+            std::sync::LazyLock::new(|| Authority::new().certificate(&["t.io"]));
+        let names = ["t.io", "*.t.io", "*"];
+        let live = gateway(json!([]));
+        let mut last = json!([]);
+        for list in &lists {
+            let mut seen = std::collections::HashSet::new();
+            let ssls = list.iter().filter(|(id, ..)| seen.insert(*id)).map(|(id, name, on)| {
+                let mut ssl = ssl(&format!("s{id}"), &[names[*name]], &PAIR);
+                ssl["status"] = json!(u8::from(*on));
+                ssl
+            });
+            last = ssls.collect();
+            apply(&live, last.clone());
+        }
+        let fresh = gateway(last);
+        let ids = |gateway: &Gateway| -> Vec<String> {
+            gateway.certificates().all().iter().map(|certificate| certificate.id().to_owned()).collect()
+        };
+        prop_assert_eq!(ids(&live), ids(&fresh));
+        for name in ["t.io", "x.t.io", "y.x.t.io"] {
+            prop_assert_eq!(found(&live, name), found(&fresh, name));
+        }
+    }
+}
+
+#[test]
+fn sec_tls_04_what_is_broken_is_refused_by_field_and_the_old_one_stays() {
+    let authority = Authority::new();
+    let (good, other) = (authority.certificate(&["t.io"]), authority.certificate(&["t.io"]));
+    let expired = authority.expired("t.io");
+    let pem = |label: &str| format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", "QUFB".repeat(32));
+    let gateway = gateway(json!([ssl("a", &["t.io"], &good)]));
+    let shown = || gateway.certificates().find("t.io").unwrap().pairs()[0].chain().to_vec();
+    let before = shown();
+    for (change, field, says) in [
+        (json!({"key": other.key}), "key", "does not belong to the certificate"),
+        (json!({"cert": expired.chain, "key": expired.key}), "cert", "has expired"),
+        (json!({"cert": pem("CERTIFICATE")}), "cert", "certificate 1 in it does not parse"),
+        (json!({"cert": pem("X509 CRL")}), "cert", "there is none in it"),
+        (json!({"cert": good.chain.clone() + &pem("CERTIFICATE")}), "cert", "certificate 2 in it does not parse"),
+        (json!({"key": pem("PRIVATE KEY")}), "key", "of no kind that can sign"),
+        (json!({"key": pem("CERTIFICATE")}), "key", "there is none in it"),
+        (json!({"certs": [good.chain], "keys": [other.key]}), "keys[0]", "does not belong to the certificate"),
+        (json!({"certs": [expired.chain], "keys": [expired.key]}), "certs[0]", "has expired"),
+        (json!({"snis": ["t.io", "*x.io"]}), "snis", "`*x.io` is no server name"),
+        (json!({"client": {"ca": pem("CERTIFICATE")}}), "client.ca", "it does not parse"),
+        (
+            json!({"client": {"ca": authority.pem, "skip_mtls_uri_regex": ["("]}}),
+            "client.skip_mtls_uri_regex",
+            "is no regular expression",
+        ),
+        (json!({"ssl_protocols": ["TLSv1.1"]}), "ssl_protocols", "TLS 1.1 is never spoken"),
+    ] {
+        let mut spec = ssl("a", &["t.io"], &good);
+        spec.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let candidate = candidate(&json!({"ssls": [spec], "routes": [{"id": "r", "uri": "/", "plugins": {}}]}));
+        let refused = gateway.apply(candidate.clone()).unwrap_err();
+        let [finding] = refused.findings() else { panic!("{refused}") };
+        assert_eq!((&*finding.path, finding.id.as_ref().map(|id| id.as_str())), (field, Some("a")), "{finding}");
+        assert!(finding.message.contains(says) && finding.mend.is_some(), "{finding}");
+        assert!(!finding.to_string().contains("QUFB"), "{finding}");
+        assert_eq!(shown(), before);
+        // The rest of that configuration takes effect, with the old one in it.
+        let admitted = admit(candidate, refused.findings(), Some(&gateway.snapshot()));
+        assert_eq!(admitted.kept.len(), 1);
+        gateway.apply(admitted.snapshot).unwrap();
+        assert_eq!((shown(), gateway.snapshot().routes.len()), (before.clone(), 1));
+        apply(&gateway, json!([ssl("a", &["t.io"], &good)]));
+    }
+}
+
+fn messages(gateway: &Gateway) -> Vec<String> {
+    gateway.status().findings.iter().map(Finding::to_string).collect()
+}
+
+#[test]
+fn references_are_followed_looked_up_again_and_fail_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let (one, two) = (authority.certificate(&["t.io"]), authority.certificate(&["t.io"]));
+    let write = |pair: &Certificate| {
+        fs::write(folder.path().join("cert"), &pair.chain).unwrap();
+        fs::write(folder.path().join("key"), &pair.key).unwrap();
+    };
+    let refers = json!({
+        "id": "a", "sni": "t.io", "cert": "$secret://file/f/cert", "key": "$secret://file/f/key",
+    });
+    let document = json!({
+        "secrets": [{"id": "file/f", "path": folder.path()}],
+        "ssls": [refers, ssl("b", &["*"], &two)],
+    });
+    let gateway = Gateway::builder().build().unwrap();
+    gateway.apply(snapshot(&document)).unwrap();
+    // Without a value it is as if it were not there.
+    assert_eq!(found(&gateway, "t.io").as_deref(), Some("b"));
+    let [message] = &messages(&gateway)[..] else { panic!("{:?}", messages(&gateway)) };
+    assert!(message.contains("is closed: the file `cert` cannot be read"), "{message}");
+    write(&one);
+    let revision = gateway.refresh_secrets().unwrap();
+    assert_eq!(found(&gateway, "t.io").as_deref(), Some("a"));
+    assert_eq!(messages(&gateway), [""; 0]);
+    assert_eq!(gateway.refresh_secrets().unwrap(), revision);
+    let before = gateway.certificates().find("t.io").unwrap();
+    // Half of a renewal is no certificate.
+    fs::write(folder.path().join("cert"), &two.chain).unwrap();
+    let refused = gateway.refresh_secrets().unwrap_err();
+    assert!(refused.to_string().contains("does not belong to the certificate"), "{refused}");
+    assert!(Arc::ptr_eq(&gateway.certificates().find("t.io").unwrap(), &before));
+    write(&two);
+    gateway.refresh_secrets().unwrap();
+    let renewed = gateway.certificates().find("t.io").unwrap();
+    assert_ne!(renewed.pairs()[0].chain(), before.pairs()[0].chain());
+    // What was there and cannot be had at the moment stays.
+    fs::remove_file(folder.path().join("key")).unwrap();
+    gateway.refresh_secrets().unwrap();
+    assert!(Arc::ptr_eq(&gateway.certificates().find("t.io").unwrap(), &renewed));
+    assert!(messages(&gateway)[0].contains("is closed"), "{:?}", messages(&gateway));
+    // One that differs and cannot be had is closed.
+    let mut other = document.clone();
+    other["ssls"][0]["desc"] = json!("other");
+    gateway.apply(snapshot(&other)).unwrap();
+    assert_eq!(found(&gateway, "t.io").as_deref(), Some("b"));
+}
+
+#[test]
+fn what_is_issued_is_shown_when_it_is_there_and_outlives_changes() {
+    let pair = Authority::new().certificate(&["t.io"]);
+    let issued = |desc: &str| json!({"id": "a", "acme": true, "sni": "t.io", "desc": desc});
+    let gateway = gateway(json!([issued("one"), ssl("b", &["*"], &pair)]));
+    assert_eq!(found(&gateway, "t.io").as_deref(), Some("b"));
+    let certificate = gateway.certificates().get("a").unwrap();
+    assert!(certificate.is_issued() && certificate.pairs().is_empty());
+    let delivered = tollgate::tls::Pair::from_pem(&pair.chain, &pair.key).unwrap();
+    let changed = gateway.certificates().changed();
+    certificate.install(vec![delivered]).unwrap();
+    assert!(!changed.has_changed().unwrap());
+    assert_eq!(found(&gateway, "t.io").as_deref(), Some("a"));
+    certificate.staple(0, Some(vec![1, 2]));
+    assert_eq!(certificate.pairs()[0].staple(), Some(&[1, 2][..]));
+    certificate.staple(1, Some(vec![3]));
+    certificate.install(Vec::new()).unwrap_err();
+    apply(&gateway, json!([issued("two"), ssl("b", &["*"], &pair)]));
+    let after = gateway.certificates().find("t.io").unwrap();
+    assert_eq!((after.id(), after.pairs().len()), ("a", 1));
+}
