@@ -45,6 +45,7 @@
 //! | `admin`, `control` | what changes a running gateway, and what it tells of itself |
 //! | `tls` | certificates of listeners by server name, live |
 //! | `http1`, `net` | the HTTP/1 codec and the sockets beneath it |
+//! | `acme`, `ocsp` | certificates that are ordered and renewed, and what authorities say of them |
 //! | [`Body`], [`Error`], [`Next`], [`PluginLayer`], … | what all of them speak of |
 //!
 //! # Features
@@ -68,6 +69,8 @@
 //! | `dns` | names by DNS itself: times to live, service names; without it the operating system resolves |
 //! | `callout` | plugins that ask an HTTP service: `forward-auth` |
 //! | `tls` | TLS by rustls on AWS-LC: of own listeners, to upstreams, `https` services of plugins, and Redis |
+//! | `acme` | certificates from an ACME authority, ordered and renewed while the gateway runs |
+//! | `ocsp` | OCSP stapling |
 //! | `oidc` | `openid-connect`: log-in at an OpenID provider, bearer tokens, introspection |
 //! | `redis` | limiters that count in Redis (one server, Sentinels, or a cluster), and sessions of `openid-connect` there |
 //! | `jwt` | `jwt-auth`: consumers by signed tokens |
@@ -94,6 +97,8 @@ mod body;
 mod connect;
 mod error;
 mod exchange;
+#[cfg(any(feature = "acme", feature = "ocsp"))]
+mod fetch;
 mod grpc;
 mod held;
 mod hop;
@@ -101,7 +106,11 @@ mod host;
 mod interim;
 mod service;
 mod upgrade;
+#[cfg(any(feature = "acme", feature = "ocsp"))]
+mod wall;
 
+#[cfg(feature = "acme")]
+pub mod acme;
 #[cfg(feature = "admin")]
 pub mod admin;
 #[cfg(feature = "config-file")]
@@ -114,6 +123,8 @@ pub mod http1;
 pub mod model;
 #[cfg(feature = "client")]
 pub mod net;
+#[cfg(feature = "ocsp")]
+pub mod ocsp;
 pub mod plugin;
 pub mod plugins;
 pub mod request;

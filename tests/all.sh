@@ -23,6 +23,8 @@ install_packages() {
   command -v redis-server >/dev/null || missing+=(redis-server)
   command -v etcd >/dev/null || missing+=(etcd-server)
   command -v etcdctl >/dev/null || missing+=(etcd-client)
+  command -v pebble >/dev/null || missing+=(pebble)
+  command -v openssl >/dev/null || missing+=(openssl)
   command -v ss >/dev/null || missing+=(iproute2)
   command -v cc >/dev/null || missing+=(build-essential)
   command -v node >/dev/null || missing+=(nodejs)
@@ -114,7 +116,7 @@ tests() {
 light_features() {
   local feature
   cargo check --no-default-features
-  for feature in client server http2 hyper-server axum config-file yaml store disk etcd keyring admin control schema tracing dns callout tls oidc redis jwt hmac password-hash \
+  for feature in client server http2 hyper-server axum config-file yaml store disk etcd keyring admin control schema tracing dns callout tls acme ocsp oidc redis jwt hmac password-hash \
     prometheus csrf decode; do
     echo "feature $feature alone"
     cargo check --no-default-features --features "$feature"

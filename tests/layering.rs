@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const KERNEL: &[&str] =
-    &["body", "connect", "error", "exchange", "grpc", "held", "hop", "host", "interim", "service", "upgrade"];
+const KERNEL: &[&str] = &[
+    "body", "connect", "error", "exchange", "fetch", "grpc", "held", "hop", "host", "interim", "service", "upgrade",
+    "wall",
+];
 
 /// Part, and the parts that it may import beside itself and the kernel.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -16,6 +18,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("model", &[]),
     ("http1", &[]),
+    ("acme", &["model", "tls"]),
+    ("ocsp", &["tls"]),
     ("syntax", &["model"]),
     ("router", &["model"]),
     ("upstream", &["model", "router", "net", "tls", "http1"]),

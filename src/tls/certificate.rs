@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
 use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
 
@@ -82,12 +83,12 @@ impl Certificate {
         Ok(())
     }
 
-    /// Staples an OCSP response to one of its pairs, or takes it away, from the next handshake on. Nothing happens when
-    /// there is no such pair.
-    pub fn staple(&self, pair: usize, ocsp: Option<Vec<u8>>) {
+    /// Staples an OCSP response to the pair of this certificate, or takes it away, from the next handshake on. Nothing happens
+    /// when there is no such pair: it may have been replaced meanwhile.
+    pub fn staple(&self, leaf: &CertificateDer<'_>, ocsp: Option<Vec<u8>>) {
         self.pairs.rcu(|pairs| {
             let mut pairs = Vec::clone(pairs);
-            if let Some(pair) = pairs.get_mut(pair) {
+            for pair in pairs.iter_mut().filter(|pair| pair.chain().first() == Some(leaf)) {
                 *pair = pair.with_staple(ocsp.clone());
             }
             pairs

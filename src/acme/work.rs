@@ -1,0 +1,210 @@
+//! What an issuer does while it runs: it looks, orders, and installs.
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::task::JoinSet;
+
+use super::attend::{Attended, Outcome, Watcher};
+use super::authority::covers;
+use super::folder::{Folder, Shelf, Stamp};
+use super::item::{Item, ask_again};
+use super::schedule::lot;
+use super::status::Board;
+use crate::tls::{Certificates, Pair};
+
+/// Orders that run at once.
+const ORDERS: usize = 4;
+
+/// Everything of one run.
+pub(super) struct Work {
+    watcher: Arc<Watcher>,
+    certificates: Certificates,
+    items: HashMap<String, Item>,
+    tasks: JoinSet<Attended>,
+    board: Board,
+    /// Whether the authority has an opinion on when to renew.
+    has_windows: bool,
+}
+
+/// What a look at a file found.
+struct Seen {
+    id: String,
+    stamp: Option<Stamp>,
+    pair: Result<Pair, String>,
+}
+
+impl Work {
+    pub(super) fn new(watcher: Arc<Watcher>, certificates: Certificates, board: Board) -> Self {
+        Self { watcher, certificates, items: HashMap::new(), tasks: JoinSet::new(), board, has_windows: true }
+    }
+
+    fn now(&self) -> SystemTime {
+        self.watcher.options.clock.now()
+    }
+
+    /// Takes up what is new in the table, and what others put into the folder.
+    pub(super) async fn look(&mut self) {
+        let now = self.now();
+        let mut present: HashMap<_, _> =
+            self.certificates.all().into_iter().map(|one| (one.id().to_owned(), one)).collect();
+        present.retain(|_, certificate| certificate.is_issued());
+        self.items.retain(|id, _| present.contains_key(id));
+        for (id, certificate) in present {
+            match self.items.get_mut(&id) {
+                Some(item) if Arc::ptr_eq(&item.certificate, &certificate) => {}
+                Some(item) => item.replace(certificate, now),
+                None => drop(self.items.insert(id, Item::new(certificate, now))),
+            }
+        }
+        let known: Vec<_> = self.items.iter().map(|(id, item)| (id.clone(), item.stamp, item.names.clone())).collect();
+        let folder = Arc::clone(&self.watcher.folder);
+        let seen = tokio::task::spawn_blocking(move || {
+            known.into_iter().filter_map(|(id, stamp, names)| see(&folder, id, stamp, &names)).collect::<Vec<_>>()
+        });
+        for Seen { id, stamp, pair } in seen.await.unwrap_or_default() {
+            let Some(item) = self.items.get_mut(&id) else { continue };
+            item.stamp = stamp;
+            match pair {
+                // An older one, from a copy of the folder, does not take the place of a newer.
+                Ok(pair) if item.pair().is_none_or(|held| held.not_after() <= pair.not_after()) => item.hold(pair, now),
+                Ok(_) => {}
+                Err(reason) => told_unusable(&id, &reason),
+            }
+        }
+        self.tell();
+    }
+
+    /// Begins what is due, as far as there is room.
+    pub(super) fn begin(&mut self) {
+        let (now, share) = (self.now(), self.watcher.options.renew_before);
+        let mut due: Vec<_> = self.items.iter_mut().filter(|(_, item)| !item.busy && item.is_possible()).collect();
+        // What has none goes before what has one for a while.
+        due.sort_by_key(|(_, item)| item.pair().map(Pair::not_after));
+        for (id, item) in due {
+            if self.tasks.len() >= ORDERS {
+                break;
+            }
+            if item.due(share) <= now {
+                item.busy = true;
+                let (watcher, id, names) = (Arc::clone(&self.watcher), id.clone(), item.names.clone());
+                let held = item.pair().cloned();
+                self.tasks.spawn(async move { watcher.order(id, names, held).await });
+            } else if let Some(held) =
+                item.pair().filter(|_| self.has_windows && item.ask_at.is_some_and(|at| at <= now))
+            {
+                let (watcher, id, held) = (Arc::clone(&self.watcher), id.clone(), held.clone());
+                item.busy = true;
+                self.tasks.spawn(async move { watcher.ask(id, held).await });
+            }
+        }
+        self.tell();
+    }
+
+    /// When something is due next.
+    pub(super) fn next(&self) -> Option<SystemTime> {
+        if self.tasks.len() >= ORDERS {
+            return None;
+        }
+        let share = self.watcher.options.renew_before;
+        let waiting = self.items.values().filter(|item| !item.busy && item.is_possible());
+        let of = |item: &Item| {
+            let ask_at = item.ask_at.filter(|_| self.has_windows && item.pair().is_some());
+            ask_at.map_or(item.due(share), |ask_at| ask_at.min(item.due(share)))
+        };
+        waiting.map(of).min()
+    }
+
+    /// Waits for the next task to end; for ever while there is none.
+    pub(super) async fn ended(&mut self) -> Option<Attended> {
+        match self.tasks.join_next().await {
+            Some(ended) => ended.ok(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes what a task brought.
+    pub(super) fn take(&mut self, Attended { id, names, outcome }: Attended) {
+        let now = self.now();
+        let Some(item) = self.items.get_mut(&id) else { return };
+        item.busy = false;
+        // The item has got other names meanwhile: what was ordered is for nothing, and the next order begins at once.
+        if names.as_ref().is_some_and(|names| *names != item.names) {
+            return;
+        }
+        match outcome {
+            Outcome::Delivered { pair, stamp } => {
+                told_delivered(&id, &pair);
+                item.stamp = stamp;
+                item.hold(pair, now);
+                item.wait(now);
+            }
+            Outcome::Others { until, failures } => {
+                item.failures = failures;
+                item.wait(until);
+            }
+            Outcome::Failed { until, failures } => {
+                told_failed(&id, &failures.last, until.duration_since(now).unwrap_or_default());
+                item.fail(failures, until);
+            }
+            Outcome::Window(Ok(Some(window))) => {
+                item.want(window);
+                item.ask_at = Some(now + ask_again(Some(window.again)));
+            }
+            Outcome::Window(Ok(None)) => self.has_windows = false,
+            Outcome::Window(Err(_)) => item.ask_at = Some(now + ask_again(None).mul_f64(0.5 + lot())),
+        }
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let (now, share) = (self.now(), self.watcher.options.renew_before);
+        self.board.write(self.items.values().map(|item| item.status(share, now)).collect());
+    }
+}
+
+/// Reads a file that changed since.
+fn see(folder: &Folder, id: String, known: Option<Stamp>, names: &[String]) -> Option<Seen> {
+    let stamp = folder.stamp(Shelf::Certificates, &id)?;
+    if Some(stamp) == known {
+        return None;
+    }
+    match read(folder, &id, names) {
+        Ok((pair, stamp)) => Some(Seen { id, stamp: Some(stamp), pair: Ok(pair) }),
+        Err(reason) => Some(Seen { id, stamp: Some(stamp), pair: Err(reason) }),
+    }
+}
+
+/// The kept certificate of an item, if it is for its names and not over.
+pub(super) fn read(folder: &Folder, id: &str, names: &[String]) -> Result<(Pair, Stamp), String> {
+    let found = folder.get_stamped(Shelf::Certificates, id).map_err(|error| error.to_string())?;
+    let (text, stamp) = found.ok_or("there is none")?;
+    let pair = Pair::from_pem(&text, &text).map_err(|fault| fault.to_string())?;
+    if covers(&pair, names) { Ok((pair, stamp)) } else { Err("it is for other names".to_owned()) }
+}
+
+#[cfg(feature = "tracing")]
+fn told_unusable(id: &str, reason: &str) {
+    tracing::info!(certificate = id, reason, "the kept certificate is not used");
+}
+
+#[cfg(feature = "tracing")]
+fn told_delivered(id: &str, pair: &Pair) {
+    let days = pair.not_after().duration_since(SystemTime::now()).unwrap_or_default().as_secs() / (24 * 60 * 60);
+    tracing::info!(certificate = id, days, "a certificate was issued");
+}
+
+#[cfg(feature = "tracing")]
+fn told_failed(id: &str, reason: &Option<String>, again: Duration) {
+    let reason = reason.as_deref().unwrap_or_default();
+    tracing::warn!(certificate = id, reason, again_in_seconds = again.as_secs(), "no certificate was issued");
+}
+
+#[cfg(not(feature = "tracing"))]
+fn told_unusable(_: &str, _: &str) {}
+
+#[cfg(not(feature = "tracing"))]
+fn told_delivered(_: &str, _: &Pair) {}
+
+#[cfg(not(feature = "tracing"))]
+fn told_failed(_: &str, _: &Option<String>, _: Duration) {}

@@ -1,0 +1,141 @@
+//! What a responder answered, judged (RFC 6960 §3.2). Pure.
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use x509_cert::der::asn1::{AnyRef, BitStringRef, ContextSpecific};
+use x509_cert::der::oid::AssociatedOid as _;
+use x509_cert::der::{Decode as _, Error, Reader, SliceReader, TagNumber};
+use x509_ocsp::{BasicOcspResponse, CertStatus, OcspResponse, OcspResponseStatus, ResponseData};
+
+use super::subject::Subject;
+
+/// How far a responder's clock may be from ours.
+const SKEW: Duration = Duration::from_secs(5 * 60);
+/// How long an answer holds that does not say it.
+const UNSAID: Duration = Duration::from_secs(60 * 60);
+/// Longer than this no answer is believed, as by the rules for public authorities.
+const LONGEST: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+/// `id-kp-OCSPSigning`.
+const OCSP_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x09];
+
+/// An answer that can be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) der: Vec<u8>,
+    /// From when to when it holds.
+    pub(super) from: SystemTime,
+    pub(super) until: SystemTime,
+}
+
+/// Why an answer is not shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("the answer does not parse")]
+    Unread,
+    #[error("the responder says {0:?}")]
+    Status(OcspResponseStatus),
+    #[error("the answer is about another certificate")]
+    Other,
+    #[error("the answer is not signed by the issuer, nor by whom it lets answer")]
+    Signature,
+    #[error("the answer is of another time")]
+    Time,
+    #[error("the certificate was revoked")]
+    Revoked,
+    #[error("the responder does not know the certificate")]
+    Unknown,
+}
+
+impl From<Error> for Refused {
+    fn from(_: Error) -> Self {
+        Self::Unread
+    }
+}
+
+impl Answer {
+    /// Judges what came about `subject`.
+    pub(super) fn judge(der: &[u8], subject: &Subject, now: SystemTime) -> Result<Self, Refused> {
+        let response = OcspResponse::from_der(der)?;
+        if response.response_status != OcspResponseStatus::Successful {
+            return Err(Refused::Status(response.response_status));
+        }
+        let bytes = response.response_bytes.ok_or(Refused::Unread)?;
+        if bytes.response_type != BasicOcspResponse::OID {
+            return Err(Refused::Unread);
+        }
+        let signed = Signed::read(bytes.response.as_bytes())?;
+        signed.verify(&subject.issuer, now)?;
+        let said = ResponseData::from_der(signed.said)?;
+        let one = said.responses.iter().find(|one| subject.is(&one.cert_id)).ok_or(Refused::Other)?;
+        let from = one.this_update.0.to_system_time();
+        let until = one.next_update.map_or(from + UNSAID, |until| until.0.to_system_time());
+        let is_of_now = from <= now + SKEW && until > now && now <= from + LONGEST;
+        match one.cert_status {
+            _ if !is_of_now => Err(Refused::Time),
+            CertStatus::Good(_) => Ok(Self { der: der.to_vec(), from, until: until.min(from + LONGEST) }),
+            CertStatus::Revoked(_) => Err(Refused::Revoked),
+            CertStatus::Unknown(_) => Err(Refused::Unknown),
+        }
+    }
+}
+
+/// A signed answer in its parts, as they were signed: encoded anew, they might be other bytes.
+struct Signed<'a> {
+    said: &'a [u8],
+    algorithm: &'a [u8],
+    signature: &'a [u8],
+    /// Certificates that came with it.
+    others: Vec<&'a [u8]>,
+}
+
+impl<'a> Signed<'a> {
+    fn read(der: &'a [u8]) -> Result<Self, Error> {
+        let whole = AnyRef::from_der(der)?;
+        let mut reader = SliceReader::new(whole.value())?;
+        let said = reader.tlv_bytes()?;
+        let algorithm = AnyRef::from_der(reader.tlv_bytes()?)?.value();
+        let signature = BitStringRef::from_der(reader.tlv_bytes()?)?.as_bytes().unwrap_or_default();
+        let mut others = Vec::new();
+        if !reader.is_finished() {
+            let list = ContextSpecific::<AnyRef<'a>>::decode_explicit(&mut reader, TagNumber::N0)?;
+            let list = list.map_or(&[][..], |list| list.value.value());
+            let mut list = SliceReader::new(list)?;
+            while !list.is_finished() {
+                others.push(list.tlv_bytes()?);
+            }
+        }
+        reader.finish(Self { said, algorithm, signature, others })
+    }
+
+    /// The issuer itself, or somebody whom it has given a certificate for answering.
+    fn verify(&self, issuer: &CertificateDer<'_>, now: SystemTime) -> Result<(), Refused> {
+        if self.is_by(issuer) {
+            return Ok(());
+        }
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        let anchor = anchor_from_trusted_cert(issuer).map_err(|_| Refused::Signature)?;
+        let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
+        // A responder's bag of certificates is not searched without end.
+        for other in self.others.iter().take(4) {
+            let other = CertificateDer::from(*other);
+            let Ok(delegate) = EndEntityCert::try_from(&other) else { continue };
+            let anchors = std::slice::from_ref(&anchor);
+            let usage = KeyUsage::required(OCSP_SIGNING);
+            let is_delegate = delegate.verify_for_usage(algorithms.all, anchors, &[], now, usage, None, None).is_ok();
+            if is_delegate && self.is_by(&other) {
+                return Ok(());
+            }
+        }
+        Err(Refused::Signature)
+    }
+
+    fn is_by(&self, signer: &CertificateDer<'_>) -> bool {
+        let Ok(signer) = EndEntityCert::try_from(signer) else { return false };
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        let fitting = algorithms.all.iter().filter(|algorithm| *algorithm.signature_alg_id() == *self.algorithm);
+        let mut fitting = fitting.map(|algorithm| signer.verify_signature(*algorithm, self.said, self.signature));
+        fitting.any(|verified| verified.is_ok())
+    }
+}

@@ -1,0 +1,116 @@
+//! [`Stapler`]: keeps the pairs of a table stapled for as long as it runs.
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{Request, StatusCode};
+use http_body_util::Full;
+
+use super::answer::Answer;
+use super::round::Round;
+use super::status::{Board, StapleStatus};
+use super::subject::Subject;
+use super::{Clock, OcspFault};
+use crate::fetch::{Fetch, Reach};
+use crate::tls::Certificates;
+
+/// Gets the answers of authorities about the certificates of a table, and has handshakes show them.
+///
+/// A clone is the same stapler. It does nothing of itself: [`run`](Self::run) does it all, and what runs ends when that
+/// future is dropped.
+#[derive(Clone)]
+pub struct Stapler {
+    pub(super) fetch: Fetch,
+    pub(super) clock: Clock,
+    look_every: Duration,
+    board: Board,
+}
+
+impl Stapler {
+    /// How long a responder may take for an answer.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    /// Most bytes of an answer; usual ones have under two thousand.
+    const MOST: usize = 64 * 1024;
+
+    /// One by the system's clock. Asks nobody.
+    ///
+    /// # Errors
+    /// [`OcspFault`] when TLS cannot be set up, for responders at `https` addresses.
+    pub fn new() -> Result<Self, OcspFault> {
+        let reach = Reach { roots: None, plain: true, patience: Self::PATIENCE, most: Self::MOST };
+        let fetch = Fetch::new(reach).map_err(OcspFault)?;
+        Ok(Self { fetch, clock: Clock::system(), look_every: Duration::from_secs(60), board: Board::default() })
+    }
+
+    /// Sets the clock that dates are compared with. Default: the system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets how often the table is looked at for pairs that were installed. Default a minute; a change of the table itself
+    /// is seen at once.
+    #[must_use]
+    pub fn with_look_every(mut self, period: Duration) -> Self {
+        self.look_every = period.max(Duration::from_millis(1));
+        self
+    }
+
+    /// How each pair is doing that names a responder, or that clients refuse without an answer. Empty before
+    /// [`run`](Self::run).
+    pub fn status(&self) -> Vec<StapleStatus> {
+        self.board.read()
+    }
+
+    /// Sees to the pairs of a table, also to those that come to it later. Never ends.
+    ///
+    /// An answer is asked for when half of the last one's time is over, shown from the next handshake on, and kept while it
+    /// holds, whatever becomes of the responder. One that is over is shown no more.
+    pub async fn run(&self, certificates: Certificates) {
+        let mut changed = certificates.changed();
+        let mut look = tokio::time::interval(self.look_every);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut round = Round::new(self.clone(), certificates);
+        loop {
+            let next = round.next();
+            let due = async {
+                match next {
+                    Some(next) => self.clock.until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = look.tick() => round.look().await,
+                // The table outlives its own sender.
+                _ = changed.changed() => round.look().await,
+                ended = round.ended() => ended.into_iter().for_each(|asked| round.take(asked)),
+                () = due => {}
+            }
+            round.begin();
+            self.board.write(round.status());
+        }
+    }
+
+    /// Asks the responder of a certificate, and judges what it says.
+    pub(super) async fn ask(&self, subject: &Subject) -> Result<Answer, String> {
+        let question = subject.question().map_err(|error| error.to_string())?;
+        let request = Request::post(subject.responder.clone())
+            .header(CONTENT_TYPE, "application/ocsp-request")
+            .header(ACCEPT, "application/ocsp-response")
+            .body(Full::new(Bytes::from(question)))
+            .map_err(|error| error.to_string())?;
+        let answer = self.fetch.send(request).await.map_err(|error| error.to_string())?;
+        if answer.status() != StatusCode::OK {
+            return Err(format!("the responder answered {}", answer.status()));
+        }
+        Answer::judge(answer.body(), subject, self.clock.now()).map_err(|refused| refused.to_string())
+    }
+}
+
+impl fmt::Debug for Stapler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stapler").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,17 @@
+//! Certificates from a real authority: pebble from Debian's package, which asks back over HTTP and TLS.
+#![cfg(test)]
+#![cfg(all(feature = "real-servers", feature = "acme", feature = "server"))]
+mod peers;
+
+#[path = "acme/faults.rs"]
+mod faults;
+#[path = "acme/orders.rs"]
+mod orders;
+#[path = "acme/pebble.rs"]
+mod pebble;
+#[path = "acme/renewal.rs"]
+mod renewal;
+#[path = "acme/rig.rs"]
+mod rig;
+#[path = "acme/sharing.rs"]
+mod sharing;
