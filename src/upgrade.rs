@@ -27,6 +27,11 @@ impl UpgradeWish {
     }
 }
 
+/// Request extension beside an [`UpgradeWish`]: without the upgrade there is nothing to ask for, as with the `CONNECT` of
+/// HTTP/2 (RFC 8441).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UpgradeOnly;
+
 /// A byte stream both ways, for tunnels.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}

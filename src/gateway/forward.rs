@@ -2,6 +2,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::header::{HeaderValue, TE};
 
 use super::answer::ready;
@@ -13,6 +14,7 @@ use crate::plugin::UpstreamChoice;
 use crate::request::{
     Arrival, Consumer, PathRules, SharedFacts, ShownAs, client_addr, drop_what_is_written, told_client,
 };
+use crate::upgrade::UpgradeOnly;
 use crate::upstream::{ForwardContext, Forwarded, Outgoing};
 use crate::{ConnectInfo, Exchange, Next, UpgradeWish, interim};
 
@@ -112,7 +114,12 @@ async fn forward(
     }
     // Other protocols are not passed on: the request goes on as plain HTTP (security.md UPG-01).
     let wish = request.parts.extensions.remove::<UpgradeWish>();
+    let only = wish.is_some() && request.parts.extensions.remove::<UpgradeOnly>().is_some();
     let wish = wish.filter(|wish| target.websocket && wish.is_websocket());
+    if only && wish.is_none() {
+        // Nor is a `CONNECT` a request for a page (H2-07).
+        return Error::MethodRefused(StatusCode::METHOD_NOT_ALLOWED).into_response();
+    }
     if wish.is_some()
         && let Err(error) = judge_handshake(&request.parts.method, &request.parts.headers)
     {

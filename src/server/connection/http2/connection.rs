@@ -20,6 +20,7 @@ use super::link::{End, Link};
 use super::request::{canonical, length};
 use super::stream::{Side, Stream, Streams};
 use super::upload::{Announced, Upload};
+use super::websocket;
 use crate::error::{Error, Request, Response};
 use crate::net::{Gather, Late, TICK};
 use crate::server::Limits;
@@ -68,6 +69,7 @@ async fn shake_hands(link: &Arc<Link>, limits: &Limits) -> Option<Box<H2>> {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(STREAM_WINDOW as usize)
+            .enable_connect_protocol()
             .max_pending_accept_reset_streams(UNSEEN_RESETS)
             // The sentry counts them by time.
             .max_local_error_reset_streams(None)
@@ -292,24 +294,29 @@ where
         }
         let is_call = grpc::is_call(&request);
         let (mut head, stream) = request.into_parts();
-        let judged = canonical(&mut head, limits.head.header_count);
+        let judged = websocket::translate(&mut head)
+            .and_then(|websocket| Ok((websocket, canonical(&mut head, limits.head.header_count)?)));
         let mut side = Side {
             open: self.streams.open(),
             respond,
             alarm: self.alarms.lend(),
             upload: None,
+            tunnel: None,
             deadline: due(self.now(), limits.request_timeout),
             is_head: head.method == Method::HEAD,
             is_call,
         };
-        let waits = match judged {
-            Ok(waits) => waits,
+        let (websocket, waits) = match judged {
+            Ok(judged) => judged,
             Err(error) => {
                 tokio::spawn(Stream::<S::Future>::refused(side, error));
                 return;
             }
         };
-        let body = if stream.is_end_stream() {
+        let body = if websocket {
+            side.tunnel = Some(stream);
+            Body::empty()
+        } else if stream.is_end_stream() {
             Body::empty()
         } else {
             let announced = Announced { length: length(&head.headers), waits, is_call };

@@ -16,5 +16,6 @@ mod request;
 mod sentry;
 mod stream;
 mod upload;
+mod websocket;
 
 pub(super) use connection::run;

@@ -8,18 +8,22 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::SendStream;
 use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
 use http::StatusCode;
+use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT};
 
-use super::super::wire::request_too_long;
+use super::super::tunnel;
+use super::super::wire::{Upgraded, request_too_long};
 use super::alarm::Alarm;
 use super::answer::{Answer, prepare};
 use super::download::{Download, End};
 use super::upload::Told;
+use super::websocket::Tunnel;
 use crate::error::{Error, IntoResponse, Response};
 use crate::server::registry::Client;
-use crate::{grpc, interim, into_problem};
+use crate::upgrade::UpgradedIo;
+use crate::{Body, grpc, interim, into_problem};
 
 /// What the streams of a connection tell it.
 pub(super) struct Streams {
@@ -100,6 +104,8 @@ pub(super) struct Side {
     pub(super) alarm: Arc<Alarm>,
     /// The request's body, if it has one.
     pub(super) upload: Option<Arc<Told>>,
+    /// What the client sends to a WebSocket, if it asked for one.
+    pub(super) tunnel: Option<RecvStream>,
     /// Tick at which the answer is late (LIM-13).
     pub(super) deadline: u32,
     pub(super) is_head: bool,
@@ -120,9 +126,9 @@ pin_project_lite::pin_project! {
     }
 }
 
-struct Rest {
-    stream: SendStream<Bytes>,
-    download: Download,
+enum Rest {
+    Download { stream: SendStream<Bytes>, download: Box<Download> },
+    Tunnel(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
 impl<F> Stream<F> {
@@ -171,10 +177,13 @@ where
         if let Some(error) = me.refusal.take() {
             *me.rest = me.side.begin(Err(error), cx);
         }
-        let Some(rest) = me.rest else { return Poll::Ready(()) };
+        let (stream, download) = match me.rest {
+            None => return Poll::Ready(()),
+            Some(Rest::Tunnel(tunnel)) => return tunnel.as_mut().poll(cx),
+            Some(Rest::Download { stream, download }) => (stream, download),
+        };
         let client = &me.side.open.client;
-        let ended =
-            rest.download.poll_send(&mut rest.stream, &me.side.alarm, (client.io().clock(), client.limits()), cx);
+        let ended = download.poll_send(stream, &me.side.alarm, (client.io().clock(), client.limits()), cx);
         match ready!(ended) {
             End::Complete => me.side.open.stalled.store(false, Relaxed),
             End::Failed => {}
@@ -216,6 +225,17 @@ impl Side {
                 response = self.open.own(Error::RequestTimeout, self.is_call);
             }
         }
+        if let Some(receive) = self.tunnel.take() {
+            let upstream = response.extensions_mut().remove::<UpgradedIo>();
+            match (response.status(), upstream) {
+                (StatusCode::SWITCHING_PROTOCOLS, Some(upstream)) => {
+                    return self.begin_tunnel(response, receive, upstream);
+                }
+                // To the client any success would be that of its `CONNECT`.
+                (status, _) if status.is_success() => response = self.own_failure("upgrade_refused"),
+                _ => {}
+            }
+        }
         if response.status().is_informational() {
             // An interim response is no answer.
             response = self.open.own(Error::Internal("interim_response"), self.is_call);
@@ -225,8 +245,7 @@ impl Side {
         // What is there already shows whether the body is one to be sent (UP-03).
         let _ = download.poll_next(cx);
         if download.has_failed() {
-            let error = Error::Upstream { status: StatusCode::BAD_GATEWAY, reason: "body_failed", retry_after: None };
-            let answer = prepare(self.open.own(error, self.is_call), self.is_head);
+            let answer = prepare(self.own_failure("body_failed"), self.is_head);
             head = answer.head;
             download = Download::new(answer.body, answer.length);
         }
@@ -236,7 +255,30 @@ impl Side {
                 None
             }
             Ok(_) if download.is_empty() => None,
-            Ok(stream) => Some(Rest { stream, download }),
+            Ok(stream) => Some(Rest::Download { stream, download: Box::new(download) }),
         }
+    }
+
+    /// The upstream's `101` is a success here, and the stream is the tunnel (RFC 8441 §5).
+    fn begin_tunnel(&mut self, response: Response, receive: RecvStream, upstream: UpgradedIo) -> Option<Rest> {
+        let Answer { mut head, .. } = prepare(response.map(|_| Body::empty()), true);
+        *head.status_mut() = StatusCode::OK;
+        head.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+        head.headers_mut().remove(CONTENT_LENGTH);
+        let Ok(send) = self.respond.send_response(head, false) else {
+            self.open.give_up();
+            return None;
+        };
+        let upgraded = Upgraded { early: Bytes::new(), upstream, websocket: true };
+        let (client, mut stream) = (Arc::clone(&self.open.client), Tunnel::new(receive, send));
+        Some(Rest::Tunnel(Box::pin(async move {
+            // One that does not end well is reset by being dropped.
+            let _ = tunnel::relay(&client, upgraded, &mut stream).await;
+        })))
+    }
+
+    fn own_failure(&self, reason: &'static str) -> Response {
+        let error = Error::Upstream { status: StatusCode::BAD_GATEWAY, reason, retry_after: None };
+        self.open.own(error, self.is_call)
     }
 }
