@@ -1,7 +1,17 @@
 //! HTTP/2 by prior knowledge on own listeners.
 #![cfg(all(feature = "server", feature = "http2"))]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+#[path = "server_http2/drains.rs"]
+mod drains;
+#[path = "server_http2/floods.rs"]
+mod floods;
+#[path = "server_http2/malformed.rs"]
+mod malformed;
+#[path = "server_http2/raw.rs"]
+mod raw;
 mod support;
+#[path = "server_http2/websocket.rs"]
+mod websocket;
 
 use std::time::Duration;
 

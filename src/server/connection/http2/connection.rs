@@ -109,8 +109,8 @@ struct Connection<S> {
     look: Pin<Box<Sleep>>,
     /// The next look is a long way off, since nothing is to be looked at.
     resting: bool,
-    /// Wakes the task when the server drains.
-    drained: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Wakes the task when the server drains; gone once it has.
+    drained: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<S> Connection<S>
@@ -135,7 +135,7 @@ where
             // At once, since a drain may be under way.
             look: Box::pin(sleep(Duration::ZERO)),
             resting: false,
-            drained: Box::pin(client.drained()),
+            drained: Some(Box::pin(client.drained())),
         }
     }
 
@@ -245,7 +245,9 @@ where
         let (now, limits) = (self.now(), Arc::clone(self.streams.client.limits()));
         let over = |since: u32, time| due(since, time) <= now;
         // Has the task woken by a drain.
-        let _ = self.drained.as_mut().poll(cx);
+        if self.drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready()) {
+            self.drained = None;
+        }
         self.alarms.look(now);
         if self.waiting.as_ref().is_some_and(|waiting| waiting.1.deadline <= now)
             && let Some(waiting) = self.waiting.take()
