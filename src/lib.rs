@@ -44,6 +44,7 @@
 //! | `store` | configuration in a store, and what gateways follow of it |
 //! | `admin`, `control` | what changes a running gateway, and what it tells of itself |
 //! | `tls` | certificates of listeners by server name, live |
+//! | `proto` | Protobuf definitions, compiled |
 //! | `http1`, `net` | the HTTP/1 codec and the sockets beneath it |
 //! | `acme`, `ocsp` | certificates that are ordered and renewed, and what authorities say of them |
 //! | [`Body`], [`Error`], [`Next`], [`PluginLayer`], … | what all of them speak of |
@@ -79,6 +80,7 @@
 //! | `prometheus` | `prometheus`: metrics of requests |
 //! | `csrf` | `csrf`: tokens against cross-site request forgery |
 //! | `decode` | `response-rewrite` works on answers in gzip and br |
+//! | `grpc-transcode` | `grpc-transcode`: JSON over HTTP to gRPC and back; `protos` are compiled |
 //! | `full` | all of these |
 //!
 //! A feature adds; it changes nothing that is there without it.
@@ -127,6 +129,8 @@ pub mod net;
 pub mod ocsp;
 pub mod plugin;
 pub mod plugins;
+#[cfg(feature = "grpc-transcode")]
+pub mod proto;
 pub mod request;
 pub mod router;
 #[cfg(feature = "server")]

@@ -29,6 +29,7 @@ fn pages() -> Vec<Page> {
         plain::<csrf::CsrfPlugin>(),
         plain::<fault_injection::FaultInjectionPlugin>(),
         plain::<forward_auth::ForwardAuthPlugin>(),
+        plain::<grpc_transcode::GrpcTranscodePlugin>(),
         plain::<grpc_web::GrpcWebPlugin>(),
         auth::<hmac_auth::HmacAuthPlugin>(),
         plain::<ip_restriction::IpRestrictionPlugin>(),

@@ -18,6 +18,8 @@ mod origin;
 mod python;
 #[path = "grpc/rig.rs"]
 mod rig;
+#[path = "grpc/transcode.rs"]
+mod transcode;
 #[path = "grpc/translated.rs"]
 mod translated;
 

@@ -49,8 +49,8 @@ struct Built {
     warnings: Vec<Finding>,
     /// Whether fields were left out.
     is_incomplete: bool,
-    /// The upstream resources that it asked for.
-    leans_on: Box<[Id]>,
+    /// The upstreams and Protobuf definitions that it asked for.
+    leans_on: Box<[(Kind, Id)]>,
     /// Whether it has upstreams of its own.
     has_upstreams: bool,
     /// Fields that clients must not send.
@@ -82,6 +82,7 @@ impl Blocks {
                 },
                 None => {
                     tools.bench.asked.borrow_mut().clear();
+                    tools.bench.doubts.borrow_mut().clear();
                     tools.bench.made_upstream.set(false);
                     match build(name, config, owner, tools) {
                         Ok(Made { block, warnings, is_incomplete, resolved, identity_fields }) => Built {
@@ -107,9 +108,9 @@ impl Blocks {
         Arc::new(blocks)
     }
 
-    /// Whether a block asked for an upstream that differs from before.
-    pub(super) fn leans_on(&self, touched: &dyn Fn(&Id) -> bool) -> bool {
-        self.0.values().any(|built| built.leans_on.iter().any(touched))
+    /// Whether a block asked for an item that differs from before.
+    pub(super) fn leans_on(&self, touched: &dyn Fn(Kind, &Id) -> bool) -> bool {
+        self.0.values().any(|built| built.leans_on.iter().any(|(kind, id)| touched(*kind, id)))
     }
 
     /// Fields that clients must not send.
@@ -148,7 +149,7 @@ impl Built {
             && !tools.told_anew.contains(name)
             && (tools.leave_out_unknown_fields || !self.is_incomplete)
             && !(self.has_upstreams && bench.other_limits)
-            && !self.leans_on.iter().any(|id| bench.upstreams.touches(Some(id)))
+            && !self.leans_on.iter().any(|(kind, id)| bench.touches(*kind, id))
     }
 }
 
@@ -274,7 +275,8 @@ fn build(
     if let Some(body) = &meta.error_response {
         layer = with_error_response(layer, body);
     }
-    warnings.extend(caveats.into_iter().map(|caveat| doubt(kind, id, name, caveat)));
+    let caveats = caveats.into_iter().chain(tools.bench.doubts.take());
+    warnings.extend(caveats.map(|caveat| doubt(kind, id, name, caveat)));
     if let Some(expr) = filter {
         let path = place_of(name, "_meta.filter");
         warnings.extend(idle::variables(&expr, tools.bench.custom_vars, Asked::Underway, (kind, id), &path));

@@ -227,10 +227,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Whether blocks lean on an upstream that differs from before.
+    /// Whether blocks lean on an item that differs from before.
     fn leans(&self, blocks: &Blocks) -> bool {
-        let upstreams = self.tools.bench.upstreams;
-        !upstreams.is_empty() && blocks.leans_on(&|id| upstreams.touches(Some(id)))
+        let bench = &self.tools.bench;
+        let differs = !bench.upstreams.is_empty() || !bench.protos.is_empty();
+        differs && blocks.leans_on(&|kind, id| bench.touches(kind, id))
     }
 
     fn groups(&mut self, old: &[Arc<ConsumerGroupSpec>], new: &[Arc<ConsumerGroupSpec>], everything: bool) {

@@ -15,6 +15,7 @@ use super::handle::add_new;
 use super::items::{IdChanges, Judge};
 use super::live::Live;
 use super::master::{Global, Kit, Service, State};
+use super::protos;
 use super::route::Route;
 use super::route_table::Applied;
 use super::secrets::{Answers, Secrets};
@@ -44,6 +45,7 @@ pub(super) struct Prepared {
     rules: Arc<Rules>,
     globals: Arc<Vec<Global>>,
     metadata: Arc<Metadata>,
+    protos: protos::Changes,
     upstreams: Tables<Arc<Upstream>>,
     services: Tables<Arc<Service>>,
     plugin_configs: Tables<Arc<Blocks>>,
@@ -63,6 +65,7 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Makes it the state to compare the next one with: the one that it was compiled against, unchanged since.
     pub(super) fn commit(self, kit: &Kit, state: &mut State) -> Arc<Live> {
+        self.protos.commit(&mut state.protos);
         self.upstreams.commit(&mut state.upstreams);
         self.services.commit(&mut state.services);
         self.plugin_configs.commit(&mut state.plugin_configs);
@@ -128,6 +131,7 @@ pub(super) struct Compile<'a> {
     pub(super) told_anew: HashSet<String>,
     /// Plugins of the outer stages that a consumer may have a block of.
     pub(super) outer: BTreeSet<String>,
+    pub(super) protos: protos::Changes,
     pub(super) upstreams: Tables<Arc<Upstream>>,
     pub(super) services: Tables<Arc<Service>>,
     pub(super) plugin_configs: Tables<Arc<Blocks>>,
@@ -157,6 +161,7 @@ impl<'a> Compile<'a> {
             enabled: enabled(&snapshot),
             told_anew: HashSet::new(),
             outer: before.callers.outer(),
+            protos: protos::Changes::default(),
             upstreams: Tables::default(),
             services: Tables::default(),
             plugin_configs: Tables::default(),
@@ -169,6 +174,9 @@ impl<'a> Compile<'a> {
         // Upstreams stand in many places; certificates that they show change now and then.
         everything |= compile.other_client_certificates(&snapshot.ssls);
         compile.upstreams(&snapshot.upstreams, everything);
+        let definitions = (&*before.snapshot.protos, &*snapshot.protos);
+        compile.protos =
+            protos::Changes::compile(&before.protos, definitions, before.revision == 0, &mut compile.findings);
         let enabled_before = if before.revision == 0 { &compile.enabled } else { &enabled(&before.snapshot) };
         everything |= *enabled_before != compile.enabled;
         compile.metadata(&snapshot.plugin_metadata);
@@ -200,7 +208,7 @@ impl<'a> Compile<'a> {
             return Err(ApplyError::new(compile.findings));
         }
         let names_fields = compile.names_fields.get();
-        let Compile { findings, rules, globals, metadata, upstreams, services, plugin_configs, .. } = compile;
+        let Compile { findings, rules, globals, metadata, protos, upstreams, services, plugin_configs, .. } = compile;
         let is_current = |warning: &&Finding| match warning.kind {
             Kind::Settings => !other_settings,
             _ => ids.is_current(warning),
@@ -243,6 +251,7 @@ impl<'a> Compile<'a> {
             rules,
             globals,
             metadata,
+            protos,
             upstreams,
             services,
             plugin_configs,
@@ -314,6 +323,9 @@ impl<'a> Compile<'a> {
             rules: &self.rules,
             pool: &self.kit.upstreams,
             endpoints: &self.kit.endpoints,
+            protos: &self.protos,
+            #[cfg(feature = "grpc-transcode")]
+            protos_before: &self.before.protos,
             upstreams: &self.upstreams,
             upstreams_before: &self.before.upstreams,
             secrets: self.secrets,
@@ -321,6 +333,7 @@ impl<'a> Compile<'a> {
             custom_vars: &self.kit.custom_vars,
             names_fields: &self.names_fields,
             asked: RefCell::default(),
+            doubts: RefCell::default(),
             made_upstream: Cell::default(),
             other_limits: (self.rules.answers, self.rules.replay_bytes, self.rules.checks)
                 != (self.before.rules.answers, self.before.rules.replay_bytes, self.before.rules.checks),
@@ -399,7 +412,7 @@ impl<'a> Compile<'a> {
     fn globals(&mut self, rules: &[Arc<GlobalRuleSpec>]) -> bool {
         let (old, new) = difference(&self.before.snapshot.global_rules, rules);
         let before = Arc::clone(&self.before.globals);
-        let leans = |global: &Global| global.blocks.leans_on(&|id| self.upstreams.touches(Some(id)));
+        let leans = |global: &Global| global.blocks.leans_on(&|kind, id| self.touches(kind, id));
         let same = old.is_empty() && new.is_empty() && self.before.revision > 0;
         if same && self.told_anew.is_empty() && !before.iter().any(leans) {
             return false;
@@ -461,7 +474,7 @@ impl<'a> Compile<'a> {
         }
         let changed: HashSet<&Id> = changed.into_iter().map(|spec| &spec.id).collect();
         for spec in specs {
-            let leans = |blocks: &Arc<Blocks>| blocks.leans_on(&|id| self.upstreams.touches(Some(id)));
+            let leans = |blocks: &Arc<Blocks>| blocks.leans_on(&|kind, id| self.touches(kind, id));
             if !changed.contains(&spec.id) && !self.before.plugin_configs.get(&spec.id).is_some_and(leans) {
                 continue;
             }
@@ -478,7 +491,7 @@ impl<'a> Compile<'a> {
             self.services.changes.insert(id, None);
         }
         for spec in specs {
-            let leans = |service: &Arc<Service>| service.blocks.leans_on(&|id| self.upstreams.touches(Some(id)));
+            let leans = |service: &Arc<Service>| service.blocks.leans_on(&|kind, id| self.touches(kind, id));
             if everything
                 || changed.contains(&spec.id)
                 || self.upstreams.touches(spec.upstream_id.as_ref())
@@ -513,10 +526,21 @@ impl<'a> Compile<'a> {
             }
         }
     }
+
+    /// Whether an item that a block may ask for differs from before.
+    pub(super) fn touches(&self, kind: Kind, id: &Id) -> bool {
+        touches(&self.protos, &self.upstreams, kind, id)
+    }
+
     /// Ids that are gone, and items that are new or differ.
     fn changed<'s, T: Resource>(&self, old: &[Arc<T>], new: &'s [Arc<T>]) -> (Vec<Id>, Vec<&'s Arc<T>>) {
         changed(self.before.revision == 0, old, new)
     }
+}
+
+/// Whether an item that a block may ask for differs from before.
+pub(super) fn touches(protos: &protos::Changes, upstreams: &Tables<Arc<Upstream>>, kind: Kind, id: &Id) -> bool {
+    if kind == Kind::Proto { protos.touches(id) } else { upstreams.touches(Some(id)) }
 }
 
 /// The plugins that a snapshot enables; `None` for all.

@@ -15,7 +15,9 @@ pub(crate) fn item<T: Described>(item: &T) -> Option<Finding> {
         Kind::Secret if !["env/", "file/"].iter().any(|manager| item.id().as_str().starts_with(manager)) => {
             "is not used: only the managers `env` and `file` are asked yet, references to it fail closed"
         }
-        Kind::Proto => "is not used: nothing transcodes yet",
+        Kind::Proto if cfg!(not(feature = "grpc-transcode")) => {
+            "is not used: this build is without the feature `grpc-transcode`"
+        }
         Kind::StreamRoute => "is not used: there are no L4 listeners yet",
         _ => return None,
     };

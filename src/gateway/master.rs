@@ -13,6 +13,7 @@ use super::items::Ids;
 use super::live::Live;
 #[cfg(feature = "client")]
 use super::names::Names;
+use super::protos::Protos;
 use super::route::Route;
 use super::route_table::Built;
 use super::secrets::{Answers, Secrets};
@@ -49,6 +50,7 @@ pub(super) struct State {
     pub(super) snapshot: Snapshot,
     pub(super) rules: Arc<Rules>,
     pub(super) globals: Arc<Vec<Global>>,
+    pub(super) protos: Protos,
     pub(super) upstreams: HashMap<Id, Arc<Upstream>>,
     pub(super) services: HashMap<Id, Arc<Service>>,
     pub(super) plugin_configs: HashMap<Id, Arc<Blocks>>,
@@ -102,6 +104,7 @@ impl Default for State {
             snapshot: Snapshot::default(),
             rules: Arc::default(),
             globals: Arc::default(),
+            protos: Protos::default(),
             upstreams: HashMap::new(),
             services: HashMap::new(),
             plugin_configs: HashMap::new(),

@@ -50,6 +50,8 @@ mod master;
 #[cfg(feature = "client")]
 mod names;
 mod own_listeners;
+#[cfg_attr(not(feature = "grpc-transcode"), path = "no_protos.rs")]
+mod protos;
 mod route;
 mod route_table;
 mod secrets;

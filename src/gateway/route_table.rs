@@ -60,6 +60,7 @@ impl Compile<'_> {
         }
         // Routes that are the same themselves but lean on something that is not.
         let leaning = !self.upstreams.changes.is_empty()
+            || !self.protos.is_empty()
             || !self.services.changes.is_empty()
             || !self.plugin_configs.changes.is_empty();
         if leaning {
@@ -93,10 +94,10 @@ impl Compile<'_> {
         Some(changes)
     }
 
-    /// Whether a block of a route asked for an upstream that differs.
+    /// Whether a block of a route asked for an item that differs.
     fn leans(&self, route: &Id) -> bool {
         let built = self.before.routes.get(route);
-        built.is_some_and(|built| built.blocks.leans_on(&|id| self.upstreams.touches(Some(id))))
+        built.is_some_and(|built| built.blocks.leans_on(&|kind, id| self.touches(kind, id)))
     }
 
     /// Which of the routes at `range` are built anew: those that differ from before. All of them if the others stand in

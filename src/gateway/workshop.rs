@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::compile::touches;
 use super::difference::Tables;
+use super::protos;
 use super::secrets::Secrets;
 use super::settings::Rules;
 use super::tls::Vault;
 use super::upstreams::{self, Owner};
 use crate::model::{Id, Kind, Settings, UpstreamSpec};
-use crate::plugin::{Registry, Scope, Workshop};
+use crate::plugin::{Caveat, Registry, Scope, Workshop};
 use crate::request::CustomVars;
 use crate::upstream::{Endpoints, Upstream, Upstreams};
 
@@ -26,6 +28,9 @@ pub(super) struct Bench<'a> {
     pub(super) rules: &'a Rules,
     pub(super) pool: &'a Upstreams,
     pub(super) endpoints: &'a Endpoints,
+    pub(super) protos: &'a protos::Changes,
+    #[cfg(feature = "grpc-transcode")]
+    pub(super) protos_before: &'a protos::Protos,
     pub(super) upstreams: &'a Tables<Arc<Upstream>>,
     pub(super) upstreams_before: &'a HashMap<Id, Arc<Upstream>>,
     pub(super) secrets: &'a Secrets<'a>,
@@ -33,12 +38,21 @@ pub(super) struct Bench<'a> {
     pub(super) custom_vars: &'a CustomVars,
     /// Set when a block names identity fields.
     pub(super) names_fields: &'a Cell<bool>,
-    /// The upstream resources that the block being built asked for.
-    pub(super) asked: RefCell<Vec<Id>>,
+    /// The upstreams and Protobuf definitions that the block being built asked for.
+    pub(super) asked: RefCell<Vec<(Kind, Id)>>,
+    /// What its constructor doubts about it.
+    pub(super) doubts: RefCell<Vec<Caveat>>,
     /// Set when the block being built made an upstream of its own, under the limits of the settings.
     pub(super) made_upstream: Cell<bool>,
     /// Whether those limits differ from before.
     pub(super) other_limits: bool,
+}
+
+impl Bench<'_> {
+    /// Whether an item that a block may ask for differs from before.
+    pub(super) fn touches(&self, kind: Kind, id: &Id) -> bool {
+        touches(self.protos, self.upstreams, kind, id)
+    }
 }
 
 impl Workshop for Bench<'_> {
@@ -51,7 +65,7 @@ impl Workshop for Bench<'_> {
     }
 
     fn upstream_by_id(&self, id: &Id) -> Option<Arc<Upstream>> {
-        self.asked.borrow_mut().push(id.clone());
+        self.asked.borrow_mut().push((Kind::Upstream, id.clone()));
         self.upstreams.get(self.upstreams_before, id)
     }
 
@@ -64,6 +78,16 @@ impl Workshop for Bench<'_> {
             "" => finding.message,
             path => format!("{path}: {}", finding.message),
         })
+    }
+
+    #[cfg(feature = "grpc-transcode")]
+    fn proto(&self, id: &Id) -> Option<crate::proto::Proto> {
+        self.asked.borrow_mut().push((Kind::Proto, id.clone()));
+        self.protos.get(self.protos_before, id)
+    }
+
+    fn doubt(&self, doubt: Caveat) {
+        self.doubts.borrow_mut().push(doubt);
     }
 
     fn registry(&self) -> Option<&Registry> {

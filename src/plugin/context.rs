@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, ConsumerLookup, Registry, shape};
+use super::{Caveat, ConfigError, ConsumerLookup, Registry, shape};
 use crate::model::{Id, UpstreamSpec};
+#[cfg(feature = "grpc-transcode")]
+use crate::proto::Proto;
 use crate::upstream::Upstream;
 
 /// What a constructor may use.
@@ -27,6 +29,11 @@ pub(crate) trait Workshop {
     fn upstream_by_id(&self, id: &Id) -> Option<Arc<Upstream>>;
     /// An upstream of a block's own, at `place` in it.
     fn upstream(&self, scope: &Scope, plugin: &str, place: &str, spec: &UpstreamSpec) -> Result<Arc<Upstream>, String>;
+    /// The Protobuf definition of that id. That it was asked for is noted, as with upstreams.
+    #[cfg(feature = "grpc-transcode")]
+    fn proto(&self, id: &Id) -> Option<Proto>;
+    /// Takes note of what a constructor doubts.
+    fn doubt(&self, doubt: Caveat);
     /// Every plugin.
     fn registry(&self) -> Option<&Registry>;
 }
@@ -50,6 +57,13 @@ impl Workshop for Bare {
     fn upstream(&self, _: &Scope, _: &str, _: &str, _: &UpstreamSpec) -> Result<Arc<Upstream>, String> {
         Err("there is no gateway around to build an upstream".to_owned())
     }
+
+    #[cfg(feature = "grpc-transcode")]
+    fn proto(&self, _: &Id) -> Option<Proto> {
+        None
+    }
+
+    fn doubt(&self, _: Caveat) {}
 
     fn registry(&self) -> Option<&Registry> {
         None
@@ -123,6 +137,18 @@ impl<'a> BuildContext<'a> {
     ) -> Result<Arc<Upstream>, ConfigError> {
         let made = self.workshop.upstream(self.scope, plugin, place, spec);
         made.map_err(|reason| ConfigError::invalid(plugin, place, reason))
+    }
+
+    /// The Protobuf definition of that id (`protos`), as it is now; the block is built anew when it changes.
+    #[cfg(feature = "grpc-transcode")]
+    pub fn proto(&self, id: &Id) -> Option<Proto> {
+        self.workshop.proto(id)
+    }
+
+    /// Says what is doubtful about the block by what the constructor was lent; [`Plugin::caveats`](super::Plugin::caveats)
+    /// is for what the block alone tells.
+    pub fn doubt(&self, doubt: Caveat) {
+        self.workshop.doubt(doubt);
     }
 
     /// Every plugin of the gateway, for plugins that hold others' blocks; `None` without a gateway.

@@ -15,6 +15,8 @@ pub mod edit;
 pub mod fault_injection;
 #[cfg(feature = "callout")]
 pub mod forward_auth;
+#[cfg(feature = "grpc-transcode")]
+pub mod grpc_transcode;
 pub mod grpc_web;
 #[cfg(feature = "hmac")]
 pub mod hmac_auth;

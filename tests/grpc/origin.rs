@@ -100,9 +100,11 @@ impl Drop for Running {
 /// |---|---|
 /// | `Unary` | answers with the message |
 /// | `Split` | one message for each byte of the message |
+/// | `Twice` | the message, and once more |
+/// | `Break` | the message, then the status 9 |
 /// | `Join` | one message made of all |
 /// | `Talk` | each message as it comes |
-/// | `Fail` | the status that the message has as a number, with a message and a trailer |
+/// | `Fail` | the status that the message ends with as a number, with a message and a trailer |
 /// | `Hang` | nothing, for ever |
 /// | `Flood` | messages of the size that the message says, for ever |
 /// | `Swallow` | reads all, and answers with how many bytes there were |
@@ -151,7 +153,8 @@ impl Service<http::Request<tonic::body::Body>> for Echo {
                 "Fail" => {
                     let fail = service_fn(|request: Request<Bytes>| async {
                         let (metadata, _, message) = request.into_parts();
-                        let code = std::str::from_utf8(&message).unwrap().parse::<i32>().unwrap();
+                        let code = message.rsplit(|byte| !byte.is_ascii_digit()).next().unwrap();
+                        let code = std::str::from_utf8(code).unwrap().parse::<i32>().unwrap();
                         let mut trailers = MetadataMap::new();
                         trailers.insert("x-id", metadata.get("x-id").unwrap().clone());
                         Err::<Response<Bytes>, _>(Status::with_metadata(code.into(), "it fails: 50 % ü", trailers))
@@ -171,6 +174,19 @@ impl Service<http::Request<tonic::body::Body>> for Echo {
                         Ok::<_, Status>(with_id(&metadata, Box::pin(stream::iter(parts)) as Messages))
                     });
                     let answer = grpc.server_streaming(split, request).await;
+                    running.ends();
+                    answer
+                }
+                "Twice" | "Break" => {
+                    let breaks = call == "Break";
+                    let repeat = service_fn(move |request: Request<Bytes>| async move {
+                        let (metadata, _, message) = request.into_parts();
+                        let last =
+                            if breaks { Err(Status::failed_precondition("it broke")) } else { Ok(message.clone()) };
+                        let messages = stream::iter([Ok(message), last]);
+                        Ok::<_, Status>(with_id(&metadata, Box::pin(messages) as Messages))
+                    });
+                    let answer = grpc.server_streaming(repeat, request).await;
                     running.ends();
                     answer
                 }

@@ -20,14 +20,14 @@ fn program(name: &str) -> Command {
 }
 
 /// The server; ends with the value.
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     told: Lines<BufReader<ChildStdout>>,
     _process: Child,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut process = program("server.py").stdout(Stdio::piped()).spawn().unwrap();
         let mut told = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = within(|| "the port".into(), told.next_line()).await.unwrap().expect("the server does not start");

@@ -3,12 +3,13 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use tollgate::gateway::Gateway;
-use tollgate::model::{ReadOptions, read};
+use tollgate::model::{ReadOptions, Snapshot, read};
 use tollgate::server::{Listener, Protocols, Server};
 
 /// A gateway with one route to everything; ends with the value.
 pub(crate) struct Front {
     pub(crate) address: SocketAddr,
+    pub(crate) gateway: Gateway,
     _server: Server,
 }
 
@@ -33,12 +34,18 @@ impl Front {
 
     pub(crate) fn of(document: &Value) -> Self {
         let gateway = Gateway::builder().build().unwrap();
-        let read = read(document, &ReadOptions::default());
-        assert_eq!(read.errors().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
-        gateway.apply(read.snapshot).unwrap();
-        let server = Server::builder().serve(move |info| gateway.connection(info));
+        gateway.apply(snapshot(document)).unwrap();
+        let connections = gateway.clone();
+        let server = Server::builder().serve(move |info| connections.connection(info));
         let listener = Listener::new(([127, 0, 0, 1], 0).into()).with_protocols(Protocols::Both);
         let address = server.listen(listener).unwrap();
-        Self { address, _server: server }
+        Self { address, gateway, _server: server }
     }
+}
+
+/// The snapshot of a document without a fault in its form.
+pub(crate) fn snapshot(document: &Value) -> Snapshot {
+    let read = read(document, &ReadOptions::default());
+    assert_eq!(read.errors().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
+    read.snapshot
 }

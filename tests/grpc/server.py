@@ -1,6 +1,7 @@
 """The service `test.Echo` by grpcio; says its port, and then when calls are cancelled. Messages are raw bytes. With the path
 of a file as its argument it has the health service, too, and serves as long as that file is there."""
 import os
+import re
 import sys
 import threading
 from concurrent import futures
@@ -41,7 +42,7 @@ def talk(messages, context):
 def fail(message, context):
     own = dict(context.invocation_metadata())["x-id"]
     context.set_trailing_metadata((("x-id", own),))
-    context.abort(CODES[int(message)], "it fails: 50 % ü")
+    context.abort(CODES[int(re.search(rb"\d+$", message)[0])], "it fails: 50 % ü")
 
 
 def hang(message, context):

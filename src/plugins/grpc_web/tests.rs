@@ -285,8 +285,8 @@ async fn an_answer_that_breaks_off_is_cut() {
 
 #[tokio::test]
 async fn where_cors_decides_this_does_not() {
-    let mut config = CorsConfig::default();
-    config.allow_origins = "https://a.test,https://b.test".to_owned();
+    let allow_origins = "https://a.test,https://b.test".to_owned();
+    let config = CorsConfig { allow_origins, ..CorsConfig::default() };
     let cors = PluginLayer::from(AroundLayer::of(Cors::new(config).unwrap()));
     let layers = [cors, layer(json!({}))];
     for (origin, told) in [("https://b.test", Some("https://b.test")), ("https://evil.test", None)] {

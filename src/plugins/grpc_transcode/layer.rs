@@ -1,0 +1,160 @@
+//! The plugin.
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::TE;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, StatusCode};
+use prost_reflect::MessageDescriptor;
+
+use super::config::GrpcTranscodeConfig;
+use super::to_json::Style;
+use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
+use crate::proto::Proto;
+use crate::{Next, PluginLayer, Request, Response, grpc, reject_empty};
+
+pub(super) const NAME: &str = GrpcTranscodePlugin::NAME;
+
+/// The most milliseconds that `grpc-timeout` holds.
+const MOST_DEADLINE: u32 = 99_999_999;
+
+/// Turns requests with JSON into gRPC calls, and their answers back.
+#[derive(Clone, Debug)]
+pub struct GrpcTranscode {
+    /// The call, or how requests are answered because there is none.
+    call: Result<Call, StatusCode>,
+}
+
+/// Puts [`GrpcTranscode`] around a service.
+pub type GrpcTranscodeLayer = AroundLayer<GrpcTranscode>;
+
+/// A method, and how it is called.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) path: PathAndQuery,
+    pub(super) input: MessageDescriptor,
+    pub(super) output: MessageDescriptor,
+    /// Whether it answers with a stream.
+    pub(super) streams: bool,
+    pub(super) deadline: Option<HeaderValue>,
+    pub(super) style: Style,
+    pub(super) show_status_in_body: bool,
+    pub(super) status_detail: Option<MessageDescriptor>,
+    pub(super) max_req_body_size: usize,
+    pub(super) max_resp_body_size: usize,
+}
+
+impl GrpcTranscode {
+    /// Compiles the options; `proto` is the definition that `proto_id` names.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the field that is wrong. A definition, service or method that does not exist is a [`Caveat`]: it
+    /// may come later, and until then requests are answered with 500 or 503.
+    pub fn new(config: &GrpcTranscodeConfig, proto: Option<&Proto>) -> Result<(Self, Vec<Caveat>), ConfigError> {
+        let invalid = |field: &str, reason: &str| Err(ConfigError::invalid(NAME, field, reason));
+        if config.proto_id.is_empty() {
+            return invalid("proto_id", "missing field `proto_id`: write the id of one of `protos`");
+        }
+        if config.service.is_empty() || config.method.is_empty() {
+            let field = if config.service.is_empty() { "service" } else { "method" };
+            return invalid(field, &format!("missing field `{field}`"));
+        }
+        if config.deadline > MOST_DEADLINE {
+            return invalid("deadline", "is at most 99999999 milliseconds");
+        }
+        if config.max_req_body_size == 0 || config.max_resp_body_size == 0 {
+            let field = if config.max_req_body_size == 0 { "max_req_body_size" } else { "max_resp_body_size" };
+            return invalid(field, "write at least 1");
+        }
+        let mut caveats = Vec::new();
+        let call = Self::find(config, proto, &mut caveats);
+        Ok((Self { call }, caveats))
+    }
+
+    fn find(
+        config: &GrpcTranscodeConfig,
+        proto: Option<&Proto>,
+        caveats: &mut Vec<Caveat>,
+    ) -> Result<Call, StatusCode> {
+        let mut doubt = |field: &str, message: String, mend: &str| caveats.push(Caveat::new(field, message, mend));
+        let Some(proto) = proto else {
+            let message = format!("there is no proto `{}`: requests are answered with 500", config.proto_id);
+            doubt("proto_id", message, "add it to `protos`");
+            return Err(StatusCode::INTERNAL_SERVER_ERROR);
+        };
+        let missing = Err(StatusCode::SERVICE_UNAVAILABLE);
+        let Some(service) = proto.pool().get_service_by_name(&config.service) else {
+            let message = format!("the proto has no service `{}`: requests are answered with 503", config.service);
+            doubt("service", message, "write its name with the package, such as `helloworld.Greeter`");
+            return missing;
+        };
+        let Some(method) = service.methods().find(|method| method.name() == config.method) else {
+            let message = format!("the service has no method `{}`: requests are answered with 503", config.method);
+            doubt("method", message, "write one that the service has");
+            return missing;
+        };
+        if method.is_client_streaming() {
+            let message = format!("`{}` takes a stream: requests are answered with 503", config.method);
+            doubt("method", message, "write a method that takes one message");
+            return missing;
+        }
+        let detail = config.status_detail_type.as_deref();
+        let status_detail = detail.and_then(|name| proto.pool().get_message_by_name(name));
+        if let (Some(name), None) = (detail, &status_detail) {
+            let message = format!("the proto has no message `{name}`: details stay encoded");
+            doubt("status_detail_type", message, "write its name with the package, and import its file");
+        }
+        let Ok(path) = PathAndQuery::try_from(format!("/{}/{}", service.full_name(), method.name())) else {
+            return missing;
+        };
+        let deadline = Duration::from_millis(config.deadline.into());
+        Ok(Call {
+            path,
+            input: method.input(),
+            output: method.output(),
+            streams: method.is_server_streaming(),
+            deadline: (!deadline.is_zero()).then(|| grpc::write_timeout(deadline)),
+            style: Style::of(&config.pb_option),
+            show_status_in_body: config.show_status_in_body,
+            status_detail,
+            max_req_body_size: config.max_req_body_size,
+            max_resp_body_size: config.max_resp_body_size,
+        })
+    }
+}
+
+impl Around for GrpcTranscode {
+    async fn handle(self: Arc<Self>, mut request: Request, next: Next) -> Response {
+        let call = match &self.call {
+            Ok(call) => call,
+            Err(status) => return reject_empty(*status, NAME),
+        };
+        let takes_trailers = request.headers().get(TE).is_some_and(|te| te == "trailers");
+        match call.begin(&mut request).await {
+            Ok(()) => call.end(next.run(request).await, takes_trailers).await,
+            Err(refusal) => refusal,
+        }
+    }
+}
+
+/// Registry entry of `grpc-transcode`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GrpcTranscodePlugin;
+
+impl Plugin for GrpcTranscodePlugin {
+    const NAME: &'static str = "grpc-transcode";
+    const STAGE: Stage = Stage::Access;
+    const PRIORITY: i32 = 506;
+    type Config = GrpcTranscodeConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<GrpcTranscodeConfig>()
+    }
+
+    fn build(&self, config: GrpcTranscodeConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        let proto = if config.proto_id.is_empty() { None } else { cx.proto(&config.proto_id) };
+        let (transcode, caveats) = GrpcTranscode::new(&config, proto.as_ref())?;
+        caveats.into_iter().for_each(|caveat| cx.doubt(caveat));
+        Ok(GrpcTranscodeLayer::of(transcode).into())
+    }
+}
