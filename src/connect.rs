@@ -99,10 +99,12 @@ impl ConnectInfo {
         self.proxy.as_deref().copied()
     }
 
-    /// Says that `proxy` passed the connection on.
+    /// Says that the peer passed the connection on for `client`, who connected to `server`.
     #[must_use]
-    pub fn with_proxy(mut self, proxy: SocketAddr) -> Self {
-        self.proxy = Some(Arc::new(proxy));
+    pub fn passed_on_for(mut self, client: SocketAddr, server: SocketAddr) -> Self {
+        self.proxy = Some(Arc::new(self.peer));
+        self.peer = client;
+        self.local = Some(server);
         self
     }
 

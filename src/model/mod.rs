@@ -57,7 +57,9 @@ pub use health::{
 };
 pub use id::{Id, Kind, Resource};
 pub use limits::Limits;
-pub use listener::{ListenAddress, ListenerSpec, NoListenAddress, Protocol};
+#[cfg(feature = "server")]
+pub(crate) use listener::mode;
+pub use listener::{ListenAddress, ListenerSpec, ListenerTls, NoListenAddress, Protocol, ProxyProtocolSpec};
 pub use node::NodeSpec;
 pub use places::Places;
 pub use plugin::{EnabledPlugin, GlobalRuleSpec, PluginConfigSpec, PluginMap, PluginMetadataSpec};

@@ -88,8 +88,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listeners: vec![ListenerSpec {
-                address: SocketAddr::from(([127, 0, 0, 1], 9080)).into(),
                 protocols: vec![Protocol::H1, Protocol::H2c],
+                ..ListenerSpec::new(SocketAddr::from(([127, 0, 0, 1], 9080)))
             }],
             workers: None,
             router: RouterSettings::default(),

@@ -13,19 +13,24 @@ use super::door::Accepted;
 use super::group::Group;
 use super::proxy_protocol::{self, Claim};
 use super::registry::{Arrival, Entry};
+#[cfg(feature = "tls")]
+use super::secure::secure;
 use super::{Listener, Protocols, ProxyProtocol};
 use crate::ConnectInfo;
 use crate::error::{Request, Response};
 use crate::net::{Io, Transport};
+#[cfg(feature = "tls")]
+use crate::tls::{HandshakeFault, TlsAcceptor};
 
 /// What stands for the client's address on a Unix socket: somebody on this machine.
 const THIS_MACHINE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// What a listener's connections go through.
-#[derive(Debug)]
 pub(super) struct Way {
     protocols: Protocols,
     proxy: Option<ProxyProtocol>,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<TlsAcceptor>>,
     max_connections: Option<usize>,
 }
 
@@ -40,14 +45,26 @@ pub(super) struct Arrived {
 pub(super) type Start = dyn Fn(Arrived) + Send + Sync;
 
 impl Way {
-    /// `before`: what the same listener was.
-    pub(super) fn new(listener: &Listener, before: Option<(&Listener, &Arc<Self>)>) -> Self {
+    /// `before`: what the same listener was; TLS that is the same goes on, with its tickets.
+    pub(super) fn new(listener: &Listener, before: Option<(&Listener, &Self)>) -> io::Result<Self> {
+        #[cfg(not(feature = "tls"))]
         let _ = before;
-        Self {
+        Ok(Self {
             protocols: listener.protocols,
             proxy: listener.proxy_protocol.clone(),
+            #[cfg(feature = "tls")]
+            tls: acceptor(listener, before)?,
             max_connections: listener.max_connections,
+        })
+    }
+
+    /// Whether a connection can be spoken to as it is.
+    fn is_plain(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return false;
         }
+        self.proxy.is_none()
     }
 
     /// Leads a connection in: at once where nothing is to be learned first, else by a task of its own that ends with the
@@ -61,7 +78,7 @@ impl Way {
             // It is closed by being dropped.
             return;
         }
-        if self.proxy.is_none() {
+        if self.is_plain() {
             let io = Io::new(transport, &group.registry().sweep);
             let info = info(peer, &io);
             let entry = group.enter(io, client);
@@ -93,7 +110,7 @@ impl Way {
         };
         tokio::select! {
             arrived = self.go(transport, peer, arrival) => {
-                if arrived.is_err() {
+                if arrived.as_ref().is_err_and(|error| !is_answered(error)) {
                     group.fail();
                 }
                 arrived.ok().flatten()
@@ -127,14 +144,79 @@ impl Way {
             }
             arrival.is_from(client.ip());
         }
-        let io = Io::new(transport, &arrival.group().registry().sweep);
-        let mut info = info(peer, &io);
-        if let Claim::For { client, server } = claim {
-            (info.peer, info.local) = (client, Some(server));
-            info = info.with_proxy(peer.unwrap_or(THIS_MACHINE));
-        }
-        Ok(Some(Arrived { entry: arrival.settle(io), info, protocols: self.protocols }))
+        let (io, info, protocols) = self.spoken(transport, peer, &arrival).await?;
+        let info = match claim {
+            Claim::Own => info,
+            Claim::For { client, server } => info.passed_on_for(client, server),
+        };
+        Ok(Some(Arrived { entry: arrival.settle(io), info, protocols }))
     }
+
+    /// The TLS handshake, and what is spoken then; in clear text what the listener has.
+    async fn spoken(
+        &self,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+        arrival: &Arrival,
+    ) -> io::Result<(Arc<Io>, ConnectInfo, Protocols)> {
+        let registry = arrival.group().registry();
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let done = secure(transport, tls, &registry.sweep);
+            let Ok(done) = tokio::time::timeout(registry.options.limits.handshake_timeout, done).await else {
+                tls.counters().failed(HandshakeFault::Slow);
+                return Err(io::ErrorKind::TimedOut.into());
+            };
+            let secured = done.map_err(io::Error::other)?;
+            let protocols = match (secured.protocol.as_deref(), self.protocols) {
+                (Some(H2), _) => Protocols::H2,
+                // Without ALPN there is no HTTP/2 (RFC 9113 §3.2).
+                (None, Protocols::H2) => return Err(io::ErrorKind::Unsupported.into()),
+                _ => Protocols::H1,
+            };
+            let info = info(peer, &secured.io).with_handshake(secured.handshake);
+            return Ok((secured.io, info, protocols));
+        }
+        let io = Io::new(transport, &registry.sweep);
+        let info = info(peer, &io);
+        Ok((io, info, self.protocols))
+    }
+}
+
+/// ALPN of HTTP/2.
+#[cfg(feature = "tls")]
+const H2: &[u8] = b"h2";
+/// ALPN of HTTP/1.
+#[cfg(feature = "tls")]
+const H1: &[u8] = b"http/1.1";
+
+#[cfg(feature = "tls")]
+fn acceptor(listener: &Listener, before: Option<(&Listener, &Way)>) -> io::Result<Option<Arc<TlsAcceptor>>> {
+    let Some(tls) = &listener.tls else { return Ok(None) };
+    if let Some((before, way)) = before
+        && before.tls.as_ref() == Some(tls)
+        && before.protocols == listener.protocols
+    {
+        return Ok(way.tls.clone());
+    }
+    let protocols: &[&[u8]] = match listener.protocols {
+        Protocols::H1 => &[H1],
+        Protocols::H2 => &[H2],
+        Protocols::Both => &[H2, H1],
+    };
+    TlsAcceptor::new(tls, protocols).map(|acceptor| Some(Arc::new(acceptor))).map_err(io::Error::other)
+}
+
+/// Whether the handshake was all that was wanted: a challenge by which an authority looks at a name.
+#[cfg(feature = "tls")]
+fn is_answered(error: &io::Error) -> bool {
+    let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<HandshakeFault>());
+    matches!(fault, Some(HandshakeFault::Challenge))
+}
+
+#[cfg(not(feature = "tls"))]
+fn is_answered(_: &io::Error) -> bool {
+    false
 }
 
 async fn within<T>(limit: std::time::Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {

@@ -13,6 +13,8 @@ pub struct Limits {
     pub head: HeadLimits,
     /// What a chunked request body holds beside its data (H1-16, H1-17).
     pub body: DecoderLimits,
+    /// A TLS handshake. Default 10 s; over it the connection is closed (LIM-05).
+    pub handshake_timeout: Duration,
     /// From the first byte of a head to its end, in total. Default 10 s; over it 408 (LIM-06).
     pub head_timeout: Duration,
     /// Between two reads of a request body. Default 15 s; over it 408 (LIM-07).
@@ -67,6 +69,7 @@ impl Default for Limits {
         Self {
             head: HeadLimits::request(),
             body: DecoderLimits::request(),
+            handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(15),
             body_rate: Rate { bytes_per_second: 1024, grace: Duration::from_secs(10) },

@@ -46,11 +46,15 @@ impl Listening {
         shared: bool,
         (registry, start): (&Arc<Registry>, &Arc<Start>),
     ) -> Result<Self, (Listener, BindError)> {
-        let door = match door::judge(&listener).and_then(|()| door::open(&listener, inherited, shared)) {
-            Ok(door) => door,
+        let opened = door::judge(&listener).and_then(|()| {
+            let way = Way::new(&listener, None).map_err(|error| BindError::of(&listener.address, error))?;
+            Ok((way, door::open(&listener, inherited, shared)?))
+        });
+        let (way, door) = match opened {
+            Ok(opened) => opened,
             Err(error) => return Err((listener, error)),
         };
-        let way = ArcSwap::from_pointee(Way::new(&listener, None));
+        let way = ArcSwap::from_pointee(way);
         let entrance = Arc::new(Entrance { door, group: registry.group(), way });
         let task = tokio::spawn(accept(Arc::clone(&entrance), Arc::clone(start))).abort_handle();
         Ok(Self { listener, entrance, outdated: false, since: SystemTime::now(), task })
@@ -85,18 +89,21 @@ impl Listening {
 
     /// Takes other options, for connections from now on; the socket is the same.
     pub(super) fn change(&mut self, listener: Listener) -> Result<(), (Listener, BindError)> {
-        let changed = door::judge(&listener).and_then(|()| match self.listener.socket == listener.socket {
-            true => Ok(()),
-            false => {
-                let changed = self.entrance.door.change(&listener.socket);
-                changed.map_err(|source| BindError::of(&listener.address, source))
-            }
-        });
-        if let Err(error) = changed {
-            return Err((listener, error));
-        }
         let before = self.entrance.way.load_full();
-        self.entrance.way.store(Arc::new(Way::new(&listener, Some((&self.listener, &before)))));
+        let changed = door::judge(&listener).and_then(|()| {
+            let way = Way::new(&listener, Some((&self.listener, &before)));
+            let changed = way.and_then(|way| {
+                if self.listener.socket != listener.socket {
+                    self.entrance.door.change(&listener.socket)?;
+                }
+                Ok(way)
+            });
+            changed.map_err(|error| BindError::of(&listener.address, error))
+        });
+        match changed {
+            Ok(way) => self.entrance.way.store(Arc::new(way)),
+            Err(error) => return Err((listener, error)),
+        }
         self.listener = listener;
         Ok(())
     }

@@ -18,10 +18,6 @@ pub(in crate::server) fn judge(listener: &Listener) -> Result<(), BindError> {
     if listener.protocols != Protocols::H1 && !cfg!(feature = "http2") {
         return Err(BindError::NoHttp2(address()));
     }
-    #[cfg(feature = "tls")]
-    if listener.tls.is_some() {
-        return Err(BindError::NoTls(address()));
-    }
     let is_unix = matches!(listener.address, ListenAddress::Unix(_) | ListenAddress::Abstract(_));
     if is_unix && listener.proxy_protocol.as_ref().is_some_and(|proxy| proxy.optional) {
         return Err(BindError::NotOptional(address()));
