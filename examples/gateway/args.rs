@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tollgate::control::ControlAddress;
+use tollgate::model::ListenAddress;
 
 /// Prints what clap has to say: help and version as they are, a fault as one line.
 pub(crate) fn refused(error: &clap::Error) -> ExitCode {
@@ -88,10 +89,10 @@ pub(crate) struct Serve {
     /// Answer probes there, `/status` and `/status/ready`.
     #[arg(long, value_name = "ADDR")]
     pub(crate) status: Option<SocketAddr>,
-    /// An address to listen on with HTTP/1 and h2c; may stand several times and replaces the file's listeners.
-    /// Without any: the file's, else 127.0.0.1:9080.
+    /// An address to listen on with HTTP/1 and h2c, also `unix:/path`, `unix:@name` or `systemd:NAME`; may stand several times
+    /// and replaces the file's listeners. Without any: the file's, else 127.0.0.1:9080.
     #[arg(long, value_name = "ADDR")]
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<ListenAddress>,
     /// Worker threads. Without it: the file's, else one a core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,

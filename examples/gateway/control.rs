@@ -7,9 +7,9 @@ use tollgate::control::{ControlAddress, ControlApi, StatusApi};
 use tollgate::gateway::{Gateway, Route};
 use tollgate::model::{AdminSettings, Role};
 use tollgate::plugins::prometheus::Metrics;
-use tollgate::server::{Listener, Server};
+use tollgate::server::{DrainHandle, Listener, ListenerStatus, Server};
 use tollgate::store::Mirror;
-use tollgate::{BoxError, ConnectInfo};
+use tollgate::{BoxError, ConnectInfo, Next};
 
 /// Serves the metrics from the first configuration on that keeps any.
 pub(crate) struct Control {
@@ -19,8 +19,13 @@ pub(crate) struct Control {
 }
 
 /// Serves the control API, the metrics included.
-pub(crate) fn listen(api: &ControlApi, metrics: &Metrics, address: &ControlAddress) -> Result<Server, BoxError> {
-    let api = api.clone().mount("/metrics", metrics.service());
+pub(crate) fn listen(
+    api: &ControlApi,
+    metrics: &Metrics,
+    listeners: Next,
+    address: &ControlAddress,
+) -> Result<Server, BoxError> {
+    let api = api.clone().mount("/metrics", metrics.service()).mount("/v1/listeners", listeners);
     let server = Server::builder().serve(move |_: ConnectInfo| api.clone());
     match address {
         ControlAddress::Tcp(address) => {
@@ -70,9 +75,14 @@ pub(crate) fn admin(
 }
 
 /// Answers probes.
-pub(crate) fn probes(ready: &Arc<AtomicBool>, address: std::net::SocketAddr) -> Result<Server, BoxError> {
+pub(crate) fn probes(
+    ready: &Arc<AtomicBool>,
+    end: DrainHandle,
+    address: std::net::SocketAddr,
+) -> Result<Server, BoxError> {
     let ready = Arc::clone(ready);
-    let probes = StatusApi::new(move || (!ready.load(Relaxed)).then(|| "no configuration is in force yet".to_owned()));
+    let missing = move || (!ready.load(Relaxed)).then(|| "no configuration is in force yet".to_owned());
+    let probes = StatusApi::ending(missing, move || end.has_begun());
     let server = Server::builder().serve(move |_: ConnectInfo| probes.clone());
     let address = server.listen(Listener::new(address))?;
     eprintln!("probes on http://{address}/status");
@@ -82,10 +92,22 @@ pub(crate) fn probes(ready: &Arc<AtomicBool>, address: std::net::SocketAddr) -> 
 impl Control {
     /// Adds what the process knows to the metrics.
     pub(crate) fn new(metrics: Metrics, gateway: &Gateway, api: ControlApi, server: &Arc<Server>) -> Self {
-        let server = Arc::downgrade(server);
-        metrics.gauge("http_current_connections", "Open connections.", move || {
-            server.upgrade().map_or(0.0, |server| server.connections() as f64)
-        });
+        let of_server = |read: fn(&Server) -> u64| {
+            let server = Arc::downgrade(server);
+            move || server.upgrade().map_or(0.0, |server| read(&server) as f64)
+        };
+        let connections = of_server(|server| server.connections() as u64);
+        metrics.gauge("http_current_connections", "Open connections.", connections);
+        let listeners = of_server(|server| server.listeners().iter().filter(|one| one.error.is_none()).count() as u64);
+        metrics.gauge("listeners", "Addresses that are listened on.", listeners);
+        let missing = of_server(|server| server.listeners().iter().filter(|one| one.error.is_some()).count() as u64);
+        metrics.gauge("listeners_missing", "Addresses that should be listened on and cannot be had.", missing);
+        let accepted = of_server(|server| sum(server, |one| one.accepted));
+        metrics.gauge("connections_accepted", "Connections that present listeners took.", accepted);
+        let refused = of_server(|server| sum(server, |one| one.refused));
+        metrics.gauge("connections_refused", "Connections that were closed over a limit.", refused);
+        let failed = of_server(|server| sum(server, |one| one.failed));
+        metrics.gauge("connections_failed", "Connections whose PROXY header or TLS handshake failed.", failed);
         let of = |gateway: &Gateway, read: fn(&tollgate::gateway::Status) -> u64| {
             let gateway = gateway.clone();
             move || read(&gateway.status()) as f64
@@ -111,6 +133,10 @@ impl Control {
             Err(error) => eprintln!("no metrics: {error}; tollgate.plugin_attr.prometheus.export_addr says where"),
         }
     }
+}
+
+fn sum(server: &Server, read: fn(&ListenerStatus) -> u64) -> u64 {
+    server.listeners().iter().map(read).sum()
 }
 
 /// The metrics, and beside them what checks say of endpoints. Other parts of the control API are not for this address, which

@@ -92,7 +92,7 @@ pub(crate) fn read_key(path: &Path) -> Result<String, BoxError> {
 }
 
 /// With a store, a file has settings and nothing else: resources in it would silently not be served.
-fn settings_alone(path: &Path, snapshot: &Snapshot, gateway: &Gateway) -> Result<(), BoxError> {
+pub(crate) fn settings_alone(path: &Path, snapshot: &Snapshot, gateway: &Gateway) -> Result<(), BoxError> {
     let place = path.display();
     let lists = [
         snapshot.routes.len(),

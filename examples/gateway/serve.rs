@@ -12,15 +12,17 @@ use tollgate::control::{ControlAddress, ControlApi};
 use tollgate::gateway::{ConfigEvent, Gateway};
 use tollgate::model::{ErrorBodies, ReadOptions, Role, Settings, Snapshot, StartPolicy, read};
 use tollgate::plugins::prometheus::{Metrics, PrometheusPlugin};
-use tollgate::server::{Limits, Listener, Protocols, Server};
+use tollgate::server::{Drain, Limits, Server};
 use tollgate::store::Mirror;
 
 use crate::control::{self, Control};
 use crate::faultless::Faultless;
+use crate::listeners::Listeners;
 use crate::origin::{self, Origin};
 use crate::reports::{Reports, line};
+use crate::restart::Restart;
 use crate::signals::Signals;
-use crate::{access, args, demo, stores};
+use crate::{access, args, demo, manager, stores};
 
 /// Serves until a signal ends it.
 pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, BoxError> {
@@ -88,7 +90,7 @@ impl Process<'_> {
     async fn serve(self, mut reports: Reports) -> Result<ExitCode, BoxError> {
         let Self { args, origin, gateway, settings, metrics, log } = &self;
         // Before anybody can know that the process is there.
-        let signals = Signals::listen()?;
+        let mut signals = Signals::listen()?;
         let mirror = match (origin, &settings.store) {
             (Origin::Store, Some(store)) => Some(stores::follow(settings, store, gateway)?),
             _ => None,
@@ -99,6 +101,9 @@ impl Process<'_> {
             .problem_details(settings.errors == ErrorBodies::Problem)
             .serve(move |client| connections.connection(client));
         let server = Arc::new(server);
+        manager::adopt(&server)?;
+        let listeners = Listeners::new(&server, gateway, &args.listen);
+        let mut restart = Restart::new(settings);
         if let Some(mirror) = &mirror {
             stores::measure(metrics, mirror);
         }
@@ -110,10 +115,10 @@ impl Process<'_> {
         let ready = Arc::new(AtomicBool::new(mirror.is_none() && !begins_empty));
         let mut beside = Vec::new();
         if let Some(address) = args.status.or(settings.status) {
-            beside.push(control::probes(&ready, address)?);
+            beside.push(control::probes(&ready, server.drain_handle(), address)?);
         }
         if let Some(address) = self.control_address()? {
-            beside.push(control::listen(&api, metrics, &address)?);
+            beside.push(control::listen(&api, metrics, listeners.service(), &address)?);
         }
         control.look();
         let (tell, mut told) = watch::channel(mirror.is_none());
@@ -133,7 +138,15 @@ impl Process<'_> {
                 }
                 (Origin::File(path, _), _) => {
                     let (file, place) = (FileSource::new(path), path.display().to_string());
-                    let report = |event| report(&place, event);
+                    let report = |event| {
+                        let applied = matches!(event, ConfigEvent::Applied(_));
+                        report(&place, event);
+                        if applied {
+                            let settings = gateway.snapshot().settings;
+                            listeners.change(&settings);
+                            restart.look(&settings);
+                        }
+                    };
                     drop(match settings.start_policy {
                         StartPolicy::ServeEmpty => {
                             gateway.follow(Faultless { file, gateway: gateway.clone() }, report).await
@@ -145,8 +158,8 @@ impl Process<'_> {
             }
         };
         let reopen = || log.iter().for_each(access::Log::reopen);
-        let end = signals.end(reopen);
-        tokio::pin!(follow, end);
+        let mut end = Box::pin(signals.end(reopen));
+        tokio::pin!(follow);
         if let (Some(mirror), Some(store)) = (&mirror, &settings.store) {
             let outcome = tokio::select! {
                 signal = &mut end => { eprintln!("{signal}: not started yet"); return Ok(ExitCode::SUCCESS) }
@@ -160,8 +173,18 @@ impl Process<'_> {
             _ => None,
         };
         if settings.role != Role::ControlPlane {
-            self.open(&server)?;
+            self.open(&listeners)?;
         }
+        manager::tell("READY=1");
+        // Beside a store, the file that has the settings.
+        let beside_store = async {
+            match (origin, &args.config) {
+                (Origin::Store, Some(path)) if settings.role != Role::ControlPlane => {
+                    listeners.follow(FileSource::new(path), gateway).await;
+                }
+                _ => std::future::pending().await,
+            }
+        };
         let copy = async {
             match &mirror {
                 Some(mirror) => stores::tell_copy(mirror).await,
@@ -172,9 +195,20 @@ impl Process<'_> {
             signal = &mut end => { eprintln!("{signal}: finishing what runs"); true }
             () = &mut follow => { eprintln!("the configuration is no longer followed"); false }
             () = copy => false,
+            () = beside_store => false,
+            () = listeners.insist() => false,
+        };
+        manager::tell("STOPPING=1");
+        drop(end);
+        let hurry = async {
+            let signal = signals.end(reopen).await;
+            eprintln!("{signal} once more: what still runs is cut");
+            server.drain_handle().cut();
+            std::future::pending::<()>().await;
         };
         let patience = args.drain_seconds.map_or_else(|| settings.limits.drain_timeout(), Duration::from_secs);
-        let deadline = tokio::time::Instant::now() + patience;
+        let grace = settings.drain.grace();
+        let deadline = tokio::time::Instant::now() + grace + patience;
         // Writes come first: their answers wait until what they changed is in force, so it is followed meanwhile.
         if let Some(admin) = admin {
             let drained = admin.drain(patience);
@@ -184,7 +218,11 @@ impl Process<'_> {
                 () = &mut follow, if followed => drained.await,
             }
         }
-        server.drain(deadline.saturating_duration_since(tokio::time::Instant::now())).await;
+        let patience = deadline.saturating_duration_since(tokio::time::Instant::now() + grace);
+        tokio::select! {
+            () = server.drain_with(Drain::within(patience).with_grace(grace)) => {}
+            () = hurry => {}
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -206,21 +244,11 @@ impl Process<'_> {
     }
 
     /// Opens the listeners of traffic.
-    fn open(&self, server: &Server) -> Result<(), BoxError> {
-        let listeners: Vec<Listener> = if self.args.listen.is_empty() {
-            self.settings.listeners.iter().map(Listener::from).collect()
-        } else {
-            self.args.listen.iter().map(|address| Listener::new(*address).with_protocols(Protocols::Both)).collect()
-        };
-        let mut addresses = Vec::new();
-        for listener in listeners {
-            addresses.push(server.listen(listener)?);
-        }
-        for address in &addresses {
-            eprintln!("listening on http://{address}");
-        }
-        if let (Origin::Demo, Some(address)) = (&self.origin, addresses.first()) {
-            eprint!("\n{}", demo::HINTS.replace("ADDRESS", &address.to_string()));
+    fn open(&self, listeners: &Listeners) -> Result<(), BoxError> {
+        let addresses = listeners.open(&self.settings)?;
+        let http = addresses.first().and_then(|address| address.strip_prefix("http://"));
+        if let (Origin::Demo, Some(address)) = (&self.origin, http) {
+            eprint!("\n{}", demo::HINTS.replace("ADDRESS", address));
         }
         Ok(())
     }

@@ -20,8 +20,8 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT, and tells which; calls `hangup` at each SIGHUP.
-    pub(crate) async fn end(mut self, hangup: impl Fn()) -> &'static str {
+    /// Waits for SIGTERM or SIGINT, and tells which; calls `hangup` at each SIGHUP. A second call waits for the next.
+    pub(crate) async fn end(&mut self, hangup: impl Fn()) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",

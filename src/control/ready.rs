@@ -13,20 +13,30 @@ use tower::Service;
 use super::reply;
 use crate::Response;
 
-/// `GET /status`: 200 once the process is up. `GET /status/ready`: 503 until it is ready, then 200 for good: an outage of what
-/// configuration comes from takes no gateway out of service (config-sources.md §6).
+/// `GET /status`: 200 once the process is up. `GET /status/ready`: 503 until it is ready, then 200 until it ends: an outage of
+/// what configuration comes from takes no gateway out of service (config-sources.md §6).
 #[derive(Clone)]
 pub struct StatusApi(Arc<State>);
 
 struct State {
     missing: Box<dyn Fn() -> Option<String> + Send + Sync>,
     ready: AtomicBool,
+    ends: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl StatusApi {
     /// Probes of a process that is ready once `missing` says that nothing is missing any more.
     pub fn new(missing: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(State { missing: Box::new(missing), ready: AtomicBool::new(false) }))
+        Self::ending(missing, || false)
+    }
+
+    /// As [`new`](Self::new), of a process that is ready no longer once `ends` says that its end has begun, so that balancers
+    /// lead no more traffic to it (security.md DRN-01).
+    pub fn ending(
+        missing: impl Fn() -> Option<String> + Send + Sync + 'static,
+        ends: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(State { missing: Box::new(missing), ready: AtomicBool::new(false), ends: Box::new(ends) }))
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response {
@@ -37,7 +47,12 @@ impl StatusApi {
         if method != Method::GET && method != Method::HEAD {
             return reply::wrong_method("GET, HEAD");
         }
-        let missing = if path == "/status" || self.0.ready.load(Relaxed) { None } else { (self.0.missing)() };
+        let missing = match path {
+            "/status" => None,
+            _ if (self.0.ends)() => Some("the process ends".to_owned()),
+            _ if self.0.ready.load(Relaxed) => None,
+            _ => (self.0.missing)(),
+        };
         match missing {
             None => {
                 if path == "/status/ready" {
@@ -93,5 +108,18 @@ mod tests {
         missing.store(true, Relaxed);
         assert_eq!(status("/status/ready"), 200);
         assert_eq!(api.answer(&Method::POST, "/status").status(), 405);
+    }
+
+    #[test]
+    fn sec_drn_01_readiness_is_gone_when_the_end_begins() {
+        let ends = Arc::new(AtomicBool::new(false));
+        let api = {
+            let ends = Arc::clone(&ends);
+            StatusApi::ending(|| None, move || ends.load(Relaxed))
+        };
+        let status = |path: &str| api.answer(&Method::GET, path).status().as_u16();
+        assert_eq!(status("/status/ready"), 200);
+        ends.store(true, Relaxed);
+        assert_eq!((status("/status/ready"), status("/status")), (503, 200));
     }
 }

@@ -13,6 +13,7 @@ mod check;
 mod compat;
 mod consumer;
 mod dns;
+mod drain;
 mod finding;
 mod health;
 mod id;
@@ -50,6 +51,7 @@ pub use check::{check, check_item};
 pub use compat::{CompatNote, compat};
 pub use consumer::{ConsumerGroupSpec, ConsumerSpec, CredentialSpec};
 pub use dns::{DnsAddresses, DnsSettings};
+pub use drain::DrainSettings;
 pub use finding::{Finding, Severity};
 pub use health::{
     ActiveCheck, ActiveHealthy, ActiveUnhealthy, CheckType, HealthChecks, OutlierCheck, PassiveCheck, PassiveHealthy,

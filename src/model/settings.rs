@@ -9,13 +9,14 @@ use super::admin::{ADMIN, ROLE};
 use super::check::shape::{Field, List, Rule, Shape, Struct, Text};
 use super::check::walk::Walk;
 use super::dns::DNS;
+use super::drain::DRAIN;
 use super::limits::LIMITS;
 use super::listener::LISTENERS;
 use super::plugin::PLUGINS;
 use super::store::STORE;
 use super::{
-    AdminSettings, DnsSettings, IpOrCidr, Limits, ListenAddress, ListenerSpec, PluginMap, Protocol, Role, Sensitive,
-    StoreSettings,
+    AdminSettings, DnsSettings, DrainSettings, IpOrCidr, Limits, ListenAddress, ListenerSpec, PluginMap, Protocol,
+    Role, Sensitive, StoreSettings,
 };
 
 /// Settings of a gateway.
@@ -49,6 +50,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpOrCidr>,
     /// Limits and time-outs.
     pub limits: Limits,
+    /// How the process ends.
+    pub drain: DrainSettings,
     /// How the names of nodes are looked up.
     pub dns: DnsSettings,
     /// Static attributes of plugins, by plugin; each judges its own. Default none.
@@ -98,6 +101,7 @@ impl Default for Settings {
             unknown_fields: UnknownFields::default(),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            drain: DrainSettings::default(),
             dns: DnsSettings::default(),
             plugin_attr: PluginMap::new(),
             start_policy: StartPolicy::default(),
@@ -289,6 +293,7 @@ static TABLE: Struct = Struct::new(&[
     Field::new("unknown_fields", Shape::Word(&["reject", "warn"])),
     Field::new("trusted_proxies", Shape::List(&List { of: Shape::Address, min: 0, max: usize::MAX, unique: true })),
     Field::new("limits", LIMITS),
+    Field::new("drain", DRAIN),
     Field::new("dns", DNS),
     Field::new("plugin_attr", PLUGINS),
     Field::new("start_policy", Shape::Word(&["refuse", "serve_valid", "serve_empty", "wait", "serve_stale"])),
