@@ -12,6 +12,9 @@ mod peers;
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[cfg(feature = "full")]
+#[path = "cli/listeners.rs"]
+mod listeners;
 #[path = "cli/live.rs"]
 mod live;
 #[path = "cli/log.rs"]

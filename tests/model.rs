@@ -572,7 +572,11 @@ fn settings_have_the_published_defaults() {
     let read = read(&json!({"tollgate": {}}), &ReadOptions::default());
     assert_eq!(*read.snapshot.settings, Settings::default());
     let written = serde_json::to_value(Settings::default()).unwrap();
-    assert_eq!(written["listeners"], json!([{"address": "127.0.0.1:9080", "protocols": ["h1", "h2c"]}]));
+    let listener = json!({
+        "address": "127.0.0.1:9080", "protocols": ["h1", "h2c"], "backlog": 4096, "reuse_port": false,
+        "drain_when_removed": false,
+    });
+    assert_eq!(written["listeners"], json!([listener]));
     assert_eq!(
         written["router"],
         json!({"host_first": true, "parameters": true, "path_mode": "strict", "encoded_slash": "reject",
@@ -620,6 +624,62 @@ fn faults_of_settings_leave_the_defaults() {
     );
     assert_eq!(*read.snapshot.settings, Settings::default());
     assert_eq!(read.snapshot.rejected[0].kind, Kind::Settings);
+}
+
+#[test]
+fn listeners_say_what_goes_together() {
+    let cases = [
+        (json!({"address": "127.0.0.1:1", "protocols": ["h2"]}), "has h2, which is HTTP/2 over TLS"),
+        (json!({"address": "127.0.0.1:1", "mode": "0660"}), "has a mode and is no Unix socket at a path"),
+        (json!({"address": "unix:/run/s", "mode": "rwx"}), ".mode: does not have the form that is needed here"),
+        (json!({"address": "0.0.0.0:1", "ipv6_only": true}), "has ipv6_only and no address of IPv6"),
+        (json!({"address": "unix:@s", "reuse_port": true}), "has reuse_port and no address of TCP"),
+        (
+            json!({"address": "unix:@s", "proxy_protocol": {"optional": true}}),
+            "has an optional PROXY header on a Unix socket",
+        ),
+        (json!({"address": "127.0.0.1:1", "proxy_protocol": {"from": ["x"]}}), ".proxy_protocol.from[0]: "),
+        (json!({"address": "127.0.0.1:1", "proxy_protocol": "yes"}), ".proxy_protocol: is "),
+        (
+            json!({"address": "0.0.0.0:1", "proxy_protocol": true}),
+            "takes PROXY headers of this machine alone, and listens on more than its loopback",
+        ),
+        (
+            json!({"address": "127.0.0.1:1", "proxy_protocol": {"from": ["0.0.0.0/0"]}}),
+            "believes PROXY headers of everybody: whoever reaches it can claim any address",
+        ),
+        (
+            json!({"address": "0.0.0.0:1", "protocols": ["h2c"]}),
+            "speaks HTTP/2 in clear text on more than the loopback",
+        ),
+        (json!({"address": "127.0.0.1:1", "tls": false, "proxy_protocol": false}), ""),
+        (json!({"address": "systemd:web", "proxy_protocol": {"optional": true}}), ""),
+        (json!({"address": "[::]:1", "ipv6_only": true, "reuse_port": true, "backlog": 1, "max_connections": 5}), ""),
+    ];
+    let with_tls = [
+        (
+            json!({"address": "127.0.0.1:1", "tls": true, "protocols": ["h1", "h2c"]}),
+            "has h2c, which is HTTP/2 without TLS",
+        ),
+        (json!({"address": "127.0.0.1:1", "tls": {"ssl_protocols": ["TLSv1.1"]}}), ".tls.ssl_protocols[0]: "),
+        (json!({"address": "127.0.0.1:1", "tls": {"fallback_sni": "a.test"}, "protocols": ["h2"]}), ""),
+    ];
+    let with_tls = if cfg!(feature = "tls") { &with_tls[..] } else { &[] };
+    for (listener, message) in cases.iter().chain(with_tls) {
+        let read = read(&json!({"tollgate": {"listeners": [listener]}}), &ReadOptions::default());
+        let lines: Vec<_> = read.findings.iter().map(|finding| at(&finding.path, &finding.message)).collect();
+        match message.is_empty() {
+            true => assert!(lines.is_empty(), "{listener} {lines:?}"),
+            false => assert!(lines.len() == 1 && lines[0].contains(message), "{listener} {lines:?}"),
+        }
+    }
+    let spec: tollgate::model::ListenerSpec =
+        serde_json::from_value(json!({"address": "[::1]:1", "tls": true})).unwrap();
+    assert_eq!((spec.speaks(), spec.tls), ((true, true), Some(tollgate::model::ListenerTls::default())));
+    let written = serde_json::to_value(tollgate::model::ListenerSpec::new(
+        "unix:@s".parse::<tollgate::model::ListenAddress>().unwrap(),
+    ));
+    assert_eq!(written.unwrap()["address"], "unix:@s");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use tollgate::model::Settings;
 
 /// Settings under `tollgate` that are read at the start alone.
 const AT_START: &[&str] =
-    &["workers", "store", "admin", "control", "status", "keyring", "keyring_format", "role", "drain", "errors"];
+    &["workers", "store", "admin", "control", "status", "keyring", "keyring_format", "role", "drain"];
 
 /// Limits that the listeners' connections have from the start, or that the drain has.
 const LIVE_LIMITS: &[&str] = &[

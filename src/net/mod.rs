@@ -10,7 +10,6 @@ mod relay;
 mod stream;
 mod sweep;
 #[cfg(feature = "tls")]
-#[allow(dead_code, reason = "listeners call it as soon as they can have TLS")]
 pub(crate) mod tls;
 mod transport;
 

@@ -31,7 +31,6 @@ mod proxy_protocol;
 mod registry;
 mod running;
 #[cfg(feature = "tls")]
-#[allow(dead_code, reason = "listeners call it as soon as they can have TLS")]
 mod secure;
 mod settings;
 mod status;

@@ -22,12 +22,14 @@ mod table;
 mod verifier;
 mod versions;
 
+#[cfg(feature = "server")]
 pub(crate) use acceptor::TlsAcceptor;
 pub use certificate::{Certificate, CertificateBuilder};
 pub use certificates::Certificates;
 pub(crate) use certificates::Change;
 pub use client::ClientRules;
 pub use fault::{CertificateFault, Part};
+#[cfg(feature = "server")]
 pub(crate) use greeting::Greeting;
 pub use handshake::{HandshakeCounts, HandshakeFault};
 pub use pair::Pair;

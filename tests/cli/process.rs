@@ -64,13 +64,26 @@ impl Gateway {
 
     /// Starts it with these arguments alone and waits until it listens.
     pub(crate) async fn start_exactly(arguments: &[&str]) -> Self {
-        let mut process = Command::new(program())
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start_in(arguments, &[]).await
+    }
+
+    /// As [`start_exactly`](Self::start_exactly), with these variables in its environment.
+    pub(crate) async fn start_in(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program());
+        command.args(arguments).envs(environment.iter().copied());
+        Self::spawn(command).await
+    }
+
+    /// Starts it by another program, which is given the gateway and `arguments` behind arguments of its own.
+    pub(crate) async fn started_by(other: &str, own: &[&str], arguments: &[&str]) -> Self {
+        let mut command = Command::new(other);
+        command.args(own).arg(program()).args(arguments);
+        Self::spawn(command).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
         let (told, printed) = (lines(process.stderr.take().unwrap()), lines(process.stdout.take().unwrap()));
         let mut gateway = Self { process, told, printed, addresses: Vec::new() };
         gateway.hear("listening on http://").await;

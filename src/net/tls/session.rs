@@ -1,4 +1,6 @@
 //! One TLS session over one socket.
+#![cfg_attr(not(feature = "server"), allow(dead_code, reason = "one side of it is that of listeners"))]
+
 use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll, ready};
