@@ -88,7 +88,11 @@ impl Call {
     /// The JSON of a message; `None` if it is none of its kind, or would become too long.
     pub(super) fn json(&self, message: Bytes) -> Option<Vec<u8>> {
         let message = DynamicMessage::decode(self.output.clone(), message).ok()?;
-        to_json::text(&message, self.style, self.max_resp_body_size).ok()
+        let json = match &self.told {
+            None => to_json::text(&message, self.style, self.max_resp_body_size),
+            Some(field) => to_json::field_text(&message, field, self.style, self.max_resp_body_size),
+        };
+        json.ok()
     }
 
     /// A stream of messages, a line each. It begins with the first one: a call that fails before it has a status of its own.

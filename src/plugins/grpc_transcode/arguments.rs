@@ -23,6 +23,22 @@ pub(super) fn add(arguments: &[u8], fields: &mut Map<String, Value>) {
     }
 }
 
+/// Sets one field, whatever is there.
+pub(super) fn set(fields: &mut Map<String, Value>, name: &str, value: Value) {
+    match name.split_once('.') {
+        None => _ = fields.insert(name.to_owned(), value),
+        Some((outer, inner)) => {
+            let message = fields.entry(outer).or_insert_with(|| Value::Object(Map::new()));
+            if !message.is_object() {
+                *message = Value::Object(Map::new());
+            }
+            if let Value::Object(message) = message {
+                set(message, inner, value);
+            }
+        }
+    }
+}
+
 fn put(fields: &mut Map<String, Value>, name: &str, value: Value) {
     match name.split_once('.') {
         None => _ = fields.entry(name).or_insert(value),

@@ -6,6 +6,7 @@ use prost::Message as _;
 use prost_reflect::MessageDescriptor;
 use serde_json::{Map, Value};
 
+use super::annotations::BodyOf;
 use super::layer::{Call, NAME};
 use super::messages::framed;
 use super::to_json::has_own_json;
@@ -15,6 +16,13 @@ use crate::{Body, BodyError, Error, IntoResponse as _, Request, Response, grpc, 
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+/// What an annotation says of a request.
+pub(super) struct Bound<'a> {
+    pub(super) body: &'a BodyOf,
+    /// Fields and their values, out of the path.
+    pub(super) variables: Vec<(&'a str, String)>,
+}
 
 /// What a body is taken for.
 enum Content {
@@ -27,8 +35,11 @@ impl Call {
     ///
     /// # Errors
     /// The answer to one that is none.
-    pub(super) async fn begin(&self, request: &mut Request) -> Result<(), Response> {
-        let json = self.arguments(request).await?;
+    pub(super) async fn begin(&self, request: &mut Request, bound: Option<Bound<'_>>) -> Result<(), Response> {
+        let json = match bound {
+            None => self.arguments(request).await?,
+            Some(bound) => self.bound_arguments(request, bound).await?,
+        };
         let message = from_json::message(&self.input, json).map_err(bad)?;
         rewrite_target(request, self.path.clone()).map_err(Error::into_response)?;
         *request.method_mut() = Method::POST;
@@ -63,6 +74,35 @@ impl Call {
             }
         }
         if let Some(query) = request.uri().query() {
+            arguments::add(query.as_bytes(), &mut fields);
+        }
+        Ok(Value::Object(fields))
+    }
+
+    /// As an annotation has it: fields out of the path, of the body, and of the query.
+    async fn bound_arguments(&self, request: &mut Request, bound: Bound<'_>) -> Result<Value, Response> {
+        let body = std::mem::take(request.body_mut());
+        let mut fields = Map::new();
+        if !body.is_empty() && *bound.body != BodyOf::Nothing {
+            let content = content(request)?;
+            let body = body.buffer(self.max_req_body_size).await.map_err(unread)?;
+            match (bound.body, content) {
+                (BodyOf::Field(name), Content::Json) => {
+                    let json = serde_json::from_slice(&body);
+                    let json = json.map_err(|error| bad(format!("the body is no JSON: {error}")))?;
+                    fields.insert(name.clone(), json);
+                }
+                (_, Content::Json) => match json(&self.input, &body)? {
+                    Value::Object(object) => fields = object,
+                    other => return Ok(other),
+                },
+                (_, Content::Form) => arguments::add(&body, &mut fields),
+            }
+        }
+        for (name, value) in bound.variables {
+            arguments::set(&mut fields, name, Value::String(value));
+        }
+        if let Some(query) = request.uri().query().filter(|_| *bound.body != BodyOf::Message) {
             arguments::add(query.as_bytes(), &mut fields);
         }
         Ok(Value::Object(fields))

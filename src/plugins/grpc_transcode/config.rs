@@ -11,10 +11,13 @@ use crate::model::Id;
 pub struct GrpcTranscodeConfig {
     /// The id of the definition (`protos`) that has the service. Required.
     pub proto_id: Id,
-    /// The service with its package, such as `helloworld.Greeter`. Required.
+    /// The service with its package, such as `helloworld.Greeter`. Required without `auto_mapping`.
     pub service: String,
-    /// The method, such as `SayHello`. Required.
+    /// The method, such as `SayHello`. Required without `auto_mapping`, with which it is not to be.
     pub method: String,
+    /// **Extension.** Whether the `google.api.http` annotations of the service, or of all services of the proto, say which
+    /// method a request means. Default `false`.
+    pub auto_mapping: bool,
     /// How long the service has, in milliseconds, 1–99,999,999; it is told by `grpc-timeout`. Default 0: no limit of its own.
     pub deadline: u32,
     /// How messages become JSON: at most one of each kind counts, the last one. Default `enum_as_name`, `int64_as_number`,
@@ -36,6 +39,7 @@ impl Default for GrpcTranscodeConfig {
             proto_id: Id::default(),
             service: String::new(),
             method: String::new(),
+            auto_mapping: false,
             deadline: 0,
             pb_option: Vec::new(),
             show_status_in_body: false,

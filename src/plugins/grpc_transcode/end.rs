@@ -87,8 +87,8 @@ impl End {
 /// Bytes of JSON of one detail. All of them came in a head of bounded size.
 const MOST_DETAIL: usize = 1024 * 1024;
 
-/// Undoes what may not stand in a `grpc-message`; what is not encoded well stays as it is.
-fn percent_decoded(message: &[u8]) -> String {
+/// Undoes percent-encoding; what is not encoded well stays as it is.
+pub(super) fn percent_decoded(message: &[u8]) -> String {
     let mut decoded = Vec::with_capacity(message.len());
     let mut rest = message;
     while let Some((first, behind)) = rest.split_first() {

@@ -2,11 +2,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::TE;
+use http::header::{ALLOW, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode};
-use prost_reflect::MessageDescriptor;
+use prost_reflect::{FieldDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 
+use super::annotations::{Annotations, Found};
+use super::call::Bound;
 use super::config::GrpcTranscodeConfig;
 use super::to_json::Style;
 use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
@@ -21,8 +23,16 @@ const MOST_DEADLINE: u32 = 99_999_999;
 /// Turns requests with JSON into gRPC calls, and their answers back.
 #[derive(Clone, Debug)]
 pub struct GrpcTranscode {
-    /// The call, or how requests are answered because there is none.
-    call: Result<Call, StatusCode>,
+    target: Target,
+}
+
+/// What requests become.
+#[derive(Clone, Debug)]
+enum Target {
+    One(Call),
+    Annotated(Annotations),
+    /// Nothing: they are answered with this.
+    Missing(StatusCode),
 }
 
 /// Puts [`GrpcTranscode`] around a service.
@@ -34,6 +44,8 @@ pub(super) struct Call {
     pub(super) path: PathAndQuery,
     pub(super) input: MessageDescriptor,
     pub(super) output: MessageDescriptor,
+    /// The field of the answer that is told, if it is not all of it.
+    pub(super) told: Option<FieldDescriptor>,
     /// Whether it answers with a stream.
     pub(super) streams: bool,
     pub(super) deadline: Option<HeaderValue>,
@@ -55,7 +67,10 @@ impl GrpcTranscode {
         if config.proto_id.is_empty() {
             return invalid("proto_id", "missing field `proto_id`: write the id of one of `protos`");
         }
-        if config.service.is_empty() || config.method.is_empty() {
+        if config.auto_mapping && !config.method.is_empty() {
+            return invalid("method", "is not to be beside `auto_mapping`, which finds it; remove one of the two");
+        }
+        if !config.auto_mapping && (config.service.is_empty() || config.method.is_empty()) {
             let field = if config.service.is_empty() { "service" } else { "method" };
             return invalid(field, &format!("missing field `{field}`"));
         }
@@ -67,70 +82,103 @@ impl GrpcTranscode {
             return invalid(field, "write at least 1");
         }
         let mut caveats = Vec::new();
-        let call = Self::find(config, proto, &mut caveats);
-        Ok((Self { call }, caveats))
+        let target = match find(config, proto, &mut caveats) {
+            Ok(target) => target,
+            Err(status) => Target::Missing(status),
+        };
+        Ok((Self { target }, caveats))
     }
+}
 
-    fn find(
-        config: &GrpcTranscodeConfig,
-        proto: Option<&Proto>,
-        caveats: &mut Vec<Caveat>,
-    ) -> Result<Call, StatusCode> {
-        let mut doubt = |field: &str, message: String, mend: &str| caveats.push(Caveat::new(field, message, mend));
-        let Some(proto) = proto else {
-            let message = format!("there is no proto `{}`: requests are answered with 500", config.proto_id);
-            doubt("proto_id", message, "add it to `protos`");
-            return Err(StatusCode::INTERNAL_SERVER_ERROR);
-        };
-        let missing = Err(StatusCode::SERVICE_UNAVAILABLE);
-        let Some(service) = proto.pool().get_service_by_name(&config.service) else {
-            let message = format!("the proto has no service `{}`: requests are answered with 503", config.service);
-            doubt("service", message, "write its name with the package, such as `helloworld.Greeter`");
-            return missing;
-        };
-        let Some(method) = service.methods().find(|method| method.name() == config.method) else {
-            let message = format!("the service has no method `{}`: requests are answered with 503", config.method);
-            doubt("method", message, "write one that the service has");
-            return missing;
-        };
-        if method.is_client_streaming() {
-            let message = format!("`{}` takes a stream: requests are answered with 503", config.method);
-            doubt("method", message, "write a method that takes one message");
-            return missing;
-        }
-        let detail = config.status_detail_type.as_deref();
-        let status_detail = detail.and_then(|name| proto.pool().get_message_by_name(name));
-        if let (Some(name), None) = (detail, &status_detail) {
-            let message = format!("the proto has no message `{name}`: details stay encoded");
-            doubt("status_detail_type", message, "write its name with the package, and import its file");
-        }
-        let Ok(path) = PathAndQuery::try_from(format!("/{}/{}", service.full_name(), method.name())) else {
-            return missing;
-        };
+/// What requests become, or how they are answered because of what is missing.
+fn find(config: &GrpcTranscodeConfig, proto: Option<&Proto>, caveats: &mut Vec<Caveat>) -> Result<Target, StatusCode> {
+    let mut doubt = |field: &str, message: String, mend: &str| caveats.push(Caveat::new(field, message, mend));
+    let Some(proto) = proto else {
+        let message = format!("there is no proto `{}`: requests are answered with 500", config.proto_id);
+        doubt("proto_id", message, "add it to `protos`");
+        return Err(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let missing = StatusCode::SERVICE_UNAVAILABLE;
+    let detail = config.status_detail_type.as_deref();
+    let status_detail = detail.and_then(|name| proto.pool().get_message_by_name(name));
+    if let (Some(name), None) = (detail, &status_detail) {
+        let message = format!("the proto has no message `{name}`: details stay encoded");
+        doubt("status_detail_type", message, "write its name with the package, and import its file");
+    }
+    let service = proto.pool().get_service_by_name(&config.service);
+    if service.is_none() && !config.service.is_empty() {
+        let message = format!("the proto has no service `{}`: requests are answered with 503", config.service);
+        doubt("service", message, "write its name with the package, such as `helloworld.Greeter`");
+        return Err(missing);
+    }
+    let call = |service: &ServiceDescriptor, method: &MethodDescriptor| {
+        let path = PathAndQuery::try_from(format!("/{}/{}", service.full_name(), method.name())).ok()?;
         let deadline = Duration::from_millis(config.deadline.into());
-        Ok(Call {
+        Some(Call {
             path,
             input: method.input(),
             output: method.output(),
+            told: None,
             streams: method.is_server_streaming(),
             deadline: (!deadline.is_zero()).then(|| grpc::write_timeout(deadline)),
             style: Style::of(&config.pb_option),
             show_status_in_body: config.show_status_in_body,
-            status_detail,
+            status_detail: status_detail.clone(),
             max_req_body_size: config.max_req_body_size,
             max_resp_body_size: config.max_resp_body_size,
         })
+    };
+    if config.auto_mapping {
+        let mut annotations = Annotations::default();
+        let services: Vec<_> = service.map_or_else(|| proto.pool().services().collect(), |service| vec![service]);
+        for service in &services {
+            for method in service.methods().filter(|method| !method.is_client_streaming()) {
+                let added = call(service, &method).map_or(Ok(()), |call| annotations.add(&method, &call));
+                if let Err(fault) = added {
+                    let message = format!("an annotation of `{}` is left out: {fault}", method.full_name());
+                    doubt("auto_mapping", message, "correct it in the proto");
+                }
+            }
+        }
+        if annotations.is_empty() {
+            let message = "no method has a `google.api.http` annotation: requests are answered with 503".to_owned();
+            doubt("auto_mapping", message, "annotate the methods, or write `service` and `method`");
+            return Err(missing);
+        }
+        return Ok(Target::Annotated(annotations));
     }
+    let service = service.ok_or(missing)?;
+    let Some(method) = service.methods().find(|method| method.name() == config.method) else {
+        let message = format!("the service has no method `{}`: requests are answered with 503", config.method);
+        doubt("method", message, "write one that the service has");
+        return Err(missing);
+    };
+    if method.is_client_streaming() {
+        let message = format!("`{}` takes a stream: requests are answered with 503", config.method);
+        doubt("method", message, "write a method that takes one message");
+        return Err(missing);
+    }
+    call(&service, &method).map(Target::One).ok_or(missing)
 }
 
 impl Around for GrpcTranscode {
     async fn handle(self: Arc<Self>, mut request: Request, next: Next) -> Response {
-        let call = match &self.call {
-            Ok(call) => call,
-            Err(status) => return reject_empty(*status, NAME),
+        let path = request.uri().path().to_owned();
+        let (call, bound) = match &self.target {
+            Target::One(call) => (call, None),
+            Target::Annotated(annotations) => match annotations.find(request.method(), &path) {
+                Found::Call(binding, variables) => (&binding.call, Some(Bound { body: &binding.body, variables })),
+                Found::OtherMethod(allow) => {
+                    let mut refusal = reject_empty(StatusCode::METHOD_NOT_ALLOWED, NAME);
+                    refusal.headers_mut().insert(ALLOW, allow);
+                    return refusal;
+                }
+                Found::Nothing => return reject_empty(StatusCode::NOT_FOUND, NAME),
+            },
+            Target::Missing(status) => return reject_empty(*status, NAME),
         };
         let takes_trailers = request.headers().get(TE).is_some_and(|te| te == "trailers");
-        match call.begin(&mut request).await {
+        match call.begin(&mut request, bound).await {
             Ok(()) => call.end(next.run(request).await, takes_trailers).await,
             Err(refusal) => refusal,
         }

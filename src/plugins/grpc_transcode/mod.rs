@@ -21,6 +21,10 @@
 //! 6. What comes is no gRPC message, is compressed (the call asks for none that is), or is longer than
 //!    `max_resp_body_size`, as a message or as JSON: 502. A stream is cut off there.
 //!
+//! **Extension.** With `auto_mapping` the `google.api.http` annotations of the methods say which one a request means, by method and
+//! path (as `proxy-rewrite` may have changed it), where its fields stand (path, body, query) and what of the answer is told; of
+//! several that match the narrower path counts. No path matches: 404, no method of HTTP: 405 with `Allow`, both without a body.
+//!
 //! In memory is the whole body of a request, and of an answer one message and its JSON.
 //!
 //! ```
@@ -44,6 +48,7 @@
 //! ```json
 //! {"grpc-transcode": {"proto_id": "1", "service": "helloworld.Greeter", "method": "SayHello", "deadline": 2000}}
 //! ```
+mod annotations;
 mod answer;
 mod arguments;
 mod call;
@@ -53,6 +58,7 @@ mod from_json;
 mod layer;
 mod lines;
 mod messages;
+mod template;
 #[cfg(test)]
 mod tests;
 mod to_json;

@@ -475,6 +475,88 @@ async fn a_line_comes_out_before_the_next_message_is_there() {
     }
 }
 
+const ANNOTATED: &str = r#"
+syntax = "proto3";
+package t;
+import "google/api/annotations.proto";
+message Book { string title = 1; int32 pages = 2; }
+message Ask { string name = 1; Book book = 2; int32 page = 3; }
+service Library {
+  rpc Get (Ask) returns (Ask) { option (google.api.http) = {
+    get: "/v1/{name=shelves/*/books/*}" additional_bindings { get: "/v1/books/{name}" }
+  }; }
+  rpc Add (Ask) returns (Ask) { option (google.api.http) = { post: "/v1/{name=shelves/*}/books" body: "book" response_body: "book" }; }
+  rpc Move (Ask) returns (Ask) { option (google.api.http) = { post: "/v1/{name=**}:move" body: "*" }; }
+  rpc Purge (Ask) returns (Ask) { option (google.api.http) = { custom { kind: "PURGE" path: "/v1/{book.title}" } }; }
+  rpc Other (Ask) returns (Ask);
+}
+"#;
+
+fn annotated(text: &str, more: Value) -> (GrpcTranscode, Vec<crate::plugin::Caveat>) {
+    let mut definitions = Definitions::default();
+    definitions.add("a.proto", text.into());
+    let mut block = json!({"proto_id": "a", "auto_mapping": true, "pb_option": ["no_default_values"]});
+    block.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let config = shape(GrpcTranscodePlugin::NAME, block.as_object().unwrap()).unwrap();
+    GrpcTranscode::new(&config, Some(&definitions.compile("a.proto").unwrap())).unwrap()
+}
+
+#[tokio::test]
+async fn annotations_say_which_method_is_meant_and_where_its_fields_are() {
+    let (transcode, caveats) = annotated(ANNOTATED, json!({}));
+    assert!(caveats.is_empty(), "{caveats:?}");
+    let layer = PluginLayer::from(AroundLayer::of(transcode));
+    for (method, target, body, called, wanted) in [
+        ("GET", "/v1/shelves/1/books/2?page=3", "", "Get", json!({"name": "shelves/1/books/2", "page": 3})),
+        ("GET", "/v1/books/a%20b?name=no", "", "Get", json!({"name": "a b"})),
+        ("POST", "/v1/shelves/1/books?page=3&book.title=no", r#"{"title": "x"}"#, "Add", json!({"title": "x"})),
+        (
+            "POST",
+            "/v1/a/b:move?page=3",
+            r#"{"name": "no", "book": {"pages": 7}}"#,
+            "Move",
+            json!({"name": "a/b", "book": {"pages": 7}}),
+        ),
+        ("PURGE", "/v1/x", "", "Purge", json!({"book": {"title": "x"}})),
+    ] {
+        let (service, seen) = echo();
+        let response = layer.wrap(service).run(ask(method, target, "application/json", body)).await;
+        assert_eq!(response.status(), 200, "{method} {target}");
+        assert_eq!(serde_json::from_str::<Value>(&text(response).await).unwrap(), wanted, "{method} {target}");
+        assert_eq!(seen.lock().unwrap().take().unwrap().uri(), &*format!("/t.Library/{called}"));
+    }
+    let never = || Next::from_fn(|_| async { panic!("called") });
+    let ask = |method: &str, target: &str| layer.wrap(never()).run(ask(method, target, "application/json", "{}"));
+    assert_eq!(ask("GET", "/v2").await.status(), 404);
+    let other = ask("DELETE", "/v1/books/x").await;
+    assert_eq!((other.status().as_u16(), other.headers()["allow"].to_str().unwrap()), (405, "GET"));
+}
+
+#[test]
+fn annotations_that_say_nothing_are_told() {
+    let none = "syntax = \"proto3\"; message A {} service S { rpc M (A) returns (A); }";
+    let wrong = ANNOTATED.replace("/v1/{name=**}:move", "/v1/**/x");
+    for (content, more, field, says) in [
+        (
+            none,
+            json!({}),
+            "auto_mapping",
+            "no method has a `google.api.http` annotation: requests are answered with 503",
+        ),
+        (
+            &*wrong,
+            json!({}),
+            "auto_mapping",
+            "an annotation of `t.Library.Move` is left out: `/v1/**/x` is no path template",
+        ),
+        (ANNOTATED, json!({"service": "t.None"}), "service", "the proto has no service"),
+    ] {
+        let (_, caveats) = annotated(content, more);
+        assert_eq!((caveats.len(), &*caveats[0].field), (1, field));
+        assert!(caveats[0].message.starts_with(says), "{caveats:?}");
+    }
+}
+
 #[test]
 fn faults_name_their_field() {
     for (block, field, says) in [
@@ -485,6 +567,7 @@ fn faults_name_their_field() {
         (block("Echo", json!({"pb_option": ["x"]})), "pb_option.0", "unknown variant"),
         (block("Echo", json!({"max_req_body_size": 0})), "max_req_body_size", "at least 1"),
         (block("Echo", json!({"max_resp_body_size": 0})), "max_resp_body_size", "at least 1"),
+        (block("Echo", json!({"auto_mapping": true})), "method", "not to be beside `auto_mapping`"),
         (block("Echo", json!({"methods": 1})), "methods", "unknown field"),
     ] {
         let shaped = shape(GrpcTranscodePlugin::NAME, block.as_object().unwrap());

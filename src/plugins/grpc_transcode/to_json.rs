@@ -64,6 +64,21 @@ pub(super) fn text(message: &DynamicMessage, style: Style, longest: usize) -> io
     Ok(writer.out.text)
 }
 
+/// As [`text`], of one field alone.
+///
+/// # Errors
+/// As [`text`].
+pub(super) fn field_text(
+    message: &DynamicMessage,
+    field: &FieldDescriptor,
+    style: Style,
+    longest: usize,
+) -> io::Result<Vec<u8>> {
+    let mut writer = Writer { out: Limited { text: Vec::new(), longest }, style };
+    writer.field(field, &message.get_field(field))?;
+    Ok(writer.out.text)
+}
+
 /// Whether a message has a form of its own in JSON, such as a time stamp.
 pub(super) fn has_own_json(kind: &MessageDescriptor) -> bool {
     let name = kind.full_name().strip_prefix("google.protobuf.").unwrap_or_default();
