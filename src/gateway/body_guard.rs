@@ -1,7 +1,7 @@
 //! The limit, the clock and the trailers of request bodies (security.md LIM-03, LIM-07, H1-17).
 //!
-//! Our own codec keeps the clock itself, by the connection's deadline, and drops trailers. Bodies that hyper reads have
-//! neither clock nor filter, so they get both here.
+//! Our own connections keep the clock themselves, and our HTTP/1 codec drops trailers. Bodies that hyper reads have neither
+//! clock nor filter, so they get both here.
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,8 +20,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// What a body needs that hyper reads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Foreign {
-    /// Longest time without a byte.
-    pub(crate) idle: Duration,
+    /// Longest time without a byte; `None` where a connection of our own keeps the clock.
+    pub(crate) idle: Option<Duration>,
     /// Whether trailers pass, apart from those that may never trail: they do over HTTP/2.
     pub(crate) trailers: bool,
 }
@@ -40,7 +40,7 @@ pub(crate) fn guard(body: Body, limit: u64, foreign: Option<Foreign>) -> Result<
         return Ok(body);
     }
     let trailers = foreign.is_none_or(|foreign| foreign.trailers);
-    let clock = foreign.map(|foreign| BodyClock::new(foreign.idle));
+    let clock = foreign.and_then(|foreign| foreign.idle).map(BodyClock::new);
     Ok(Body::stream(Guarded { inner: body, seen: 0, limit, trailers, clock }))
 }
 
@@ -161,7 +161,7 @@ mod tests {
             Body::new(StreamBody::new(futures_util::stream::iter(frames)))
         };
         for (trailers, names) in [(true, vec!["x-sum"]), (false, Vec::new())] {
-            let foreign = Foreign { idle: Duration::from_secs(15), trailers };
+            let foreign = Foreign { idle: Some(Duration::from_secs(15)), trailers };
             let whole = guard(body(), 10, Some(foreign)).unwrap().collect().await.unwrap();
             let kept: Vec<_> = whole.trailers().into_iter().flat_map(http::HeaderMap::keys).cloned().collect();
             assert_eq!(kept, names);
@@ -171,7 +171,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn sec_lim_07_silence_and_drips_end_a_body() {
-        let idle = Some(Foreign { idle: Duration::from_secs(15), trailers: true });
+        let idle = Some(Foreign { idle: Some(Duration::from_secs(15)), trailers: true });
         let body = guard(drip(Duration::from_secs(16), 9000, 2), u64::MAX, idle).unwrap();
         assert!(matches!(body.buffer(usize::MAX).await, Err(BodyError::Timeout)));
         let begun = Instant::now();

@@ -113,7 +113,7 @@ impl Inner {
     ) -> Result<(R, Prepared), Error> {
         let rules = &*live.rules;
         refuse_methods(request.method())?;
-        if origin != Origin::Codec {
+        if origin == Origin::Host {
             judge_foreign(request)?;
         }
         let mut arrival =
@@ -205,8 +205,10 @@ fn guard_body(request: &mut Request, rules: &Rules, origin: Origin) -> Result<()
     if request.body().is_empty() {
         return Ok(());
     }
-    let foreign = (origin != Origin::Codec)
-        .then(|| Foreign { idle: rules.body_timeout, trailers: request.version() >= Version::HTTP_2 });
+    let foreign = (origin != Origin::Codec).then(|| Foreign {
+        idle: (origin == Origin::Host).then_some(rules.body_timeout),
+        trailers: request.version() >= Version::HTTP_2,
+    });
     let body = std::mem::take(request.body_mut());
     *request.body_mut() = guard(body, rules.body_bytes, foreign).map_err(|error| match error {
         BodyError::TooLarge { .. } => Error::BodyTooLarge,

@@ -112,7 +112,7 @@ where
 pub(super) enum Origin {
     /// Our HTTP/1 codec: the head is judged, hop-by-hop fields are off, the connection keeps the clocks.
     Codec,
-    /// Our own HTTP/2: what an `http::Request` still shows is judged here; the connection keeps the clocks.
+    /// Our own HTTP/2: the same, but for the trailers of bodies.
     Streams,
     /// hyper in a host's server: the clocks are kept here, too.
     Host,

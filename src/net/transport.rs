@@ -91,11 +91,10 @@ impl Transport {
     pub(super) fn poll_read_into(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(on!(self, stream => stream.poll_read_ready(cx)))?;
-            let room = buf.initialize_unfilled();
-            let read = self.attempt(Interest::READABLE, room.len(), || on!(self, stream => stream.try_read(room)));
+            let room = buf.remaining();
+            let read = self.attempt(Interest::READABLE, room, || on!(self, stream => stream.try_read_buf(buf)));
             if !would_block(&read) {
-                buf.advance(read?);
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(read.map(drop));
             }
         }
     }

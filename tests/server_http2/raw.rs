@@ -1,4 +1,5 @@
 //! A client that sends frames as it is told, and reads what comes back (RFC 9113 §4.1).
+#![allow(dead_code, reason = "each test uses some")]
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

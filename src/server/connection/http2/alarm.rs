@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::net::TICK;
 
+/// Milliseconds of a tick.
+const MILLIS: u32 = TICK.as_millis() as u32;
 /// No deadline.
 const NEVER: u32 = u32::MAX;
 
@@ -44,7 +46,9 @@ impl Alarm {
 
 /// The tick at which `after` has passed for sure since that tick.
 pub(super) fn due(since: u32, after: Duration) -> u32 {
-    let ticks = after.as_millis().div_ceil(TICK.as_millis()) + 1;
+    // Not by the whole time in milliseconds, whose 128 bits are slow to divide.
+    let whole = after.as_secs().saturating_mul(1000 / u64::from(MILLIS));
+    let ticks = whole.saturating_add(after.subsec_millis().div_ceil(MILLIS).into()).saturating_add(1);
     since.saturating_add(u32::try_from(ticks).unwrap_or(NEVER))
 }
 

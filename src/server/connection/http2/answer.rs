@@ -17,6 +17,31 @@ const HOP: [HeaderName; 6] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
+/// What is among the fields; one look at all is cheaper than a search for each.
+#[derive(Default)]
+struct Among {
+    hop: bool,
+    date: bool,
+    length: bool,
+}
+
+impl Among {
+    fn of(fields: &HeaderMap) -> Self {
+        let mut among = Self::default();
+        for name in fields.keys() {
+            match name.as_str() {
+                "date" => among.date = true,
+                "content-length" => among.length = true,
+                "connection" | "transfer-encoding" | "upgrade" | "te" | "keep-alive" | "proxy-connection" => {
+                    among.hop = true;
+                }
+                _ => {}
+            }
+        }
+        among
+    }
+}
+
 /// A head that is ready to be sent, and the body to be sent behind it.
 pub(super) struct Answer {
     pub(super) head: http::Response<()>,
@@ -29,24 +54,23 @@ pub(super) struct Answer {
 pub(super) fn prepare(response: Response, is_head: bool) -> Answer {
     let (mut parts, mut body) = response.into_parts();
     let fields = &mut parts.headers;
-    for name in HOP {
-        fields.remove(name);
+    let among = Among::of(fields);
+    if among.hop {
+        for name in HOP {
+            fields.remove(name);
+        }
     }
     let length = body.size_hint().exact();
     let bodyless = matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     match length {
-        _ if parts.status == StatusCode::NO_CONTENT => {
-            fields.remove(CONTENT_LENGTH);
-        }
+        _ if parts.status == StatusCode::NO_CONTENT => remove_length(fields, &among),
         // What the upstream said of the length stays.
         _ if parts.status == StatusCode::NOT_MODIFIED => {}
         Some(0) | None if is_head => {}
-        Some(bytes) => set_length(fields, bytes),
-        None => {
-            fields.remove(CONTENT_LENGTH);
-        }
+        Some(bytes) => set_length(fields, bytes, &among),
+        None => remove_length(fields, &among),
     }
-    if !fields.contains_key(DATE) {
+    if !among.date {
         fields.insert(DATE, date_value());
     }
     if bodyless || is_head {
@@ -56,12 +80,19 @@ pub(super) fn prepare(response: Response, is_head: bool) -> Answer {
     Answer { head: http::Response::from_parts(parts, ()), body, length }
 }
 
-fn set_length(fields: &mut HeaderMap, bytes: u64) {
-    let is_said = fields.get(CONTENT_LENGTH).is_some_and(|said| {
-        let said = std::str::from_utf8(said.as_bytes()).ok().and_then(|said| said.parse().ok());
-        said == Some(bytes)
-    });
-    if !is_said || fields.get_all(CONTENT_LENGTH).iter().count() > 1 {
+fn remove_length(fields: &mut HeaderMap, among: &Among) {
+    if among.length {
+        fields.remove(CONTENT_LENGTH);
+    }
+}
+
+fn set_length(fields: &mut HeaderMap, bytes: u64, among: &Among) {
+    let is_said = among.length
+        && fields.get(CONTENT_LENGTH).is_some_and(|said| {
+            let said = std::str::from_utf8(said.as_bytes()).ok().and_then(|said| said.parse().ok());
+            said == Some(bytes)
+        });
+    if !is_said || fields.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
         fields.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
     }
 }

@@ -215,7 +215,7 @@ impl Stall {
         if let Some(since) = self.since.take() {
             self.waited = self.waited.saturating_add(clock.ticks().saturating_sub(since));
         }
-        let on_time = self.waited < due(0, most);
+        let on_time = self.waited == 0 || self.waited < due(0, most);
         self.bytes += bytes;
         if self.bytes >= PROGRESS {
             (self.bytes, self.waited) = (0, 0);

@@ -4,7 +4,7 @@ use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::error::Error;
-use crate::http1::is_host;
+use crate::http1::{is_host, strip_hop_by_hop};
 
 /// Judges a head and changes it: the authority is in `Host`, and the pieces of `Cookie` are one field. Tells whether the
 /// client waits for a `100`.
@@ -16,16 +16,38 @@ pub(super) fn canonical(request: &mut http::request::Parts, most_fields: usize) 
     if request.headers.len() > most_fields {
         return Err(Error::HeadRefused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
-    if request.headers.values().any(|value| is_padded(value.as_bytes())) {
-        return Err(Error::BadRequest("space around the value of a field"));
+    let mut among = Among::default();
+    for (name, value) in &request.headers {
+        if is_padded(value.as_bytes()) {
+            return Err(Error::BadRequest("space around the value of a field"));
+        }
+        match name.as_str() {
+            "cookie" => among.cookies += 1,
+            "expect" => among.expect = true,
+            "trailer" | "http2-settings" | "proxy-authorization" => among.hop = true,
+            _ => {}
+        }
     }
     judge_target(&request.method, &request.uri)?;
-    let host = host(&request.uri, &request.headers)?;
-    if let Some(host) = host {
+    if let Some(host) = host(&request.uri, &request.headers)? {
         request.headers.insert(HOST, host);
     }
-    join_cookies(&mut request.headers)?;
-    expects(&mut request.headers)
+    if among.hop {
+        strip_hop_by_hop(&mut request.headers);
+    }
+    if among.cookies > 1 {
+        join_cookies(&mut request.headers)?;
+    }
+    if among.expect { expects(&mut request.headers) } else { Ok(false) }
+}
+
+/// What is among the fields; one look at all is cheaper than a search for each.
+#[derive(Default)]
+struct Among {
+    cookies: usize,
+    expect: bool,
+    /// What else belongs to one hop; `h2` refuses the rest of it.
+    hop: bool,
 }
 
 /// Whether space stands before or behind the value (RFC 9113 §8.2.1).
@@ -67,10 +89,6 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Result<Option<HeaderValue>, Error> {
 
 /// Joins the pieces of `Cookie` (H2-06; RFC 9113 §8.2.3).
 fn join_cookies(headers: &mut HeaderMap) -> Result<(), Error> {
-    let mut pieces = headers.get_all(COOKIE).iter();
-    if pieces.next().is_none() || pieces.next().is_none() {
-        return Ok(());
-    }
     let pieces: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let joined = HeaderValue::from_maybe_shared(Bytes::from(pieces.join(&b"; "[..])));
     headers.insert(COOKIE, joined.map_err(|_| Error::BadRequest("cookie"))?);
@@ -79,9 +97,6 @@ fn join_cookies(headers: &mut HeaderMap) -> Result<(), Error> {
 
 /// Whether the client waits for a `100`; the field comes off.
 fn expects(headers: &mut HeaderMap) -> Result<bool, Error> {
-    if !headers.contains_key(EXPECT) {
-        return Ok(false);
-    }
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     if !headers.get_all(EXPECT).iter().all(plain) {
         return Err(Error::ExpectationFailed);
