@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example gateway --features full`
 mod access;
+mod acme;
 mod admin;
 mod args;
 mod control;

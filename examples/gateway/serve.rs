@@ -14,7 +14,9 @@ use tollgate::model::{ErrorBodies, ReadOptions, Role, Settings, Snapshot, StartP
 use tollgate::plugins::prometheus::{Metrics, PrometheusPlugin};
 use tollgate::server::{Drain, Limits, Server};
 use tollgate::store::Mirror;
+use tower::Layer as _;
 
+use crate::acme::Upkeep;
 use crate::control::{self, Control};
 use crate::faultless::Faultless;
 use crate::listeners::Listeners;
@@ -95,11 +97,13 @@ impl Process<'_> {
             (Origin::Store, Some(store)) => Some(stores::follow(settings, store, gateway)?),
             _ => None,
         };
-        let connections = gateway.clone();
+        let upkeep = Upkeep::new(settings)?;
+        upkeep.measure(metrics);
+        let (connections, challenges) = (gateway.clone(), upkeep.layer());
         let server = Server::builder()
             .limits(Limits::from(&settings.limits))
             .problem_details(settings.errors == ErrorBodies::Problem)
-            .serve(move |client| connections.connection(client));
+            .serve(move |client| challenges.layer(connections.connection(client)));
         let server = Arc::new(server);
         manager::adopt(&server)?;
         let listeners = Listeners::new(&server, gateway, &args.listen);
@@ -107,7 +111,7 @@ impl Process<'_> {
         if let Some(mirror) = &mirror {
             stores::measure(metrics, mirror);
         }
-        let api = self.control_api(mirror.as_ref());
+        let api = upkeep.mount(self.control_api(mirror.as_ref()));
         let mut control = Control::new(metrics.clone(), gateway, api.clone(), &server);
         let begins_empty = matches!(origin, Origin::File(..))
             && gateway.status().revision < 2
@@ -172,6 +176,7 @@ impl Process<'_> {
             (Some(admin), Some(mirror)) => Some(control::admin(admin, mirror, gateway, settings.role)?),
             _ => None,
         };
+        upkeep.load(gateway);
         if settings.role != Role::ControlPlane {
             self.open(&listeners)?;
         }
@@ -197,6 +202,7 @@ impl Process<'_> {
             () = copy => false,
             () = beside_store => false,
             () = listeners.insist() => false,
+            () = upkeep.run(gateway), if settings.role != Role::ControlPlane => false,
         };
         manager::tell("STOPPING=1");
         drop(end);

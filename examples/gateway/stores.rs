@@ -58,7 +58,7 @@ fn keyring(settings: &Settings) -> Result<Option<Keyring>, BoxError> {
 }
 
 /// A setting as written, or the value of the variable that it names. Secret managers stand in the store itself.
-fn resolved(setting: &str, text: &str) -> Result<String, BoxError> {
+pub(crate) fn resolved(setting: &str, text: &str) -> Result<String, BoxError> {
     match text.split_once("://") {
         Some((scheme, name)) if scheme.eq_ignore_ascii_case("$env") => {
             std::env::var(name).map_err(|_| format!("{setting}: the variable `{name}` is not set").into())

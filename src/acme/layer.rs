@@ -59,7 +59,7 @@ where
         // The service that is ready is the one that is called.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
-        ChallengeFuture { state: State::Look { look, waiting: Some((inner, request)) } }
+        ChallengeFuture { state: State::Look { look, waiting: Some(Box::new((inner, request))) } }
     }
 }
 
@@ -82,7 +82,8 @@ pin_project! {
     {
         Inner { #[pin] future: S::Future },
         Answer { answer: Option<String> },
-        Look { look: tokio::task::JoinHandle<Option<String>>, waiting: Option<(S, Request<B>)> },
+        // Boxed, so that connections without any such request stay small.
+        Look { look: tokio::task::JoinHandle<Option<String>>, waiting: Option<Box<(S, Request<B>)>> },
     }
 }
 
@@ -102,7 +103,10 @@ where
                 StateProjection::Look { look, waiting } => {
                     // A look that failed found nothing.
                     match (ready!(Pin::new(look).poll(cx)).unwrap_or_default(), waiting.take()) {
-                        (None, Some((mut inner, request))) => State::Inner { future: inner.call(request) },
+                        (None, Some(waiting)) => {
+                            let (mut inner, request) = *waiting;
+                            State::Inner { future: inner.call(request) }
+                        }
                         (answer, _) => State::Answer { answer },
                     }
                 }

@@ -26,6 +26,7 @@ mod layer;
 mod options;
 mod proofs;
 mod schedule;
+mod settings;
 mod status;
 mod wire;
 mod work;

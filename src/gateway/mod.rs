@@ -29,8 +29,6 @@ mod census;
 mod certificates;
 mod chain;
 mod checks;
-#[cfg(feature = "tls")]
-mod client_certificate;
 mod compile;
 mod difference;
 mod effective;

@@ -7,6 +7,7 @@
 //!
 //! What needs more than the data itself (plugins, `vars`, path patterns, certificates) is judged by the gateway when
 //! it compiles a snapshot.
+mod acme;
 mod admin;
 mod balancing;
 mod check;
@@ -42,6 +43,7 @@ mod stream;
 mod timeouts;
 mod upstream;
 
+pub use acme::{AcmeBinding, AcmeChallenge, AcmeKeyType, AcmeSettings};
 pub use admin::{AdminKey, AdminRole, AdminSettings, Role};
 pub use balancing::{Affinity, SameSite, SlowStart};
 pub(crate) use check::hint::closest;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::acme::ACME;
 use super::admin::{ADMIN, ROLE};
 use super::check::shape::{Field, List, Rule, Shape, Struct, Text};
 use super::check::walk::Walk;
@@ -15,8 +16,8 @@ use super::listener::LISTENERS;
 use super::plugin::PLUGINS;
 use super::store::STORE;
 use super::{
-    AdminSettings, DnsSettings, DrainSettings, IpOrCidr, Limits, ListenAddress, ListenerSpec, PluginMap, Protocol,
-    Role, Sensitive, StoreSettings,
+    AcmeSettings, AdminSettings, DnsSettings, DrainSettings, IpOrCidr, Limits, ListenAddress, ListenerSpec, PluginMap,
+    Protocol, Role, Sensitive, StoreSettings,
 };
 
 /// Settings of a gateway.
@@ -67,6 +68,12 @@ pub struct Settings {
     /// The Admin API, which needs a store. Unset: there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<AdminSettings>,
+    /// The authority that certificates of `ssls` with `acme: true` come from. Unset: there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acme: Option<AcmeSettings>,
+    /// Whether the authorities of certificates are asked about them, and what they say is stapled to handshakes. Default
+    /// `false`: a gateway asks nobody whom its configuration does not name.
+    pub ocsp_stapling: bool,
     /// Where the control API listens: an address of the loopback, or `unix:/path`. Unset: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control: Option<String>,
@@ -108,6 +115,8 @@ impl Default for Settings {
             require_end_marker: false,
             store: None,
             admin: None,
+            acme: None,
+            ocsp_stapling: false,
             control: None,
             status: None,
             keyring: Vec::new(),
@@ -300,6 +309,8 @@ static TABLE: Struct = Struct::new(&[
     Field::new("require_end_marker", Shape::Bool),
     Field::new("store", STORE),
     Field::new("admin", ADMIN),
+    Field::new("acme", ACME),
+    Field::new("ocsp_stapling", Shape::Bool),
     Field::new("control", Shape::Text(Text { min: 1, max: 4096, rule: Some(&CONTROL) })),
     Field::new("status", Shape::Text(Text { min: 1, max: 64, rule: Some(&SOCKET) })),
     Field::new(

@@ -176,6 +176,14 @@ fn structure<'v>(ssl: &'v Map<String, Value>, walk: &mut Walk<'_, 'v>) {
         if ssl.get("type").and_then(Value::as_str) == Some("client") {
             walk.error("is for upstreams, and acme is for listeners", "remove `acme`, and write `cert` and `key`");
         }
+        let names = ["sni", "snis"].into_iter().filter_map(|name| ssl.get(name));
+        let mut names = names.flat_map(|name| name.as_array().map_or(std::slice::from_ref(name), Vec::as_slice));
+        if names.any(|name| name.as_str().is_some_and(|name| name.contains('*'))) {
+            walk.error(
+                "has a wildcard, for which authorities demand the challenge dns-01, which is not spoken",
+                "write each name, or bring the certificate as `cert` and `key`",
+            );
+        }
     } else {
         for name in ["cert", "key"].into_iter().filter(|name| !has(name)) {
             walk.under(name, |walk| walk.error("is missing", "write it as PEM, or as a secret reference"));

@@ -15,7 +15,6 @@ mod request_id;
 mod secure;
 mod shown;
 mod template;
-mod tls;
 mod vars;
 
 pub(crate) use arrival::{Arrival, arrive, drop_what_is_written, take_off};

@@ -98,6 +98,3 @@ impl Greet for Greeter<'_> {
         self.0.alert()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -71,17 +71,13 @@ impl TlsAcceptor {
         Some(Way { versions, client: certificate.client().cloned(), challenge: None })
     }
 
-    pub(super) fn config(
-        &self,
-        way: &Way,
-        resolver: Arc<dyn ResolvesServerCert>,
-    ) -> Result<ServerConfig, rustls::Error> {
+    pub(super) fn config(&self, way: &Way, resolver: Arc<dyn ResolvesServerCert>) -> Option<ServerConfig> {
         if *way == self.usual() {
             let mut plain = self.plain.clone();
             plain.cert_resolver = resolver;
-            return Ok(plain);
+            return Some(plain);
         }
-        config(&self.tls, &self.protocols, way, resolver)
+        config(&self.tls, &self.protocols, way, resolver).ok()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Orders, from nothing to a handshake.
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use tollgate::acme::{Challenge, KeyType};
 
@@ -32,6 +33,21 @@ async fn a_certificate_is_ordered_over_http_and_a_restart_orders_nothing() {
     again.run();
     again.until_valid("shop").await;
     assert_eq!(rig.pebble.issued(), 1);
+}
+
+#[tokio::test]
+async fn after_a_failure_the_other_challenge_goes_first() {
+    let rig = Rig::new(Ways::default()).await;
+    // Nobody listens for TLS, so the first one cannot succeed.
+    let both = rig.builder(Challenge::TlsAlpn01).challenges([Challenge::TlsAlpn01, Challenge::Http01]);
+    let issuer = both.build().unwrap();
+    let server = rig.answer_http(&issuer);
+    let mut part = Part::new(issuer, Some(server));
+    part.certificates.put(wanted("shop", &["shop.test"]));
+    part.run();
+    part.until("shop", "failing", |item| item.failures == 1).await;
+    rig.clock.advance(Duration::from_secs(61));
+    part.until_valid("shop").await;
 }
 
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

@@ -145,6 +145,15 @@ impl Pebble {
         std::fs::read_to_string(self.folder.path().join("cert.pem")).unwrap()
     }
 
+    /// Waits until it takes one more order.
+    pub(crate) async fn takes_an_order(&self) {
+        let orders = |told: &Vec<String>| told.iter().filter(|line| line.contains("Added order")).count();
+        let mut told = self.told.subscribe();
+        let before = orders(&told.borrow());
+        let taken = told.wait_for(|told| orders(told) > before);
+        within(|| format!("an order; pebble said {:#?}", self.told.borrow()), taken).await.unwrap();
+    }
+
     /// How many certificates it has issued.
     pub(crate) fn issued(&self) -> usize {
         self.told.borrow().iter().filter(|line| line.contains("Issued certificate serial")).count()

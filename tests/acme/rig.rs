@@ -1,6 +1,6 @@
 //! A gateway's part in this: a table of certificates, an issuer, and what the authority asks back.
 use std::net::TcpListener as StdListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -76,11 +76,15 @@ impl Rig {
 
     /// All files below a shelf of the folder.
     pub(crate) fn files(&self, shelf: &str) -> Vec<String> {
-        let authority = std::fs::read_dir(self.folder.path()).unwrap().next().unwrap().unwrap().path();
-        let entries = std::fs::read_dir(authority.join(shelf)).unwrap();
+        let entries = std::fs::read_dir(self.shelf(shelf)).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    /// A part of the folder.
+    pub(crate) fn shelf(&self, shelf: &str) -> PathBuf {
+        std::fs::read_dir(self.folder.path()).unwrap().next().unwrap().unwrap().path().join(shelf)
     }
 
     pub(crate) fn path(&self) -> &Path {
