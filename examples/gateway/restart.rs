@@ -3,8 +3,19 @@ use serde_json::Value;
 use tollgate::model::Settings;
 
 /// Settings under `tollgate` that are read at the start alone.
-const AT_START: &[&str] =
-    &["workers", "store", "admin", "control", "status", "keyring", "keyring_format", "role", "drain"];
+const AT_START: &[&str] = &[
+    "workers",
+    "store",
+    "admin",
+    "control",
+    "status",
+    "keyring",
+    "keyring_format",
+    "role",
+    "drain",
+    "acme",
+    "ocsp_stapling",
+];
 
 /// Limits that the listeners' connections have from the start, or that the drain has.
 const LIVE_LIMITS: &[&str] = &[
