@@ -59,6 +59,9 @@ pub enum Error {
     /// The request's head is over a limit or of a version that is not spoken (security.md LIM-01, LIM-02, H1-09).
     #[error("{}", title(*.0))]
     HeadRefused(StatusCode),
+    /// The host's certificate demands one of the client, and the connection was made for another host (security.md TLS-02).
+    #[error("421 Misdirected Request")]
+    Misdirected,
     /// The request went through this gateway too often (security.md HOP-10).
     #[error("508 Loop Detected")]
     LoopDetected,
@@ -95,6 +98,7 @@ impl Error {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::LoopDetected => StatusCode::LOOP_DETECTED,
             Self::MethodRefused(status)
             | Self::HeadRefused(status)
@@ -115,6 +119,7 @@ impl Error {
             Self::ExpectationFailed => "expectation_failed",
             Self::MethodRefused(_) => "method_refused",
             Self::HeadRefused(_) => "head_refused",
+            Self::Misdirected => "misdirected",
             Self::LoopDetected => "loop_detected",
             Self::Upstream { reason, .. } | Self::Configuration { reason, .. } => reason,
             Self::Internal(_) => "internal",

@@ -105,6 +105,7 @@ fn statuses_and_texts_are_those_of_the_answers() {
             "body_too_large" => Error::BodyTooLarge,
             "expectation_failed" => Error::ExpectationFailed,
             "head_refused" => Error::HeadRefused(status(number)),
+            "misdirected" => Error::Misdirected,
             "loop_detected" => Error::LoopDetected,
             "internal" => Error::Internal("x"),
             reason => Error::Configuration { status: status(number), reason },

@@ -7,6 +7,8 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 
 use super::body_guard::{Foreign, guard};
+#[cfg(feature = "tls")]
+use super::client_certificate;
 use super::forward::{end, unrouted, unrouted_end};
 use super::handle::Inner;
 use super::judge::{adopt_authority, judge_foreign, refuse_methods};
@@ -139,6 +141,10 @@ impl Inner {
                 Some(HostName::parse(host).map_err(|_| Error::BadRequest("host"))?)
             }
         };
+        #[cfg(feature = "tls")]
+        if let Some(handshake) = info.and_then(ConnectInfo::handshake) {
+            client_certificate::judge(&self.certificates, handshake, host.as_ref().map(HostName::name), path)?;
+        }
         let vars = RequestVars {
             method: request.method(),
             uri: request.uri(),

@@ -29,6 +29,8 @@ mod census;
 mod certificates;
 mod chain;
 mod checks;
+#[cfg(feature = "tls")]
+mod client_certificate;
 mod compile;
 mod difference;
 mod effective;

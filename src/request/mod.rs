@@ -15,6 +15,7 @@ mod request_id;
 mod secure;
 mod shown;
 mod template;
+mod tls;
 mod vars;
 
 pub(crate) use arrival::{Arrival, arrive, drop_what_is_written, take_off};

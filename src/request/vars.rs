@@ -304,6 +304,17 @@ impl Variables for RequestVars<'_> {
             VarName::ConsumerName => Some(Value::from(&**self.consumer()?.name())),
             VarName::ConsumerGroupId => Some(Value::from(&**self.consumer()?.group()?)),
             VarName::Custom(name) => self.custom(name),
+            VarName::SslServerName
+            | VarName::SslProtocol
+            | VarName::SslCipher
+            | VarName::SslSessionReused
+            | VarName::SslClientVerify
+            | VarName::SslClientSDn
+            | VarName::SslClientIDn
+            | VarName::SslClientSerial
+            | VarName::SslClientFingerprint
+            | VarName::SslClientRawCert
+            | VarName::SslClientEscapedCert => super::tls::variable(self.connection()?.handshake()?, name),
             _ => None,
         }
     }

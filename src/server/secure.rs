@@ -98,3 +98,6 @@ impl Greet for Greeter<'_> {
         self.0.alert()
     }
 }
+
+#[cfg(test)]
+mod tests;

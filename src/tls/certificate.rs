@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 use super::client::{Client, ClientRules};
 use super::name::{is_pattern, normal};
 use super::{CertificateFault, Pair, Versions};
+use crate::connect::TlsClient;
 
 /// What clients that ask for its names are shown, and what it demands of them.
 ///
@@ -69,6 +70,16 @@ impl Certificate {
     /// The versions of TLS that are spoken with it, if the listener has them.
     pub fn versions(&self) -> Versions {
         self.versions
+    }
+
+    /// Whether a request for this path (canonical, without query) may be served to a client that showed `client` in the
+    /// handshake. The gateway asks for each request that came by one of its own certificates; whoever serves others by a
+    /// certificate with exempt paths has to ask it.
+    pub fn admits(&self, client: Option<&TlsClient>, path: &[u8]) -> bool {
+        match &self.client {
+            None => true,
+            Some(rules) => client.is_some_and(|client| client.verified) || rules.is_exempt(path),
+        }
     }
 
     /// Replaces its pairs from the next handshake on. Connections are not touched.

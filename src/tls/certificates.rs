@@ -127,6 +127,11 @@ impl Certificates {
         Err(fault)
     }
 
+    /// Whether any certificate demands one of clients.
+    pub(crate) fn demand_of_clients(&self) -> bool {
+        self.0.table.load().is_demanding()
+    }
+
     pub(super) fn challenge(&self, name: &str) -> Option<Pair> {
         self.0.table.load().challenge(name).cloned()
     }

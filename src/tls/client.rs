@@ -2,7 +2,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use regex::RegexSet;
+use regex::bytes::RegexSet;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -82,7 +82,7 @@ impl Client {
     }
 
     /// Whether a path needs no certificate.
-    pub(crate) fn is_exempt(&self, path: &str) -> bool {
+    pub(crate) fn is_exempt(&self, path: &[u8]) -> bool {
         self.skip.is_match(path)
     }
 

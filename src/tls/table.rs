@@ -24,6 +24,8 @@ pub(super) struct Table {
     /// By what stands behind the star: `.rest`; of `*` nothing.
     wild: HashTrieMapSync<Arc<str>, Row>,
     challenges: HashTrieMapSync<Arc<str>, super::Pair>,
+    /// How many demand certificates of clients.
+    demanding: usize,
 }
 
 impl Table {
@@ -38,6 +40,11 @@ impl Table {
 
     pub(super) fn get(&self, id: &str) -> Option<&Entry> {
         self.ids.get(id)
+    }
+
+    /// Whether any of them demands certificates of clients.
+    pub(super) fn is_demanding(&self) -> bool {
+        self.demanding > 0
     }
 
     /// All, in their order.
@@ -58,6 +65,7 @@ impl Table {
             let row = before.iter().chain([&entry]).chain(behind).cloned().collect();
             map.insert_mut(key, row);
         }
+        self.demanding += usize::from(entry.certificate.client().is_some());
         self.ids.insert_mut(entry.certificate.shared_id(), entry);
     }
 
@@ -65,6 +73,7 @@ impl Table {
     pub(super) fn remove(&mut self, id: &str) -> bool {
         let Some(entry) = self.ids.get(id).cloned() else { return false };
         self.ids.remove_mut(id);
+        self.demanding -= usize::from(entry.certificate.client().is_some());
         for name in entry.certificate.shared_names() {
             let (map, key) = self.row(name);
             let Some(row) = map.get(&*key) else { continue };

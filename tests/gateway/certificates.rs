@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tollgate::gateway::{Gateway, admit};
 use tollgate::model::Finding;
+use tollgate::{Body, ConnectInfo, TlsClient, TlsInfo};
+use tower::ServiceExt as _;
 
 use super::secure::{Authority, Certificate};
 use super::support::{candidate, snapshot};
@@ -255,4 +257,70 @@ fn what_is_issued_is_shown_when_it_is_there_and_outlives_changes() {
     apply(&gateway, json!([issued("two"), ssl("b", &["*"], &pair)]));
     let after = gateway.certificates().find("t.io").unwrap();
     assert_eq!((after.id(), after.pairs().len()), ("a", 1));
+}
+
+/// The status of a request for this host and path, on a connection whose handshake was so.
+async fn asked(gateway: &Gateway, handshake: &TlsInfo, host: &str, path: &str) -> u16 {
+    let info = ConnectInfo::new(([192, 0, 2, 1], 4711).into()).with_handshake(Arc::new(handshake.clone()));
+    let request = http::Request::get(path).header("host", host).body(Body::empty()).unwrap();
+    gateway.connection(info).oneshot(request).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn sec_tls_02_a_request_comes_by_the_connection_of_its_host_or_is_misdirected() {
+    let authority = Authority::new();
+    let pair = authority.certificate(&["t.io"]);
+    let demanding = |id: &str, names: &[&str], skip: &[&str]| {
+        let mut spec = ssl(id, names, &pair);
+        spec["client"] = json!({"ca": authority.pem});
+        if !skip.is_empty() {
+            spec["client"]["skip_mtls_uri_regex"] = json!(skip);
+        }
+        spec
+    };
+    let answers =
+        tower::service_fn(|_| async { Ok::<_, std::convert::Infallible>(http::Response::new(Body::empty())) });
+    let gateway = Gateway::builder().route(tollgate::gateway::Route::new("/*").to_service(answers)).build().unwrap();
+    let ssls = [
+        ssl("open", &["open.test", "also.test"], &pair),
+        demanding("strict", &["strict.test", "same.test"], &[]),
+        demanding("lax", &["lax.test"], &["^/health$", "^/open/"]),
+    ];
+    apply(&gateway, json!(ssls));
+    let by = |id: &str, sni: &str, client: Option<bool>| {
+        let mut info = TlsInfo::default();
+        (info.certificate, info.sni) = (id.into(), Some(sni.into()));
+        info.client = client.map(|verified| TlsClient::new(&b"a certificate"[..], verified));
+        info
+    };
+    for (handshake, host, path, status) in [
+        (by("open", "open.test", None), "open.test", "/", 200),
+        // Hosts without demands may share connections, as HTTP/2 has it.
+        (by("open", "open.test", None), "also.test", "/", 200),
+        (by("open", "open.test", None), "nobody.test", "/", 200),
+        (by("strict", "strict.test", Some(true)), "open.test", "/", 200),
+        (by("open", "open.test", None), "strict.test", "/", 421),
+        (by("open", "open.test", None), "STRICT.test.:8443", "/", 421),
+        (by("open", "open.test", None), "lax.test", "/health", 421),
+        (by("strict", "strict.test", Some(true)), "lax.test", "/", 421),
+        (by("strict", "strict.test", Some(true)), "strict.test", "/", 200),
+        // One certificate, one set of rules.
+        (by("strict", "strict.test", Some(true)), "same.test", "/", 200),
+        (by("strict", "strict.test", None), "strict.test", "/", 400),
+        (by("lax", "lax.test", None), "lax.test", "/health", 200),
+        (by("lax", "lax.test", None), "lax.test", "/open/a?b", 200),
+        (by("lax", "lax.test", None), "lax.test", "/open/../secret", 400),
+        (by("lax", "lax.test", None), "lax.test", "/", 400),
+        (by("lax", "lax.test", Some(false)), "lax.test", "/", 400),
+        (by("lax", "lax.test", Some(false)), "open.test", "/", 400),
+        (by("lax", "lax.test", Some(true)), "lax.test", "/", 200),
+    ] {
+        assert_eq!(asked(&gateway, &handshake, host, path).await, status, "{handshake:?} {host} {path}");
+    }
+    // Rules that came later hold for connections that were there before.
+    let old = by("open", "open.test", None);
+    apply(&gateway, json!([demanding("open", &["open.test"], &[])]));
+    assert_eq!(asked(&gateway, &old, "open.test", "/").await, 400);
+    apply(&gateway, json!([ssl("open", &["open.test"], &pair)]));
+    assert_eq!(asked(&gateway, &old, "open.test", "/").await, 200);
 }

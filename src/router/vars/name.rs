@@ -125,6 +125,28 @@ fixed! {
     UpstreamStatus = "upstream_status",
     /// Seconds that the upstream took.
     UpstreamResponseTime = "upstream_response_time",
+    /// The name that the client asked for in the TLS handshake.
+    SslServerName = "ssl_server_name",
+    /// The version of TLS, `TLSv1.3`.
+    SslProtocol = "ssl_protocol",
+    /// The cipher suite, by OpenSSL's name.
+    SslCipher = "ssl_cipher",
+    /// `r` if the TLS session was resumed, else `.`.
+    SslSessionReused = "ssl_session_reused",
+    /// `SUCCESS`, `FAILED` or `NONE`: what became of the client's certificate.
+    SslClientVerify = "ssl_client_verify",
+    /// The subject of the client's certificate (RFC 2253).
+    SslClientSDn = "ssl_client_s_dn",
+    /// The issuer of the client's certificate (RFC 2253).
+    SslClientIDn = "ssl_client_i_dn",
+    /// The serial number of the client's certificate, hexadecimal.
+    SslClientSerial = "ssl_client_serial",
+    /// SHA-1 of the client's certificate, hexadecimal.
+    SslClientFingerprint = "ssl_client_fingerprint",
+    /// The client's certificate as PEM.
+    SslClientRawCert = "ssl_client_raw_cert",
+    /// The client's certificate as PEM, escaped as in a URI.
+    SslClientEscapedCert = "ssl_client_escaped_cert",
     /// The body of the answer, for loggers that opted in.
     RespBody = "resp_body",
     /// The MQTT client id of a stream.

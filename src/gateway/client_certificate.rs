@@ -1,0 +1,26 @@
+//! Whether a request may come by the TLS connection that it came by (router.md §8, security.md TLS-02).
+use crate::TlsInfo;
+use crate::error::Error;
+use crate::tls::Certificates;
+
+/// Judges a request of a connection whose handshake is known.
+///
+/// The rules in force decide, of which the connection may have seen others:
+/// 1. where its own certificate demands one of the client that it has not shown, only exempt paths are served (400);
+/// 2. a host whose certificate is another one, and demands one of the client, is not served here (421): the client may
+///    come again by a connection of its own, of which it shall not be spared the handshake by naming another host in it.
+pub(super) fn judge(table: &Certificates, handshake: &TlsInfo, host: Option<&str>, path: &[u8]) -> Result<(), Error> {
+    if !table.demand_of_clients() {
+        return Ok(());
+    }
+    if let Some(own) = table.get(&handshake.certificate)
+        && !own.admits(handshake.client.as_ref(), path)
+    {
+        return Err(Error::BadRequest("client_certificate"));
+    }
+    let other = host.and_then(|host| table.find(host));
+    match other {
+        Some(other) if other.client().is_some() && *other.id() != *handshake.certificate => Err(Error::Misdirected),
+        _ => Ok(()),
+    }
+}
