@@ -25,6 +25,7 @@ pub type Request = http::Request<Body>;
 /// | [`Error::ExpectationFailed`] | 417 | `expectation_failed` |
 /// | [`Error::MethodRefused`] | 405 or 501 | `method_refused` |
 /// | [`Error::HeadRefused`] | 414, 431 or 505 | `head_refused` |
+/// | [`Error::Misdirected`] | 421 | `misdirected` |
 /// | [`Error::LoopDetected`] | 508 | `loop_detected` |
 /// | [`Error::Upstream`] | 502, 503 or 504 | the reason given |
 /// | [`Error::Configuration`] | 404, 502 or 503 | the reason given |

@@ -89,6 +89,18 @@ ask_in_code() {
   says in_code "$1" "x-took: " /timed
 }
 ask_live_apply() { says live_apply "$1" "This is tollgate" /; }
+ask_tls_server() {
+  local url="https://example.test:$1/" answer first
+  local curl=(curl -sk --retry 50 --retry-delay 1 --retry-connrefused --max-time 20 --resolve "example.test:$1:127.0.0.1")
+  answer=$("${curl[@]}" "$url") || true
+  [[ "$answer" == "over TLS" ]] || fail tls_server "it says $answer"
+  first=$("${curl[@]}" -w '%{certs}' -o /dev/null "$url" | grep -m1 "Expire date")
+  for _ in $(seq 10); do
+    [[ "$("${curl[@]}" -w '%{certs}' -o /dev/null "$url" | grep -m1 "Expire date")" == "$first" ]] || return 0
+    sleep 1
+  done
+  fail tls_server "the certificate stays: $first"
+}
 ask_two_gateways() {
   says two_gateways "$1" "the public gateway" /
   says two_gateways $(($1 + 1)) "the internal gateway" /

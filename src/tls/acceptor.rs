@@ -71,13 +71,17 @@ impl TlsAcceptor {
         Some(Way { versions, client: certificate.client().cloned(), challenge: None })
     }
 
-    pub(super) fn config(&self, way: &Way, resolver: Arc<dyn ResolvesServerCert>) -> Option<ServerConfig> {
+    pub(super) fn config(
+        &self,
+        way: &Way,
+        resolver: Arc<dyn ResolvesServerCert>,
+    ) -> Result<ServerConfig, rustls::Error> {
         if *way == self.usual() {
             let mut plain = self.plain.clone();
             plain.cert_resolver = resolver;
-            return Some(plain);
+            return Ok(plain);
         }
-        config(&self.tls, &self.protocols, way, resolver).ok()
+        config(&self.tls, &self.protocols, way, resolver)
     }
 }
 

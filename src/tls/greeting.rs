@@ -43,7 +43,7 @@ impl Greeting {
     /// What a hello is tried with; `None` if that cannot be made.
     pub(crate) fn config(&self) -> Option<Arc<ServerConfig>> {
         let choice = Arc::clone(&self.choice);
-        self.acceptor.config(&self.choice.way, choice).map(Arc::new)
+        self.acceptor.config(&self.choice.way, choice).ok().map(Arc::new)
     }
 
     /// What it is to be tried with after it led nowhere.
@@ -129,6 +129,45 @@ impl ResolvesServerCert for Choice {
         let (led_to, pair) = self.choose(&hello);
         self.led_to.set(led_to).ok().and(pair)
     }
+}
+
+/// For clients of somebody else's server: each hello is looked up under one set of rules.
+struct Anybody {
+    acceptor: Arc<TlsAcceptor>,
+    way: Way,
+}
+
+impl ResolvesServerCert for Anybody {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Choice::new(&self.acceptor, self.way.clone()).choose(&hello).1
+    }
+}
+
+impl fmt::Debug for Anybody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Anybody")
+    }
+}
+
+/// A configuration for clients of any name whose certificate has no rules of its own.
+pub(super) fn for_anybody(acceptor: &Arc<TlsAcceptor>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    under(acceptor, acceptor.usual())
+}
+
+/// A configuration with the rules that a hello leads to.
+pub(super) fn for_hello(
+    acceptor: &Arc<TlsAcceptor>,
+    hello: &ClientHello<'_>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    match Choice::new(acceptor, acceptor.usual()).choose(hello).0 {
+        LedTo::OtherWay(way) => under(acceptor, way),
+        _ => for_anybody(acceptor),
+    }
+}
+
+fn under(acceptor: &Arc<TlsAcceptor>, way: Way) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let resolver = Arc::new(Anybody { acceptor: Arc::clone(acceptor), way: way.clone() });
+    acceptor.config(&way, resolver).map(Arc::new)
 }
 
 impl fmt::Debug for Choice {
