@@ -141,7 +141,7 @@ pub mod store;
 #[cfg_attr(not(feature = "config-file"), allow(dead_code, unreachable_pub, unused_imports, reason = "for files"))]
 mod syntax;
 #[cfg(feature = "tls")]
-#[allow(dead_code, reason = "read by the handshakes of listeners, which come next")]
+#[cfg_attr(not(feature = "server"), allow(dead_code, unused_imports, reason = "for the handshakes of own listeners"))]
 pub mod tls;
 pub mod upstream;
 
