@@ -31,7 +31,7 @@ start() {
   local name=$1 port=$2
   shift 2
   # timeout hands signals on, gives back the example's own code, and cuts one that does not end within 20 s
-  LISTEN="127.0.0.1:$port" ADMIN_KEY=a-key-of-sixteen-characters UPSTREAM="127.0.0.1:$DEMO" timeout -k 20 300 "target/debug/examples/$name" "$@" >"$LOGS/example-$name.log" 2>&1 &
+  LISTEN="127.0.0.1:$port" ADMIN_KEY=a-key-of-sixteen-characters UPSTREAM="127.0.0.1:$DEMO" DIRECTORY=https://127.0.0.1:1/ timeout -k 20 300 "target/debug/examples/$name" "$@" >"$LOGS/example-$name.log" 2>&1 &
   PID=$!
   STARTED+=("$PID")
 }
@@ -72,6 +72,10 @@ ask_admin_api() {
   says admin_api "$1" "/hi in process" /hi
   says admin_api "$1" "axum's own route" /
 }
+ask_acme() {
+  says acme "$1" "hello" /
+  says acme "$1" "404 Not Found" /.well-known/acme-challenge/unknown
+}
 ask_axum_fallback() {
   says axum_fallback "$1" "axum's own route" /own
   says axum_fallback "$1" "/api/hello in process" /api/hello
@@ -87,10 +91,6 @@ ask_hyper_server() { says hyper_server "$1" "This is tollgate" /; }
 ask_in_code() {
   says in_code "$1" "GET /plain" /plain
   says in_code "$1" "x-took: " /timed
-}
-ask_listeners() {
-  says listeners "$1" "hello, 127.0.0.1" /
-  grep -q "no such address on this machine" "$LOGS/example-listeners.log" || fail listeners "it names no address that cannot be had"
 }
 ask_live_apply() { says live_apply "$1" "This is tollgate" /; }
 ask_tls_server() {

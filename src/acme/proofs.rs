@@ -10,6 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::folder::{Folder, Shelf};
 use crate::tls::{Certificates, Pair};
@@ -75,5 +76,28 @@ fn certificate(name: &str, digest: &str) -> Option<Pair> {
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(&digest)];
     let key = KeyPair::generate().ok()?;
     let certificate = params.self_signed(&key).ok()?;
-    Pair::from_pem(&certificate.pem(), &key.serialize_pem()).ok()
+    Pair::of_challenge(certificate.der().clone(), PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_shown_is_what_stands_in_the_folder() {
+        let digest = BASE64_URL_SAFE_NO_PAD.encode([7; 32]);
+        assert!(certificate("shop.test", &digest).is_some());
+        for nonsense in ["", "AAAA", "!"] {
+            assert!(certificate("shop.test", nonsense).is_none(), "{nonsense}");
+        }
+        let place = tempfile::tempdir().unwrap();
+        let folder = Arc::new(Folder::open(place.path(), "https://acme.test/").unwrap());
+        let mut proofs = Proofs::new(Arc::clone(&folder), Certificates::new());
+        folder.put(Shelf::Proofs, "shop.test", &digest).unwrap();
+        proofs.look().await;
+        assert_eq!(proofs.shown.get("shop.test"), Some(&digest));
+        folder.remove(Shelf::Proofs, "shop.test");
+        proofs.look().await;
+        assert!(proofs.shown.is_empty());
+    }
 }

@@ -76,6 +76,15 @@ impl Pair {
         Ok(Self { certified: Arc::new(certified), not_before, not_after })
     }
 
+    /// What a challenge of ACME is answered with (RFC 8737 §3): a certificate with a critical extension that is for the
+    /// authority alone, so that nothing that reads certificates of servers takes it, and its key.
+    #[cfg(feature = "acme")]
+    pub(crate) fn of_challenge(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Option<Self> {
+        let signing = provider().key_provider.load_private_key(key).ok()?;
+        let certified = Arc::new(CertifiedKey::new(vec![certificate], signing));
+        Some(Self { certified, not_before: 0, not_after: i64::MAX })
+    }
+
     /// The chain, its own certificate first.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.certified.cert

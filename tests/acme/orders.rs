@@ -3,6 +3,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use tollgate::acme::{Challenge, KeyType};
+use tollgate::server::{Listener, Server};
+use tollgate::tls::ServerTls;
+use tollgate::{ConnectInfo, Request, Response};
+use tower::service_fn;
 
 use super::pebble::Ways;
 use super::rig::{Part, Rig, wanted};
@@ -33,6 +37,21 @@ async fn a_certificate_is_ordered_over_http_and_a_restart_orders_nothing() {
     again.run();
     again.until_valid("shop").await;
     assert_eq!(rig.pebble.issued(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_is_ordered_over_tls_by_the_listener_that_it_is_for() {
+    let rig = Rig::new(Ways::default()).await;
+    let mut part = Part::new(rig.builder(Challenge::TlsAlpn01).build().unwrap(), None);
+    let certificates = part.certificates.clone();
+    let server = Server::builder().serve(|_: ConnectInfo| service_fn(|_: Request| async { Ok(Response::default()) }));
+    let listener = Listener::new(([127, 0, 0, 1], rig.ports.1).into()).with_tls(ServerTls::new(certificates));
+    server.listen(listener).unwrap();
+    part.certificates.put(wanted("shop", &["shop.test", "www.shop.test"]));
+    part.run();
+    part.until_valid("shop").await;
+    assert!(part.shown("www.shop.test").is_some());
+    assert_eq!((rig.files("proofs"), rig.pebble.issued()), (vec![], 1));
 }
 
 #[tokio::test]
