@@ -87,7 +87,6 @@ pub(crate) fn settings(settings: &Settings) -> impl Iterator<Item = Finding> {
     let changed = [
         ("buffer_bytes", set.buffer_bytes != default.buffer_bytes),
         ("buffer_total_bytes", set.buffer_total_bytes != default.buffer_total_bytes),
-        ("tls_handshake_timeout_ms", set.tls_handshake_timeout_ms != default.tls_handshake_timeout_ms),
         ("decompressed_bytes", set.decompressed_bytes != default.decompressed_bytes),
         ("max_decompression_ratio", set.max_decompression_ratio != default.max_decompression_ratio),
         ("max_parse_depth", set.max_parse_depth != default.max_parse_depth),
