@@ -92,6 +92,10 @@ ask_in_code() {
   says in_code "$1" "GET /plain" /plain
   says in_code "$1" "x-took: " /timed
 }
+ask_listeners() {
+  says listeners "$1" "hello, 127.0.0.1" /
+  grep -q "no such address on this machine" "$LOGS/example-listeners.log" || fail listeners "it names no address that cannot be had"
+}
 ask_live_apply() { says live_apply "$1" "This is tollgate" /; }
 ask_tls_server() {
   local url="https://example.test:$1/" answer first

@@ -1,6 +1,8 @@
 //! HTTP/2 by prior knowledge on own listeners.
 #![cfg(all(feature = "server", feature = "http2"))]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+#[path = "server_http2/answers.rs"]
+mod answers;
 #[path = "server_http2/drains.rs"]
 mod drains;
 #[path = "server_http2/floods.rs"]
