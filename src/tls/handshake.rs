@@ -138,6 +138,9 @@ pub(crate) struct Counters {
     full: AtomicU64,
     resumed: AtomicU64,
     failed: [AtomicU64; HandshakeFault::ALL.len()],
+    /// The second in which each reason was told of last.
+    #[cfg(feature = "tracing")]
+    told: [AtomicU64; HandshakeFault::ALL.len()],
 }
 
 impl Counters {
@@ -147,7 +150,19 @@ impl Counters {
 
     pub(crate) fn failed(&self, fault: HandshakeFault) {
         if let Some(count) = self.failed.get(fault as usize) {
-            count.fetch_add(1, Relaxed);
+            let _total = count.fetch_add(1, Relaxed) + 1;
+            #[cfg(feature = "tracing")]
+            self.tell(fault, _total);
+        }
+    }
+
+    /// One line a second for each reason: who floods us writes no log.
+    #[cfg(feature = "tracing")]
+    fn tell(&self, fault: HandshakeFault, total: u64) {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let told = self.told.get(fault as usize).map(|told| told.swap(now, Relaxed));
+        if fault != HandshakeFault::Challenge && told != Some(now) {
+            tracing::info!(reason = fault.word(), total, "a TLS handshake failed: {fault}");
         }
     }
 
