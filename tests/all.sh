@@ -12,13 +12,16 @@ export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 # Line tables are enough for a backtrace; whole debug information would double what is written and linked.
 export CARGO_PROFILE_DEV_DEBUG=line-tables-only
 
-# Real servers and tools, from Debian's packages: an origin, a name server, a load generator, a client, stores, a linker, what
-# the OpenID provider runs on.
+# Real servers and tools, from Debian's packages: an origin, a name server, load generators, clients (a browser among them),
+# stores, a linker, what the OpenID provider runs on.
 install_packages() {
   local missing=()
   command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx)
   command -v knotd >/dev/null || [[ -x /usr/sbin/knotd ]] || missing+=(knot)
   command -v wrk >/dev/null || missing+=(wrk)
+  command -v h2load >/dev/null || missing+=(nghttp2-client)
+  command -v openssl >/dev/null || missing+=(openssl)
+  command -v chromium >/dev/null || missing+=(chromium)
   command -v curl >/dev/null || missing+=(curl)
   command -v redis-server >/dev/null || missing+=(redis-server)
   command -v etcd >/dev/null || missing+=(etcd-server)
@@ -75,6 +78,12 @@ install_admin_clients() {
   target/admin/bin/pip install --quiet --disable-pip-version-check apisix-client==1.0.3 openapi-spec-validator==0.9.0
 }
 
+# A client of WebSockets in a Python of its own, for tests/real_browser.rs.
+install_websockets() {
+  [[ -x target/websockets/bin/python ]] || python3 -m venv target/websockets
+  target/websockets/bin/pip install --quiet --disable-pip-version-check websockets==17.4
+}
+
 # Runs a command as one step. In the background, so that `set -e` holds inside of functions too.
 step() {
   local name=$1 log="$LOGS/${1//[^a-zA-Z0-9]/-}.log" began=$SECONDS
@@ -129,6 +138,7 @@ step "OpenID provider" install_provider
 step "grpcio" install_grpcio
 step "gRPC-Web clients" install_grpc_web
 step "Admin API clients" install_admin_clients
+step "websockets" install_websockets
 step "etcd 3.5" install_etcd
 step "format" cargo fmt --check
 step "lints, all features" cargo clippy --all-features --all-targets -- -D warnings
