@@ -45,7 +45,7 @@ PACED = "delay = function() return math.random(2, 8) end\n"
 
 
 # HTTP/2: connections, and streams on each; four of 100 where nothing is said.
-STREAMS = {"h2c": (8, 8), "h2tls": (8, 8), "busy": (1, 64), "spread": (8, 8), "busytls": (1, 64), "spreadtls": (8, 8)}
+STREAMS = {"h2c": (8, 8), "h2tls": (8, 8), "h2": (8, 8), "busy": (1, 64), "spread": (8, 8), "busytls": (1, 64), "spreadtls": (8, 8)}
 # Requests a second, in all; well under what two cores carry, so that latency says something.
 PACE = 6000
 
