@@ -86,9 +86,10 @@ impl Gateway {
         let mut process = command.spawn().unwrap();
         let (told, printed) = (lines(process.stderr.take().unwrap()), lines(process.stdout.take().unwrap()));
         let mut gateway = Self { process, told, printed, addresses: Vec::new() };
-        gateway.hear("listening on http://").await;
+        gateway.hear("listening on http").await;
         let told = gateway.told.borrow().clone();
-        let addresses = told.iter().filter_map(|line| line.strip_prefix("listening on http://"));
+        let urls = told.iter().filter_map(|line| line.strip_prefix("listening on "));
+        let addresses = urls.filter_map(|url| url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")));
         gateway.addresses = addresses.map(|address| address.parse().unwrap()).collect();
         gateway
     }
