@@ -12,10 +12,12 @@ Runs:
   start       100,000 routes in etcd, from the start of the process until they serve
   kills       200 times kill -9 of the gateway while four connections write to the disk store: writes lost
   websockets  8,000 WebSockets over 100 changes: closed ones, generations alive, memory
+  listeners   8,000 WebSockets, half of them over TLS, over 100 changes of the file, 20 of the certificate and 20 of other
+              listeners: closed ones, and connections that were refused meanwhile
 
 Only processes started here are ended, by their id. TOLLGATE names another gateway binary.
 """
-import argparse, asyncio, http.client, json, os, pathlib, re, shutil, socket, statistics, subprocess, sys, threading, time
+import argparse, asyncio, http.client, json, os, pathlib, re, shutil, socket, ssl, statistics, subprocess, sys, threading, time
 from measure import process
 from measure.process import BUILT, RELEASE, RUN
 
@@ -322,8 +324,8 @@ async def echo(reader, writer):
 FRAME = b"\x81\x82\x00\x00\x00\x00hi"
 
 
-async def open_one(port, path):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def open_one(port, path, tls=None):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname="localhost" if tls else None)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
@@ -338,6 +340,117 @@ async def is_alive(pair):
         return await asyncio.wait_for(reader.readexactly(len(FRAME)), 30) == FRAME
     except (asyncio.IncompleteReadError, OSError, asyncio.TimeoutError):
         return False
+
+
+def certificate(number):
+    """A new certificate for localhost, and its key."""
+    cert, key = RUN / f"swap-{number}.pem", RUN / f"swap-{number}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+                    "-subj", f"/CN=localhost {number}", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    return {"id": "local", "sni": "localhost", "cert": cert.read_text(), "key": key.read_text()}
+
+
+def shown(port):
+    """The subject of the certificate that a new connection is shown."""
+    asked = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost"], input="",
+                           capture_output=True, text=True)
+    found = re.search(r"subject=CN *= *(.*)", asked.stdout)
+    return found and found.group(1)
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+async def until(what, seconds=20):
+    end = time.time() + seconds
+    while not await asyncio.to_thread(what):
+        if time.time() > end:
+            sys.exit("a change did not take effect in time")
+        await asyncio.sleep(0.01)
+
+
+async def listeners(_):
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=8192)
+    plain, secure, other, moved, control = (process.free_port() for _ in range(5))
+    upstream = {"id": "origin", "nodes": {f"127.0.0.1:{server.sockets[0].getsockname()[1]}": 1}}
+    at = lambda port, **more: {"address": f"127.0.0.1:{port}", "protocols": ["h1"], **more}
+    document = {
+        "tollgate": {"workers": 2, "control": f"127.0.0.1:{control}", "limits": {"max_connections": 100000},
+                     "listeners": [at(plain), at(secure, tls={}), at(other)]},
+        "ssls": [certificate(0)], "upstreams": [upstream],
+        "routes": [{"id": "ws", "uri": "/ws", "upstream_id": "origin", "enable_websocket": True}],
+    }
+    file = RUN / "live-listeners.json"
+
+    def write():
+        whole = file.with_suffix(".new")
+        whole.write_text(json.dumps(document))
+        whole.rename(file)
+
+    write()
+    gateway = process.spawn([GATEWAY, "--config", file], cpus={0, 1}, log=RUN / "live-listeners.log")
+    process.raise_limits()
+
+    def ask(path):
+        connection = http.client.HTTPConnection("127.0.0.1", control, timeout=10)
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+
+    try:
+        await until(lambda: listens(plain) and listens(secure) and listens(control))
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        pairs = []
+        while len(pairs) < 8000:
+            pairs += await asyncio.gather(*(open_one(plain, "/ws") for _ in range(100)))
+            pairs += await asyncio.gather(*(open_one(secure, "/ws", context) for _ in range(100)))
+        assert all(await asyncio.gather(*map(is_alive, pairs)))
+        before, tried, refused, over = process.memory([gateway.pid]), 0, 0, False
+
+        async def newcomers():
+            nonlocal tried, refused
+            while not over:
+                for port, tls in ((plain, None), (secure, context)):
+                    tried += 1
+                    try:
+                        pair = await asyncio.wait_for(open_one(port, "/ws", tls), 10)
+                        refused += not await is_alive(pair)
+                        pair[1].transport.abort()
+                    except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError, AssertionError):
+                        refused += 1
+                await asyncio.sleep(0.005)
+
+        probing = asyncio.create_task(newcomers())
+        for number in range(100):
+            document["routes"][1:] = [{"id": "extra", "uri": f"/extra/{number}", "upstream_id": "origin"}]
+            revision = ask("/v1/config/status")["revision"]
+            write()
+            await until(lambda: ask("/v1/config/status")["revision"] != revision)
+        for number in range(1, 21):
+            document["ssls"] = [await asyncio.to_thread(certificate, number)]
+            write()
+            await until(lambda: shown(secure) == f"localhost {number}")
+        turns = [[at(plain), at(secure, tls={})], [at(plain), at(secure, tls={}), at(moved)],
+                 [at(plain), at(secure, tls={}), at(other, tls={}), at(moved)], [at(plain), at(secure, tls={}), at(other)]]
+        for number in range(20):
+            document["tollgate"]["listeners"] = turns[number % 4]
+            ports = {int(one["address"].rpartition(":")[2]) for one in turns[number % 4]}
+            write()
+            await until(lambda: listens(other) == (other in ports) and listens(moved) == (moved in ports))
+        over = True
+        await probing
+        after = process.memory([gateway.pid])
+        alive = sum(await asyncio.gather(*map(is_alive, pairs)))
+        print(f"8,000 WebSockets, half over TLS, over 100 changes of routes, 20 of the certificate, 20 of other listeners: {8000 - alive} closed; "
+              f"{refused} of {tried} new connections refused; memory {before} to {after} KiB ({after / before - 1:+.1%})")
+    finally:
+        process.end(gateway)
 
 
 async def websockets(options):
@@ -372,12 +485,17 @@ async def websockets(options):
         server.close()
 
 
+def run_listeners(options, _):
+    asyncio.run(listeners(options))
+
+
 def run_websockets(options, _):
     process.raise_limits()
     asyncio.run(websockets(options))
 
 
-RUNS = {"effect": run_effect, "etcd": run_etcd, "writes": run_writes, "start": run_start, "kills": run_kills, "websockets": run_websockets}
+RUNS = {"effect": run_effect, "etcd": run_etcd, "writes": run_writes, "start": run_start, "kills": run_kills, "websockets": run_websockets,
+        "listeners": run_listeners}
 
 
 def main():
