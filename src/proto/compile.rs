@@ -1,20 +1,19 @@
 //! From texts and descriptor sets to descriptors.
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
-use prost_reflect::prost_types::FileDescriptorSet;
 use protox::Compiler;
-use protox::file::{DescriptorSetFileResolver, File, FileResolver, GoogleFileResolver};
+use protox::file::{File, FileResolver, GoogleFileResolver};
 
+use super::imports::Imports;
 use super::{ProtoFault, google};
-
-/// Brackets that may stand inside one another in a text: more than anybody writes, and few enough for the parser's stack.
-const DEPTH: usize = 200;
 
 /// Protobuf definitions by file name. A clone shares them.
 #[derive(Clone, Debug, Default)]
@@ -34,20 +33,28 @@ impl Definitions {
         let Some(content) = self.0.get(file) else {
             return Err(ProtoFault::new(format!("there is no file `{file}`"), "add it"));
         };
-        let (set, files) = match descriptor_set(content) {
-            None => (None, vec![file.to_owned()]),
-            Some(read) => {
-                let (set, names) = read.map_err(|reason| {
-                    let mend = "write the text of a .proto file, or what `protoc --include_imports --descriptor_set_out` \
-                                writes, in base64";
-                    ProtoFault::new(format!("is no descriptor set in base64: {reason}"), mend)
-                })?;
-                (Some(set), names)
-            }
+        let (set, roots) = match descriptor_set(content) {
+            None => (HashMap::new(), vec![file.to_owned()]),
+            Some(read) => read.map_err(|reason| {
+                let mend = "write the text of a .proto file, or what `protoc --include_imports --descriptor_set_out` \
+                            writes, in base64";
+                ProtoFault::new(format!("is no descriptor set in base64: {reason}"), mend)
+            })?,
         };
-        let mut compiler =
-            Compiler::with_file_resolver(Files { own: self.0.clone(), set, google: GoogleFileResolver::new() });
-        for name in &files {
+        let mut files = Files {
+            root: file.to_owned(),
+            own: Arc::clone(&self.0),
+            set,
+            google: GoogleFileResolver::new(),
+            read: HashMap::new(),
+        };
+        let mut imports = Imports::default();
+        for name in &roots {
+            imports.add(name, |name| files.open_file(name).ok())?;
+        }
+        files.read = imports.files;
+        let mut compiler = Compiler::with_file_resolver(files);
+        for name in imports.order.iter().chain(&roots) {
             compiler.open_file(name).map_err(|error| ProtoFault::of(&error, file))?;
         }
         let read = compiler.files().map(|file| file.name().to_owned()).collect();
@@ -55,8 +62,18 @@ impl Definitions {
     }
 }
 
+/// A descriptor set whose files are encoded still: options such as `google.api.http` stay only this way.
+#[derive(Clone, PartialEq, prost::Message)]
+struct EncodedSet {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    file: Vec<Bytes>,
+}
+
+/// The files of a descriptor set by name, and their names in its order.
+type Set = (HashMap<String, File>, Vec<String>);
+
 /// Takes a content as a descriptor set, if it is base64 and no text.
-fn descriptor_set(content: &str) -> Option<Result<(DescriptorSetFileResolver, Vec<String>), String>> {
+fn descriptor_set(content: &str) -> Option<Result<Set, String>> {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(&byte);
     if !content.trim().bytes().all(is_base64) {
         return None;
@@ -64,51 +81,48 @@ fn descriptor_set(content: &str) -> Option<Result<(DescriptorSetFileResolver, Ve
     let text: String = content.split_whitespace().collect();
     let bytes = STANDARD.decode(text).map_err(|error| error.to_string());
     Some(bytes.and_then(|bytes| {
-        let set = FileDescriptorSet::decode(&*bytes).map_err(|error| error.to_string())?;
+        let set = EncodedSet::decode(Bytes::from(bytes)).map_err(|error| error.to_string())?;
         if set.file.is_empty() {
             return Err("it has no file".to_owned());
         }
-        let names = set.file.iter().map(|file| file.name().to_owned()).collect();
-        // Options such as `google.api.http` stay only this way.
-        let set = DescriptorSetFileResolver::decode(&*bytes).map_err(|error| error.to_string())?;
-        Ok((set, names))
+        let files = set.file.into_iter().map(File::decode_file_descriptor_proto);
+        let files = files.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let names = files.iter().map(|file| file.name().to_owned()).collect();
+        Ok((files.into_iter().rev().map(|file| (file.name().to_owned(), file)).collect(), names))
     }))
 }
 
 /// Where imports are found: in the set itself, among what is built in, among the others of the configuration.
 struct Files {
+    /// What is compiled, which counts even where something built in has its name.
+    root: String,
     own: Arc<HashMap<String, Arc<str>>>,
-    set: Option<DescriptorSetFileResolver>,
+    set: HashMap<String, File>,
     google: GoogleFileResolver,
+    /// What was read already.
+    read: HashMap<String, File>,
 }
 
 impl FileResolver for Files {
+    /// Names are no paths.
+    fn resolve_path(&self, path: &Path) -> Option<String> {
+        path.to_str().map(str::to_owned)
+    }
+
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        if let Some(Ok(file)) = self.set.as_ref().map(|set| set.open_file(name)) {
-            return Ok(file);
+        if let Some(file) = self.read.get(name).or_else(|| self.set.get(name)) {
+            return Ok(file.clone());
+        }
+        let own = || self.own.get(name).map(|text| &**text);
+        if let Some(text) = own().filter(|_| name == self.root) {
+            return File::from_source(name, text);
         }
         if let Ok(file) = self.google.open_file(name) {
             return Ok(file);
         }
-        let own = || self.own.get(name).map(|text| &**text);
         let text = google::text(name).or_else(own).ok_or_else(|| protox::Error::file_not_found(name))?;
-        if is_too_deep(text) {
-            return Err(protox::Error::new(format!("more than {DEPTH} brackets stand inside one another")));
-        }
         File::from_source(name, text)
     }
-}
-
-fn is_too_deep(text: &str) -> bool {
-    let mut depth = 0_usize;
-    text.bytes().any(|byte| {
-        match byte {
-            b'{' | b'[' | b'(' | b'<' => depth += 1,
-            b'}' | b']' | b')' | b'>' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > DEPTH
-    })
 }
 
 /// One definition, compiled with all that it imports. A clone shares it.
@@ -147,6 +161,8 @@ impl fmt::Debug for Proto {
 
 #[cfg(test)]
 mod tests {
+    use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
+
     use super::*;
 
     fn definitions(files: &[(&str, &str)]) -> Definitions {
@@ -192,7 +208,8 @@ mod tests {
 
     #[test]
     fn faults_tell_their_place_and_a_way_out() {
-        let deep = format!("syntax = \"proto3\"; message M {{ {} }}", "message M { ".repeat(300));
+        let deep = format!("syntax = \"proto3\"; message M {{ {} }}", "message M { ".repeat(3000));
+        let deep_with_comments = deep.replace("M {", "M { // }\n");
         for (content, other, says, mend) in [
             ("syntax = \"proto3\";\nmessage {", "", "line 2, column 9: ", "Protobuf language"),
             ("syntax = \"proto3\";\nmessage M { N n = 1; }", "", "line 2, column 13: ", "Protobuf language"),
@@ -209,7 +226,8 @@ mod tests {
                 "Protobuf",
             ),
             ("syntax = \"proto3\";import \"o.proto\";", "import \"m.proto\";", "import cycle", "import nothing"),
-            (&deep, "", "more than 200 brackets", "Protobuf"),
+            (&deep, "", "maximum recursion limit", "Protobuf"),
+            (&deep_with_comments, "", "maximum recursion limit", "Protobuf"),
             ("", "", "is no descriptor set in base64: it has no file", "--include_imports"),
             ("AAAA", "", "is no descriptor set in base64: ", "--include_imports"),
             ("AAA", "", "is no descriptor set in base64: ", "--include_imports"),
@@ -217,6 +235,38 @@ mod tests {
             let fault = definitions(&[("m.proto", content), ("o.proto", other)]).compile("m.proto").unwrap_err();
             assert!(fault.to_string().contains(says), "{content}: {fault}");
             assert!(fault.mend.contains(mend), "{content}: {}", fault.mend);
+        }
+    }
+
+    #[test]
+    fn comments_may_have_brackets() {
+        let text = format!("syntax = \"proto3\"; message M {{ {} }}", "// is to be < 64\n".repeat(1000));
+        assert!(definitions(&[("a.proto", &text)]).compile("a.proto").is_ok());
+    }
+
+    #[test]
+    fn sets_of_files_in_a_row_do_not_end_the_process() {
+        let file = |at: usize, is_last: bool| FileDescriptorProto {
+            name: Some(format!("f{at}")),
+            dependency: if is_last { vec![] } else { vec![format!("f{}", at + 1)] },
+            ..FileDescriptorProto::default()
+        };
+        for (count, is_taken) in [(100, true), (50_000, false)] {
+            let mut set = FileDescriptorSet { file: (0..count).map(|at| file(at, at + 1 == count)).collect() };
+            for order in ["head first", "leaves first"] {
+                let all = definitions(&[("set.proto", &STANDARD.encode(set.encode_to_vec()))]);
+                assert_eq!(all.compile("set.proto").is_ok(), is_taken, "{count}, {order}");
+                set.file.reverse();
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_compiled_counts_where_something_built_in_has_its_name() {
+        let own = "syntax = \"proto3\"; message Own {} service S { rpc M (Own) returns (Own); }";
+        let all = definitions(&[("google/api/http.proto", own), ("google/protobuf/empty.proto", own)]);
+        for name in ["google/api/http.proto", "google/protobuf/empty.proto"] {
+            assert_eq!(all.compile(name).unwrap().methods().collect::<Vec<_>>(), ["S/M"], "{name}");
         }
     }
 }

@@ -22,6 +22,7 @@
 mod compile;
 mod fault;
 mod google;
+mod imports;
 
 pub use compile::{Definitions, Proto};
 pub use fault::ProtoFault;
