@@ -14,7 +14,7 @@ use super::{Id, Kind, Labels, Resource};
 pub struct ProtoSpec {
     /// Its id.
     pub id: Id,
-    /// A name for people, 1–256 characters.
+    /// A name for people, 1–256 characters. If it ends with `.proto`, others import this one by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// A description, up to 256 characters.
