@@ -70,11 +70,11 @@ impl Call {
                     Value::Object(object) => fields = object,
                     other => return Ok(other),
                 },
-                Content::Form => arguments::add(&body, &mut fields),
+                Content::Form => arguments::add(&body, &self.input, &mut fields),
             }
         }
         if let Some(query) = request.uri().query() {
-            arguments::add(query.as_bytes(), &mut fields);
+            arguments::add(query.as_bytes(), &self.input, &mut fields);
         }
         Ok(Value::Object(fields))
     }
@@ -96,14 +96,14 @@ impl Call {
                     Value::Object(object) => fields = object,
                     other => return Ok(other),
                 },
-                (_, Content::Form) => arguments::add(&body, &mut fields),
+                (_, Content::Form) => arguments::add(&body, &self.input, &mut fields),
             }
         }
         for (name, value) in bound.variables {
-            arguments::set(&mut fields, name, Value::String(value));
+            arguments::set(&mut fields, &self.input, name, Value::String(value));
         }
         if let Some(query) = request.uri().query().filter(|_| *bound.body != BodyOf::Message) {
-            arguments::add(query.as_bytes(), &mut fields);
+            arguments::add(query.as_bytes(), &self.input, &mut fields);
         }
         Ok(Value::Object(fields))
     }

@@ -1,5 +1,7 @@
 //! JSON to messages, as the JSON mapping of Protobuf has it, except that texts may stand for numbers and truth values, as they
 //! come in queries, and that unknown fields are left out.
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -54,11 +56,19 @@ pub(super) fn message(kind: &MessageDescriptor, json: Value) -> Result<DynamicMe
     of_fields(kind, fields)
 }
 
+/// The field of that name, in the definition or in JSON.
+pub(super) fn field_named(kind: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
+    kind.get_field_by_name(name).or_else(|| kind.get_field_by_json_name(name))
+}
+
 fn of_fields(kind: &MessageDescriptor, fields: Map<String, Value>) -> Result<DynamicMessage, Mismatch> {
     let mut message = DynamicMessage::new(kind.clone());
+    let mut seen = HashSet::new();
     for (name, json) in fields {
-        let field = kind.get_field_by_name(&name).or_else(|| kind.get_field_by_json_name(&name));
-        let Some(field) = field else { continue };
+        let Some(field) = field_named(kind, &name) else { continue };
+        if !seen.insert(field.number()) {
+            return Err(Mismatch::new("is there twice, by its name and by its JSON name").at(&name));
+        }
         if json.is_null() && !takes_null(&field.kind()) {
             continue;
         }

@@ -9,8 +9,9 @@
 //!
 //! 1. There is no proto `proto_id`: 500 without a body. The proto has no such service or method, or one that takes a stream: 503
 //!    without a body. The load warns of either; what is added to `protos` later works from then on.
-//! 2. A body that is no JSON, or a value that its field cannot have: 400 `{"error_msg":"…"}` that names it; a body of another
-//!    content type or with a content coding: 415; one of more than `max_req_body_size` bytes: 413.
+//! 2. A body that is no JSON, a value that its field cannot have, or a field that is there by both of its names: 400
+//!    `{"error_msg":"…"}` that names it; a body of another content type or with a content coding: 415; one of more than
+//!    `max_req_body_size` bytes: 413.
 //! 3. The service answers with a message: 200 and its JSON as `pb_option` has it, fields by the name in the definition. Its trailers
 //!    are trailers, for clients that say `TE: trailers`.
 //! 4. The service answers with another status than 0: 1 → 499, 2 → 500, 3 → 400, 4 → 504, 5 → 404, 6 → 409, 7 → 403, 8 → 429,

@@ -130,6 +130,8 @@ fn what_a_field_cannot_have_is_named() {
         (json!({"by_number": {"x": {}}}), "by_number.x: is to be an integer"),
         (json!({"by_number": []}), "by_number: is to be an object"),
         (json!({"one": "a", "other": 1}), "other: cannot stand beside `one`"),
+        (json!({"a_text": "x", "aText": "y"}), "a_text: is there twice"),
+        (json!({"inner": {}, "named": "x", "anotherName": null}), "named: is there twice"),
     ] {
         let told = through("t.All", given.clone(), &[]).unwrap_err();
         assert!(told.starts_with(says), "{given}: {told}");
@@ -246,6 +248,14 @@ async fn requests_become_calls_and_answers_json() {
     let bare = || json!({"pb_option": ["no_default_values"], "deadline": 1500});
     for (method, target, kind, body, wanted) in [
         ("POST", "/x?an_int=1&a_text=q", json, r#"{"a_text": "b"}"#, json!({"an_int": 1, "a_text": "b"})),
+        ("POST", "/x?a_text=victim", json, r#"{"aText": "me"}"#, json!({"a_text": "me"})),
+        (
+            "POST",
+            "/x?inner.name=q&named=q",
+            json,
+            r#"{"anotherName": "me"}"#,
+            json!({"inner": {"name": "q"}, "named": "me"}),
+        ),
         ("PUT", "/x?inner.name=q", json, "", json!({"inner": {"name": "q"}})),
         ("GET", "/x?ints=1&ints=2&colour=RED", "", "", json!({"ints": [1, 2], "colour": "RED"})),
         ("POST", "/x?an_int=3", form, "a_text=x+y&an_int=2", json!({"an_int": 2, "a_text": "x y"})),
