@@ -4,6 +4,8 @@
 const HEAD: usize = 9;
 /// Bytes of a head and an error code behind it.
 const RESET: usize = HEAD + 4;
+/// Bytes of a head and the byte behind it that tells the padding.
+const PADDED_HEAD: usize = HEAD + 1;
 
 /// The head of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub(super) struct Head {
     pub(super) flags: u8,
     /// The error code of an `RST_STREAM`; else 0.
     pub(super) code: u32,
+    /// Bytes of padding of a `DATA`, without the byte that tells them; else 0.
+    pub(super) padding: u8,
 }
 
 impl Head {
@@ -28,22 +32,31 @@ impl Head {
     /// `END_STREAM` of `DATA` and `HEADERS`, `ACK` of `SETTINGS` and `PING`.
     pub(super) const FIRST_FLAG: u8 = 1;
     const END_HEADERS: u8 = 4;
+    const PADDED: u8 = 8;
 
     /// Whether it ends a block of fields.
     pub(super) fn ends_headers(&self) -> bool {
         self.flags & Self::END_HEADERS != 0
     }
 
+    /// Whether a `DATA` has nothing in it, or nothing but padding.
+    pub(super) fn is_empty(&self) -> bool {
+        let around = if self.flags & Self::PADDED != 0 { 1 + u32::from(self.padding) } else { 0 };
+        self.length <= around
+    }
+
     fn parse(bytes: &[u8; RESET], known: usize) -> Self {
         let [a, b, c, kind, flags, _, _, _, _, code @ ..] = *bytes;
+        let padding = if known == PADDED_HEAD { code[0] } else { 0 };
         let code = if known == RESET { u32::from_be_bytes(code) } else { 0 };
-        Self { length: u32::from_be_bytes([0, a, b, c]), kind, flags, code }
+        Self { length: u32::from_be_bytes([0, a, b, c]), kind, flags, code, padding }
     }
 
     /// How many bytes are to be known of a frame that begins so.
     fn wanted(bytes: &[u8; RESET]) -> usize {
         match *bytes {
             [0, 0, 4, Self::RST_STREAM, ..] => RESET,
+            [a, b, c, Self::DATA, flags, ..] if flags & Self::PADDED != 0 && [a, b, c] != [0; 3] => PADDED_HEAD,
             _ => HEAD,
         }
     }
@@ -81,7 +94,7 @@ impl Frames {
                 return;
             }
             let known = usize::from(self.known);
-            let wanted = if known < HEAD { HEAD } else { RESET };
+            let wanted = if known < HEAD { HEAD } else { Head::wanted(&self.part) };
             let taken = (wanted - known).min(bytes.len());
             let (now, rest) = bytes.split_at(taken);
             if let Some(place) = self.part.get_mut(known..known + taken) {
@@ -114,6 +127,9 @@ mod tests {
         if head.kind == Head::RST_STREAM && head.length == 4 {
             bytes[HEAD..].copy_from_slice(&head.code.to_be_bytes());
         }
+        if head.kind == Head::DATA && head.flags & Head::PADDED != 0 && head.length > 0 {
+            bytes[HEAD] = head.padding;
+        }
         bytes
     }
 
@@ -126,7 +142,9 @@ mod tests {
         ) {
             let frames: Vec<_> = frames.into_iter().map(|(length, kind, flags, code)| {
                 let code = if kind == Head::RST_STREAM && length == 4 { code } else { 0 };
-                Head { length, kind, flags, code }
+                let is_padded = kind == Head::DATA && flags & Head::PADDED != 0 && length > 0;
+                let padding = if is_padded { before as u8 } else { 0 };
+                Head { length, kind, flags, code, padding }
             }).collect();
             let mut bytes = vec![0xaa; before];
             frames.iter().for_each(|head| bytes.extend(encode(*head)));
@@ -146,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_frame_is_told() {
-        let bytes = encode(Head { length: 4, kind: Head::RST_STREAM, flags: 0, code: 7 });
+        let bytes = encode(Head { length: 4, kind: Head::RST_STREAM, flags: 0, code: 7, padding: 0 });
         let mut state = Frames::default();
         state.scan(&bytes[..12], |_| panic!("the code is not known yet"));
         assert!(!state.is_between());

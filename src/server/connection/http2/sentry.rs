@@ -28,8 +28,8 @@ pub(super) struct Sentry {
     outgoing: Frames,
     control: Window,
     faults: Window,
-    /// Frames that the client may send because something happened: a reset and a window update for each of its streams,
-    /// two window updates for each `DATA` of ours.
+    /// Frames that the client may send because something happened: two for each of its streams, such as a reset and a
+    /// window update; three for each `DATA` of ours: two window updates, and a ping that measures the way.
     credit: u32,
     continuations: u32,
     /// Tick at which the block of fields began that is under way.
@@ -84,10 +84,10 @@ impl Sentry {
                 self.continuations = 0;
                 self.block_since = Some(now);
                 self.block_ends = head.ends_headers();
-                self.grant();
+                self.grant(2);
             }
-            Head::DATA if head.length > 0 || head.flags & Head::FIRST_FLAG != 0 => {}
-            Head::RST_STREAM | Head::WINDOW_UPDATE if self.credit > 0 => self.credit -= 1,
+            Head::DATA if !head.is_empty() || head.flags & Head::FIRST_FLAG != 0 => {}
+            Head::RST_STREAM | Head::WINDOW_UPDATE | Head::PING if self.credit > 0 => self.credit -= 1,
             _ => self.over |= self.control.add(now, 1) > CONTROL,
         }
     }
@@ -96,7 +96,7 @@ impl Sentry {
     pub(super) fn sent(&mut self, bytes: &[u8], now: u32) {
         let mut frames = std::mem::take(&mut self.outgoing);
         frames.scan(bytes, |head| match head.kind {
-            Head::DATA => self.grant(),
+            Head::DATA => self.grant(3),
             Head::RST_STREAM => {
                 self.replies += 1;
                 if is_clients_fault(head.code) {
@@ -134,8 +134,8 @@ impl Sentry {
         self.block_since
     }
 
-    fn grant(&mut self) {
-        self.credit = (self.credit + 2).min(MOST_CREDIT);
+    fn grant(&mut self, count: u32) {
+        self.credit = (self.credit + count).min(MOST_CREDIT);
     }
 }
 
@@ -226,12 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn window_updates_for_what_was_sent_are_free() {
+    fn window_updates_and_pings_for_what_was_sent_are_free() {
         let (update, data) = (frame(Head::WINDOW_UPDATE, 0, &[0, 0, 0, 1]), frame(Head::DATA, 0, b"x"));
+        let ping = frame(Head::PING, 0, &[0; 8]);
         let mut sentry = begun();
         for _ in 0..CONTROL * 4 {
             sentry.sent(&data, 0);
-            assert!(sentry.received(&update, 0) && sentry.received(&update, 0));
+            assert!(sentry.received(&update, 0) && sentry.received(&ping, 0) && sentry.received(&update, 0));
         }
         assert!((0..CONTROL).all(|_| sentry.received(&update, 0)));
         assert!(!sentry.received(&update, 0));
