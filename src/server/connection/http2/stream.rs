@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -44,7 +44,7 @@ impl Streams {
 
     /// Counts one more stream until what comes back is dropped.
     pub(super) fn open(self: &Arc<Self>) -> Open {
-        if self.open.fetch_add(1, Relaxed) == 0 {
+        if self.open.fetch_add(1, SeqCst) == 0 {
             self.client.set_busy();
         }
         Open(Arc::clone(self))
@@ -91,8 +91,12 @@ impl std::ops::Deref for Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if self.0.open.fetch_sub(1, Relaxed) == 1 {
+        if self.0.open.fetch_sub(1, SeqCst) == 1 {
             self.0.client.set_idle();
+            // The connection may have opened one in between, which is not to count as idle.
+            if self.0.open.load(SeqCst) > 0 {
+                self.0.client.set_busy();
+            }
         }
     }
 }
@@ -255,7 +259,10 @@ impl Side {
                 self.open.give_up();
                 None
             }
-            Ok(_) if download.is_empty() => None,
+            Ok(_) if download.is_empty() => {
+                self.open.stalled.store(false, Relaxed);
+                None
+            }
             Ok(stream) => Some(Rest::Download { stream, download }),
         }
     }
