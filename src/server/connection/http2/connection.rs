@@ -33,6 +33,9 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Streams that may be reset before anybody looked at them; over it `h2` ends the connection (H2-09).
 const UNSEEN_RESETS: usize = 100;
+/// Streams of a second, answered before their request's body was there, of which `h2` knows that what still comes is no
+/// fault of the client.
+const ENDED_EARLY: usize = 1000;
 
 /// Serves the connection; `early` was read of it already.
 pub(in super::super) async fn run<S>(client: Arc<Client>, service: S, early: Bytes)
@@ -50,7 +53,7 @@ where
     }
     // The client gets a moment to read what was said last: bytes that nobody read would make the close a reset, which can
     // destroy it.
-    client.io().arm(client.limits().drain_timeout, Late::Both);
+    link.begin_last();
     if poll_fn(|cx| link.poll_flush(cx)).await.is_ok() {
         client.io().shutdown_write();
         client.io().arm(client.limits().drain_timeout, Late::Both);
@@ -71,6 +74,7 @@ async fn shake_hands(link: &Arc<Link>, limits: &Limits) -> Option<Box<H2>> {
             .max_send_buffer_size(STREAM_WINDOW as usize)
             .enable_connect_protocol()
             .max_pending_accept_reset_streams(UNSEEN_RESETS)
+            .max_concurrent_reset_streams(ENDED_EARLY)
             // The sentry counts them by time.
             .max_local_error_reset_streams(None)
             .handshake(End(Arc::clone(link))),
@@ -232,6 +236,7 @@ where
     fn abort(&mut self, reason: Reason) {
         self.aborted = true;
         self.waiting = None;
+        self.link.begin_last();
         self.h2.abrupt_shutdown(reason);
     }
 
@@ -285,6 +290,8 @@ where
     }
 
     fn accept(&mut self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>, cx: &mut Context<'_>) {
+        // Most streams are over before anybody looks.
+        self.idle_since = None;
         let limits = Arc::clone(self.streams.client.limits());
         self.accepted = self.accepted.saturating_add(1);
         if self.accepted >= limits.requests_per_connection {

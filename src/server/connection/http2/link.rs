@@ -46,6 +46,8 @@ struct State {
     ended: bool,
     /// `h2` may know.
     tell: bool,
+    /// Nothing follows what is collected, and the time that it has is running.
+    last: bool,
 }
 
 /// What was seen of the client.
@@ -70,6 +72,7 @@ impl Link {
             sentry: Sentry::default(),
             ended: false,
             tell: false,
+            last: false,
         };
         Arc::new(Self { client, state: Mutex::new(state) })
     }
@@ -112,6 +115,13 @@ impl Link {
         !std::mem::replace(&mut self.state().tell, true)
     }
 
+    /// What is collected from now on is the last word, which the client has `drain_timeout` to take.
+    pub(super) fn begin_last(&self) {
+        if !std::mem::replace(&mut self.state().last, true) {
+            self.io().arm(self.client.limits().drain_timeout, Late::Both);
+        }
+    }
+
     /// Reads over what still comes, after the last write; ready when the client has seen the end, or had its time.
     pub(super) fn poll_linger(&self, cx: &mut Context<'_>) -> Poll<()> {
         while let Ok(piece) = ready!(self.io().poll_read(cx, Room::Body)) {
@@ -126,8 +136,9 @@ impl Link {
 impl State {
     fn poll_flush(&mut self, client: &Client, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let io = client.io();
+        let was_waiting = self.pace.is_waiting();
         let mut written = 0;
-        let flushed = loop {
+        let mut flushed = loop {
             let left = self.out.get(written..).unwrap_or_default();
             if left.is_empty() {
                 break io.poll_flush(cx);
@@ -144,16 +155,26 @@ impl State {
                 Poll::Pending => break Poll::Pending,
             }
         };
+        // TLS takes bytes that the socket does not have yet: then the wait ends with a flush that wrote nothing new.
+        if matches!(flushed, Poll::Ready(Ok(())))
+            && self.pace.is_waiting()
+            && !self.pace.progress(io.clock(), 0, client.limits().write_rate)
+        {
+            io.shutdown();
+            flushed = Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         if flushed.is_pending() {
             if !self.pace.is_waiting() {
                 self.pace.wait(io.clock());
-                io.arm(client.limits().write_timeout, Late::Both);
+                if !self.last {
+                    io.arm(client.limits().write_timeout, Late::Both);
+                }
             }
             // What waits for the client must not hold the thread's buffer.
             let left = self.out.get(written..).unwrap_or_default().to_vec();
             give_back(std::mem::replace(&mut self.out, left));
         } else {
-            if written > 0 {
+            if (written > 0 || was_waiting) && !self.last {
                 io.disarm();
             }
             self.sentry.drained();
@@ -210,7 +231,11 @@ impl AsyncRead for End {
         let before = buf.filled().len();
         if state.early.is_empty() {
             let mut io = IoStream(Arc::clone(link.io()));
-            ready!(Pin::new(&mut io).poll_read(cx, buf))?;
+            match ready!(Pin::new(&mut io).poll_read(cx, buf)) {
+                // TLS that ends without a word. Frames tell how long they are, so a cut cannot pass for their end.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                read => read?,
+            }
         } else {
             let count = state.early.len().min(buf.remaining());
             buf.put_slice(&state.early.split_to(count));
