@@ -13,12 +13,14 @@ pub(super) const PREFIX: &str = "/.well-known/acme-challenge/";
 #[derive(Debug)]
 pub(super) struct Answers {
     own: ArcSwap<HashMap<String, Arc<str>>>,
+    /// As the folder was when it was looked at last. Who asks never leads to a look: anybody may ask.
+    others: ArcSwap<HashMap<String, Arc<str>>>,
     folder: Arc<Folder>,
 }
 
 impl Answers {
     pub(super) fn new(folder: Arc<Folder>) -> Self {
-        Self { own: ArcSwap::default(), folder }
+        Self { own: ArcSwap::default(), others: ArcSwap::default(), folder }
     }
 
     /// The token of a path that asks for an answer.
@@ -28,13 +30,26 @@ impl Answers {
         ((1..=128).contains(&token.len()) && token.bytes().all(is_of_token)).then_some(token)
     }
 
-    pub(super) fn own(&self, token: &str) -> Option<Arc<str>> {
-        self.own.load().get(token).cloned()
+    /// The answer for a token, of this process or of another.
+    pub(super) fn get(&self, token: &str) -> Option<Arc<str>> {
+        let own = self.own.load().get(token).cloned();
+        own.or_else(|| self.others.load().get(token).cloned())
     }
 
-    /// Looks for the answer of another process. Blocks.
-    pub(super) fn of_others(&self, token: &str) -> Option<String> {
-        self.folder.get(Shelf::Answers, token).ok().flatten()
+    /// Takes up what stands in the folder, and nothing else. Blocks.
+    pub(super) fn look(&self) {
+        // A folder that cannot be read changes nothing.
+        let Ok(tokens) = self.folder.names(Shelf::Answers) else { return };
+        let known = self.others.load();
+        if known.is_empty() && tokens.is_empty() {
+            return;
+        }
+        let read = |token: &str| Some(Arc::from(self.folder.get(Shelf::Answers, token).ok().flatten()?));
+        let others = tokens.into_iter().filter_map(|token| {
+            let answer = known.get(&token).cloned().or_else(|| read(&token))?;
+            Some((token, answer))
+        });
+        self.others.store(Arc::new(others.collect()));
     }
 
     /// Makes an answer known, here and to others. Blocks.
@@ -78,10 +93,12 @@ mod tests {
         let open = || Answers::new(Arc::new(Folder::open(place.path(), "https://acme.test/").unwrap()));
         let (one, other) = (open(), open());
         one.put("token", "answer").unwrap();
-        assert_eq!(one.own("token").as_deref(), Some("answer"));
-        assert_eq!(other.own("token"), None);
-        assert_eq!(other.of_others("token").as_deref(), Some("answer"));
+        assert_eq!(one.get("token").as_deref(), Some("answer"));
+        assert_eq!(other.get("token"), None, "a question does not lead to a look");
+        other.look();
+        assert_eq!(other.get("token").as_deref(), Some("answer"));
         one.remove("token");
-        assert_eq!((one.own("token"), other.of_others("token")), (None, None));
+        other.look();
+        assert_eq!((one.get("token"), other.get("token")), (None, None));
     }
 }

@@ -38,6 +38,13 @@ pub(super) struct Stamp {
     number: u64,
 }
 
+impl Stamp {
+    /// When the file was written.
+    pub(super) fn modified(self) -> SystemTime {
+        self.modified
+    }
+}
+
 /// The parts with a file for each of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shelf {

@@ -87,11 +87,10 @@ impl Issuer {
     /// They are ordered, kept in the folder, installed, and renewed before they are over. What others put into the folder is
     /// installed as well. An order that fails is tried again, with pauses that grow; what is in force stays.
     pub async fn run(&self, certificates: Certificates) {
-        let Inner { watcher, board, .. } = &*self.0;
+        let Inner { watcher, answers, board } = &*self.0;
         let options = &watcher.options;
         let mut changed = certificates.changed();
         let mut proofs = Proofs::new(Arc::clone(&watcher.folder), certificates.clone());
-        let shows = options.challenges.contains(&Challenge::TlsAlpn01);
         let mut show = tokio::time::interval(proofs::LOOK);
         show.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut look = tokio::time::interval(options.look_every);
@@ -109,7 +108,14 @@ impl Issuer {
                 _ = look.tick() => work.look().await,
                 // The table outlives its own sender.
                 _ = changed.changed() => work.look().await,
-                _ = show.tick(), if shows => proofs.look().await,
+                _ = show.tick() => {
+                    let answers = Arc::clone(answers);
+                    // A look that failed found nothing.
+                    _ = tokio::task::spawn_blocking(move || answers.look()).await;
+                    proofs.look().await;
+                    // Nothing is due by that.
+                    continue;
+                }
                 ended = work.ended() => ended.into_iter().for_each(|ended| work.take(ended)),
                 () = due => {}
             }

@@ -55,8 +55,7 @@ impl Item {
         let before = std::mem::replace(self, Self::new(certificate, now));
         self.busy = before.busy;
         if let Some(held) = before.held.filter(|held| covers(&held.pair, &self.names)) {
-            // It only refuses to have none.
-            _ = self.certificate.install(vec![held.pair.clone()]);
+            self.show(&held.pair);
             (self.held, self.lot, self.ask_at, self.stamp) = (Some(held), before.lot, before.ask_at, before.stamp);
         }
     }
@@ -71,16 +70,23 @@ impl Item {
         self.held.as_ref().map(|held| &held.pair)
     }
 
-    /// Puts a pair into force. Where the same is so already, it keeps its age.
-    pub(super) fn hold(&mut self, pair: Pair, now: SystemTime) {
+    /// Puts a pair into force that came at `arrived`. Where the same is so already, it keeps its age.
+    pub(super) fn hold(&mut self, pair: Pair, arrived: SystemTime, now: SystemTime) {
         if self.pair().is_none_or(|held| held.chain().first() != pair.chain().first()) {
-            self.held = Some(Held { pair: pair.clone(), arrived: now, wanted: None });
+            self.held = Some(Held { pair: pair.clone(), arrived, wanted: None });
             self.ask_at = Some(now);
             self.failures = Failures::default();
             self.lot = lot();
         }
-        // It only refuses to have none.
-        _ = self.certificate.install(vec![pair]);
+        self.show(&pair);
+    }
+
+    /// Has handshakes show a pair, unless they do so already: what is shown may have a staple.
+    fn show(&self, pair: &Pair) {
+        if self.certificate.pairs().first().is_none_or(|shown| shown.chain() != pair.chain()) {
+            // It only refuses to have none.
+            _ = self.certificate.install(vec![pair.clone()]);
+        }
     }
 
     /// Takes the authority's wish about when to renew: a moment in a window, another one for each gateway.

@@ -2,7 +2,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
@@ -12,7 +12,8 @@ use tower::{Layer, Service};
 use super::answers::Answers;
 
 /// Answers an authority that asks under `/.well-known/acme-challenge/` for a token of an order that runs, whichever of
-/// the gateways on one folder ordered. Everything else passes, tokens that nobody knows included: a service behind it
+/// the gateways on one folder ordered; of those of others it learns within a second, while its issuer
+/// [runs](super::Issuer::run). Everything else passes, tokens that nobody knows included: a service behind it
 /// may have certificates of its own. Made by [`Issuer::layer`](super::Issuer::layer).
 ///
 /// An authority asks on port 80, without TLS. The layer stands outermost, before whatever redirects or authenticates.
@@ -35,7 +36,7 @@ pub struct Challenges<S> {
 
 impl<S, B, R> Service<Request<B>> for Challenges<S>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S: Service<Request<B>, Response = Response<R>>,
     R: From<String>,
 {
     type Response = Response<R>;
@@ -48,18 +49,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let asked = request.method() == Method::GET || request.method() == Method::HEAD;
-        let Some(token) = Answers::token(request.uri().path()).filter(|_| asked) else {
-            return ChallengeFuture { state: State::Inner { future: self.inner.call(request) } };
+        let token = Answers::token(request.uri().path()).filter(|_| asked);
+        let state = match token.and_then(|token| self.answers.get(token)) {
+            Some(answer) => State::Answer { answer: Some(answer) },
+            None => State::Inner { future: self.inner.call(request) },
         };
-        if let Some(own) = self.answers.own(token) {
-            return ChallengeFuture { state: State::Answer { answer: Some(own.as_ref().to_owned()) } };
-        }
-        let (answers, token) = (Arc::clone(&self.answers), token.to_owned());
-        let look = tokio::task::spawn_blocking(move || answers.of_others(&token));
-        // The service that is ready is the one that is called.
-        let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        ChallengeFuture { state: State::Look { look, waiting: Some(Box::new((inner, request))) } }
+        ChallengeFuture { state }
     }
 }
 
@@ -81,9 +76,7 @@ pin_project! {
         S: Service<Request<B>>,
     {
         Inner { #[pin] future: S::Future },
-        Answer { answer: Option<String> },
-        // Boxed, so that connections without any such request stay small.
-        Look { look: tokio::task::JoinHandle<Option<String>>, waiting: Option<Box<(S, Request<B>)>> },
+        Answer { answer: Option<Arc<str>> },
     }
 }
 
@@ -95,23 +88,11 @@ where
     type Output = Result<Response<R>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
-            let next = match state.as_mut().project() {
-                StateProjection::Inner { future } => return future.poll(cx),
-                StateProjection::Answer { answer } => return Poll::Ready(Ok(said(answer.take().unwrap_or_default()))),
-                StateProjection::Look { look, waiting } => {
-                    // A look that failed found nothing.
-                    match (ready!(Pin::new(look).poll(cx)).unwrap_or_default(), waiting.take()) {
-                        (None, Some(waiting)) => {
-                            let (mut inner, request) = *waiting;
-                            State::Inner { future: inner.call(request) }
-                        }
-                        (answer, _) => State::Answer { answer },
-                    }
-                }
-            };
-            state.set(next);
+        match self.project().state.project() {
+            StateProjection::Inner { future } => future.poll(cx),
+            StateProjection::Answer { answer } => {
+                Poll::Ready(Ok(said(answer.take().as_deref().unwrap_or_default().to_owned())))
+            }
         }
     }
 }
@@ -140,6 +121,7 @@ mod tests {
         let (own, others) = (open(), open());
         own.put("own", "answer of our own").unwrap();
         others.put("others", "answer of others").unwrap();
+        own.look();
         let inner =
             tower::service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new("from behind".to_owned())) });
         let service = ChallengeLayer(own).layer(inner);

@@ -3,13 +3,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
 use super::attend::{Attended, Outcome, Watcher};
 use super::authority::covers;
+use super::claim::Failures;
 use super::folder::{Folder, Shelf, Stamp};
 use super::item::{Item, ask_again};
-use super::schedule::lot;
+use super::schedule::{lot, pause};
 use super::status::Board;
 use crate::tls::{Certificates, Pair};
 
@@ -22,6 +23,8 @@ pub(super) struct Work {
     certificates: Certificates,
     items: HashMap<String, Item>,
     tasks: JoinSet<Attended>,
+    /// Whom each task is for, also when it ends without an answer.
+    running: HashMap<task::Id, String>,
     board: Board,
     /// Whether the authority has an opinion on when to renew.
     has_windows: bool,
@@ -36,7 +39,15 @@ struct Seen {
 
 impl Work {
     pub(super) fn new(watcher: Arc<Watcher>, certificates: Certificates, board: Board) -> Self {
-        Self { watcher, certificates, items: HashMap::new(), tasks: JoinSet::new(), board, has_windows: true }
+        Self {
+            watcher,
+            certificates,
+            items: HashMap::new(),
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            board,
+            has_windows: true,
+        }
     }
 
     fn now(&self) -> SystemTime {
@@ -67,7 +78,10 @@ impl Work {
             item.stamp = stamp;
             match pair {
                 // An older one, from a copy of the folder, does not take the place of a newer.
-                Ok(pair) if item.pair().is_none_or(|held| held.not_after() <= pair.not_after()) => item.hold(pair, now),
+                Ok(pair) if item.pair().is_none_or(|held| held.not_after() <= pair.not_after()) => {
+                    // It is as old as its file: a start is no reason to let it rest once more.
+                    item.hold(pair, stamp.map_or(now, Stamp::modified).min(now), now);
+                }
                 Ok(_) => {}
                 Err(reason) => told_unusable(&id, &reason),
             }
@@ -87,15 +101,17 @@ impl Work {
             }
             if item.due(share) <= now {
                 item.busy = true;
-                let (watcher, id, names) = (Arc::clone(&self.watcher), id.clone(), item.names.clone());
+                let (watcher, of, names) = (Arc::clone(&self.watcher), id.clone(), item.names.clone());
                 let held = item.pair().cloned();
-                self.tasks.spawn(async move { watcher.order(id, names, held).await });
+                let task = self.tasks.spawn(async move { watcher.order(of, names, held).await });
+                self.running.insert(task.id(), id.clone());
             } else if let Some(held) =
                 item.pair().filter(|_| self.has_windows && item.ask_at.is_some_and(|at| at <= now))
             {
-                let (watcher, id, held) = (Arc::clone(&self.watcher), id.clone(), held.clone());
+                let (watcher, of, held) = (Arc::clone(&self.watcher), id.clone(), held.clone());
                 item.busy = true;
-                self.tasks.spawn(async move { watcher.ask(id, held).await });
+                let task = self.tasks.spawn(async move { watcher.ask(of, held).await });
+                self.running.insert(task.id(), id.clone());
             }
         }
         self.tell();
@@ -117,8 +133,19 @@ impl Work {
 
     /// Waits for the next task to end; for ever while there is none.
     pub(super) async fn ended(&mut self) -> Option<Attended> {
-        match self.tasks.join_next().await {
-            Some(ended) => ended.ok(),
+        match self.tasks.join_next_with_id().await {
+            Some(Ok((task, attended))) => {
+                self.running.remove(&task);
+                Some(attended)
+            }
+            // It panicked. The item is not left alone for that.
+            Some(Err(error)) => {
+                let id = self.running.remove(&error.id())?;
+                let count = self.items.get(&id)?.failures.count.saturating_add(1);
+                let failures = Failures { count, last: Some(error.to_string()) };
+                let until = self.now() + pause(count, None, lot());
+                Some(Attended { id, names: None, outcome: Outcome::Failed { until, failures } })
+            }
             None => std::future::pending().await,
         }
     }
@@ -136,7 +163,7 @@ impl Work {
             Outcome::Delivered { pair, stamp } => {
                 told_delivered(&id, &pair);
                 item.stamp = stamp;
-                item.hold(pair, now);
+                item.hold(pair, now, now);
                 item.wait(now);
             }
             Outcome::Others { until, failures } => {

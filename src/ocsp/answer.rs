@@ -48,6 +48,26 @@ pub(super) enum Refused {
     Unknown,
 }
 
+/// Why a question brought nothing to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unanswered {
+    pub(super) reason: String,
+    /// The issuer itself says so, and of now: what it said before does not hold any more.
+    pub(super) revoked: bool,
+}
+
+impl Unanswered {
+    pub(super) fn new(reason: impl ToString) -> Self {
+        Self { reason: reason.to_string(), revoked: false }
+    }
+}
+
+impl From<Refused> for Unanswered {
+    fn from(refused: Refused) -> Self {
+        Self { revoked: refused == Refused::Revoked, ..Self::new(refused) }
+    }
+}
+
 impl From<Error> for Refused {
     fn from(_: Error) -> Self {
         Self::Unread

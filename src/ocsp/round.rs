@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
-use super::answer::Answer;
+use super::answer::{Answer, Unanswered};
 use super::stapler::Stapler;
-use super::status::StapleStatus;
+use super::status::{Board, StapleStatus};
 use super::subject::{Subject, Unasked, needs_staple};
 use crate::tls::{Certificate, Certificates};
 
@@ -24,6 +24,9 @@ pub(super) struct Round {
     /// By id and certificate: what is replaced is another one.
     pairs: HashMap<Key, Pair>,
     tasks: JoinSet<Asked>,
+    /// What each question is about, also when it ends without an answer.
+    running: HashMap<task::Id, Key>,
+    board: Board,
 }
 
 type Key = (Arc<str>, CertificateDer<'static>);
@@ -31,16 +34,17 @@ type Key = (Arc<str>, CertificateDer<'static>);
 /// What a question brought.
 pub(super) struct Asked {
     key: Key,
-    answer: Result<Answer, String>,
+    answer: Result<Answer, Unanswered>,
 }
 
 /// One pair of a certificate.
+#[derive(Clone)]
 struct Pair {
     certificate: Arc<Certificate>,
     place: usize,
     subject: Result<Arc<Subject>, Unasked>,
     must_staple: bool,
-    answer: Option<Answer>,
+    answer: Option<Arc<Answer>>,
     /// When somebody is asked.
     due: SystemTime,
     busy: bool,
@@ -49,14 +53,16 @@ struct Pair {
 }
 
 impl Round {
-    pub(super) fn new(stapler: Stapler, certificates: Certificates) -> Self {
-        Self { stapler, certificates, pairs: HashMap::new(), tasks: JoinSet::new() }
+    pub(super) fn new(stapler: Stapler, certificates: Certificates, board: Board) -> Self {
+        let (pairs, running) = (HashMap::new(), HashMap::new());
+        Self { stapler, certificates, pairs, tasks: JoinSet::new(), running, board }
     }
 
     /// Takes up what is new in the table.
     pub(super) async fn look(&mut self) {
         let now = self.stapler.clock.now();
-        let mut known = std::mem::take(&mut self.pairs);
+        let known = Arc::new(std::mem::take(&mut self.pairs));
+        let before = Arc::clone(&known);
         let certificates = self.certificates.clone();
         // There may be a hundred thousand.
         let looked = tokio::task::spawn_blocking(move || {
@@ -66,7 +72,12 @@ impl Round {
                 for (place, pair) in certificate.pairs().iter().enumerate() {
                     let Some(leaf) = pair.chain().first() else { continue };
                     let key = (Arc::clone(&id), leaf.clone());
-                    let mut entry = known.remove(&key).unwrap_or_else(|| Pair::new(&certificate, pair, now));
+                    // Two pairs of one certificate: they are stapled together.
+                    if pairs.contains_key(&key) {
+                        continue;
+                    }
+                    let known = known.get(&key).cloned();
+                    let mut entry = known.unwrap_or_else(|| Pair::new(&certificate, pair, now));
                     entry.certificate = Arc::clone(&certificate);
                     entry.place = place;
                     // The certificate was replaced by another form of itself.
@@ -78,7 +89,12 @@ impl Round {
             }
             pairs
         });
-        self.pairs = looked.await.unwrap_or_default();
+        // A look that failed forgets nothing: what is shown has to be taken away when it is over.
+        self.pairs = match looked.await {
+            Ok(pairs) => pairs,
+            Err(_) => Arc::unwrap_or_clone(before),
+        };
+        self.board.write(self.pairs.iter().filter_map(|(key, pair)| status(key, pair)));
     }
 
     /// Asks what is due, as far as there is room, and takes away what is over.
@@ -89,14 +105,16 @@ impl Round {
                 pair.answer = None;
                 pair.certificate.staple(&key.1, None);
                 told_over(&key.0, pair);
+                status(key, pair).into_iter().for_each(|status| self.board.put(status));
             }
             let Ok(subject) = &pair.subject else { continue };
             if pair.busy || pair.due > now || self.tasks.len() >= QUESTIONS {
                 continue;
             }
             pair.busy = true;
-            let (stapler, subject, key) = (self.stapler.clone(), Arc::clone(subject), key.clone());
-            self.tasks.spawn(async move { Asked { key, answer: stapler.ask(&subject).await } });
+            let (stapler, subject, of) = (self.stapler.clone(), Arc::clone(subject), key.clone());
+            let task = self.tasks.spawn(async move { Asked { key: of, answer: stapler.ask(&subject).await } });
+            self.running.insert(task.id(), key.clone());
         }
     }
 
@@ -113,8 +131,16 @@ impl Round {
 
     /// Waits for the next question to end; for ever while there is none.
     pub(super) async fn ended(&mut self) -> Option<Asked> {
-        match self.tasks.join_next().await {
-            Some(ended) => ended.ok(),
+        match self.tasks.join_next_with_id().await {
+            Some(Ok((task, asked))) => {
+                self.running.remove(&task);
+                Some(asked)
+            }
+            // It panicked. The pair is not left alone for that.
+            Some(Err(error)) => {
+                let key = self.running.remove(&error.id())?;
+                Some(Asked { key, answer: Err(Unanswered::new(error)) })
+            }
             None => std::future::pending().await,
         }
     }
@@ -129,31 +155,36 @@ impl Round {
             Ok(answer) if pair.answer.as_ref().is_none_or(|held| held.from <= answer.from) => {
                 pair.certificate.staple(&key.1, Some(answer.der.clone()));
                 pair.due = again(&answer, now);
-                (pair.answer, pair.failures, pair.error) = (Some(answer), 0, None);
+                (pair.answer, pair.failures, pair.error) = (Some(Arc::new(answer)), 0, None);
             }
             other => {
-                let reason = other.err().unwrap_or_else(|| "the responder gave an older answer".to_owned());
+                let older = || Unanswered::new("the responder gave an older answer");
+                let Unanswered { reason, revoked } = other.err().unwrap_or_else(older);
+                if revoked {
+                    pair.answer = None;
+                    pair.certificate.staple(&key.1, None);
+                }
                 pair.failures = pair.failures.saturating_add(1);
                 pair.due = now + pause(pair.failures);
                 told_failed(&key.0, pair, &reason);
                 pair.error = Some(reason);
             }
         }
+        status(&key, pair).into_iter().for_each(|status| self.board.put(status));
     }
+}
 
-    pub(super) fn status(&self) -> Vec<StapleStatus> {
-        let told = self.pairs.iter().filter(|(_, pair)| pair.must_staple || pair.responder().is_some());
-        let status = told.map(|((id, _), pair)| StapleStatus {
-            id: id.to_string(),
-            pair: pair.place,
-            responder: pair.responder(),
-            until: pair.answer.as_ref().map(|answer| answer.until),
-            due: pair.subject.is_ok().then_some(pair.due),
-            must_staple: pair.must_staple,
-            error: pair.error.clone().or_else(|| pair.subject.as_ref().err().map(ToString::to_string)),
-        });
-        status.collect()
-    }
+/// What is said of a pair, if there is anything to say.
+fn status((id, _): &Key, pair: &Pair) -> Option<StapleStatus> {
+    (pair.must_staple || pair.subject.is_ok()).then(|| StapleStatus {
+        id: id.to_string(),
+        pair: pair.place,
+        responder: pair.responder(),
+        until: pair.answer.as_ref().map(|answer| answer.until),
+        due: pair.subject.is_ok().then_some(pair.due),
+        must_staple: pair.must_staple,
+        error: pair.error.clone().or_else(|| pair.subject.as_ref().err().map(ToString::to_string)),
+    })
 }
 
 impl Pair {

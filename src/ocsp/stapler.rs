@@ -6,14 +6,18 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use http_body_util::Full;
+use tokio::time::{Instant, sleep_until};
 
-use super::answer::Answer;
+use super::answer::{Answer, Unanswered};
 use super::round::Round;
 use super::status::{Board, StapleStatus};
 use super::subject::Subject;
 use super::{Clock, OcspFault};
 use crate::fetch::{Fetch, Reach};
 use crate::tls::Certificates;
+
+/// Between two looks at a table that changes.
+const REST: Duration = Duration::from_secs(1);
 
 /// Gets the answers of authorities about the certificates of a table, and has handshakes show them.
 ///
@@ -72,7 +76,8 @@ impl Stapler {
         let mut changed = certificates.changed();
         let mut look = tokio::time::interval(self.look_every);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut round = Round::new(self.clone(), certificates);
+        let mut round = Round::new(self.clone(), certificates, self.board.clone());
+        let mut rested = Instant::now();
         loop {
             let next = round.next();
             let due = async {
@@ -83,29 +88,31 @@ impl Stapler {
             };
             tokio::select! {
                 _ = look.tick() => round.look().await,
-                // The table outlives its own sender.
-                _ = changed.changed() => round.look().await,
+                // The table outlives its own sender. Of changes that follow one another, many are looked at at once.
+                _ = async { sleep_until(rested).await; changed.changed().await } => {
+                    round.look().await;
+                    rested = Instant::now() + REST;
+                }
                 ended = round.ended() => ended.into_iter().for_each(|asked| round.take(asked)),
                 () = due => {}
             }
             round.begin();
-            self.board.write(round.status());
         }
     }
 
     /// Asks the responder of a certificate, and judges what it says.
-    pub(super) async fn ask(&self, subject: &Subject) -> Result<Answer, String> {
-        let question = subject.question().map_err(|error| error.to_string())?;
+    pub(super) async fn ask(&self, subject: &Subject) -> Result<Answer, Unanswered> {
+        let question = subject.question().map_err(Unanswered::new)?;
         let request = Request::post(subject.responder.clone())
             .header(CONTENT_TYPE, "application/ocsp-request")
             .header(ACCEPT, "application/ocsp-response")
             .body(Full::new(Bytes::from(question)))
-            .map_err(|error| error.to_string())?;
-        let answer = self.fetch.send(request).await.map_err(|error| error.to_string())?;
+            .map_err(Unanswered::new)?;
+        let answer = self.fetch.send(request).await.map_err(Unanswered::new)?;
         if answer.status() != StatusCode::OK {
-            return Err(format!("the responder answered {}", answer.status()));
+            return Err(Unanswered::new(format_args!("the responder answered {}", answer.status())));
         }
-        Answer::judge(answer.body(), subject, self.clock.now()).map_err(|refused| refused.to_string())
+        Answer::judge(answer.body(), subject, self.clock.now()).map_err(Unanswered::from)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a stapler says of itself.
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
@@ -36,15 +37,28 @@ fn seconds<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S:
 
 /// The last status of each pair, which the stapler writes and others read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Board(Arc<Mutex<Vec<StapleStatus>>>);
+pub(super) struct Board(Arc<Mutex<Pairs>>);
+
+/// By id and place.
+type Pairs = BTreeMap<(String, usize), StapleStatus>;
 
 impl Board {
     pub(super) fn read(&self) -> Vec<StapleStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.pairs().values().cloned().collect()
     }
 
-    pub(super) fn write(&self, mut pairs: Vec<StapleStatus>) {
-        pairs.sort_by(|one, other| (&one.id, one.pair).cmp(&(&other.id, other.pair)));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pairs;
+    /// Replaces all.
+    pub(super) fn write(&self, pairs: impl Iterator<Item = StapleStatus>) {
+        let pairs = pairs.map(|pair| ((pair.id.clone(), pair.pair), pair)).collect();
+        *self.pairs() = pairs;
+    }
+
+    /// Replaces one.
+    pub(super) fn put(&self, pair: StapleStatus) {
+        self.pairs().insert((pair.id.clone(), pair.pair), pair);
+    }
+
+    fn pairs(&self) -> MutexGuard<'_, Pairs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
