@@ -65,6 +65,19 @@ async fn sec_h2_13_the_highest_stream_is_named_and_answered() {
     drain.await.unwrap();
 }
 
+/// None of the requests is open when the connection is looked at.
+#[tokio::test(start_paused = true)]
+async fn sec_lim_09_short_requests_keep_a_connection() {
+    let (_server, address) = start_with(Limits::default(), echo(&Record::default()), Protocols::H2);
+    let mut raw = Raw::connect(address).await;
+    for at in 0..120 {
+        raw.send(get(at * 2 + 1)).await;
+        let next = raw.until(|frame| frame.kind == GOAWAY || frame.kind == DATA).await.unwrap();
+        assert_eq!(next.kind, DATA, "after {at} seconds");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn sec_lim_09_a_client_that_does_not_answer_to_the_goodbye_is_left() {
     let (_server, address) = start_with(Limits::default(), echo(&Record::default()), Protocols::H2);

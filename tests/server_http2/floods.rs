@@ -142,6 +142,8 @@ async fn sec_h2_10_frames_that_move_nothing_end_the_connection() {
         ("WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
         ("a kind that nobody knows", frame(99, 0, 0, &[])),
         ("empty DATA", frame(DATA, 0, 1, &[])),
+        ("DATA of padding", frame(DATA, PADDED, 1, &[3, 0, 0, 0])),
+        ("DATA of no padding", frame(DATA, PADDED, 1, &[0])),
     ];
     for (what, bytes) in floods {
         let (_server, address) = start_with(Limits::default(), Mute::default().service(), Protocols::H2);
@@ -170,6 +172,42 @@ async fn sec_h2_10_an_ordinary_amount_is_none_too_many() {
     let mut raw = Raw::connect(address).await;
     raw.send(frame(PING, 0, 0, &[0; 8]).repeat(900)).await;
     assert!(raw.serves(1).await);
+}
+
+/// Clients of gRPC measure the way with a ping for what they receive.
+#[tokio::test]
+async fn sec_h2_10_a_ping_for_each_answer_is_free() {
+    let (_server, address) = start_with(Limits::default(), echo(&Record::default()), Protocols::H2);
+    let mut raw = Raw::connect(address).await;
+    for at in 0..1500 {
+        let stream = at * 2 + 1;
+        raw.send(get(stream)).await;
+        raw.until(|frame| frame.stream == stream && frame.kind == DATA).await.unwrap();
+        raw.send([frame(PING, 0, 0, &[0; 8]), frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(2)].concat()).await;
+    }
+    assert!(raw.serves(3001).await);
+}
+
+/// What was on its way when the answer came is no fault of the client.
+#[tokio::test]
+async fn sec_h2_09_uploads_that_are_answered_early_are_no_faults() {
+    let service = Next::from_fn(|_| async {
+        let mut response = Response::new(Body::from("no"));
+        *response.status_mut() = http::StatusCode::TOO_MANY_REQUESTS;
+        response
+    });
+    let (_server, address) = start_with(Limits::default(), service, Protocols::H2);
+    let mut raw = Raw::connect(address).await;
+    for at in 0..300 {
+        raw.send(frame(HEADERS, END_HEADERS, at * 2 + 1, &head("POST", "/", &[]))).await;
+        raw.until(|frame| frame.stream == at * 2 + 1 && frame.kind == RST_STREAM).await.unwrap();
+    }
+    for at in 0..300 {
+        raw.send(frame(DATA, 0, at * 2 + 1, b"late")).await;
+    }
+    raw.send(get(601)).await;
+    let next = raw.until(|frame| frame.stream == 601 || frame.kind == GOAWAY).await.unwrap();
+    assert_eq!(next.kind, HEADERS);
 }
 
 #[tokio::test]

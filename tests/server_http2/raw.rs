@@ -21,6 +21,7 @@ pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const ACK: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
+pub(crate) const PADDED: u8 = 8;
 /// Both.
 pub(crate) const WHOLE: u8 = END_STREAM | END_HEADERS;
 
