@@ -36,6 +36,9 @@ const UNSEEN_RESETS: usize = 100;
 /// Streams of a second, answered before their request's body was there, of which `h2` knows that what still comes is no
 /// fault of the client.
 const ENDED_EARLY: usize = 1000;
+/// Bytes by which `DATA` frames that nobody has read yet may fall short of 256 each: 16,000 frames of a few bytes, so that
+/// a slow upload of small messages is held up by its window, and is not the end of the connection.
+const SMALL_FRAMES: usize = 4 * 1024 * 1024;
 
 /// Serves the connection; `early` was read of it already.
 pub(in super::super) async fn run<S>(client: Arc<Client>, service: S, early: Bytes)
@@ -75,6 +78,7 @@ async fn shake_hands(link: &Arc<Link>, limits: &Limits) -> Option<Box<H2>> {
             .enable_connect_protocol()
             .max_pending_accept_reset_streams(UNSEEN_RESETS)
             .max_concurrent_reset_streams(ENDED_EARLY)
+            .data_frame_budget(SMALL_FRAMES)
             // The sentry counts them by time.
             .max_local_error_reset_streams(None)
             .handshake(End(Arc::clone(link))),
