@@ -70,11 +70,25 @@ impl Listeners {
                 }
             }
         }
+        let mut not_had = Vec::new();
         for listener in new {
-            self.open_or_keep(listener, &mut old, &mut applied, with);
+            if let Err(address) = self.open_new(listener, &old, &mut applied, with) {
+                not_had.push(address);
+            }
+        }
+        // After all were tried: one that stays may be in the place of several.
+        let is_kept = |one: &Listening| not_had.iter().any(|address| one.overlaps(address));
+        let (kept, old): (Vec<_>, Vec<_>) = old.into_iter().partition(is_kept);
+        for mut one in kept {
+            let _ = one.entrance.door.share(one.listener.socket.reuse_port);
+            one.outdated = true;
+            applied.kept.push(one.address());
+            self.open.push(one);
         }
         applied.closed = old.iter().map(Listening::address).collect();
-        let is_followed = |one: &Listening| applied.opened.iter().any(|address| one.overlaps(address));
+        // Those that share their port with another process are followed by that.
+        let is_followed =
+            |one: &Listening| one.shares_port() || applied.opened.iter().any(|address| one.overlaps(address));
         let (followed, ended): (Vec<_>, Vec<_>) = old.into_iter().partition(is_followed);
         self.leaving.retain(|one| !one.entrance.door.is_closed());
         for one in followed.into_iter().map(Arc::new) {
@@ -85,11 +99,19 @@ impl Listeners {
     }
 
     /// Opens a listener. Where one that is to go has the address, or a part of it, both have it for a moment, so that there
-    /// is none at which a connection finds nobody; if the new one is not to be had, the old one stays.
-    fn open_or_keep(&mut self, listener: Listener, old: &mut Vec<Listening>, applied: &mut Applied, with: With<'_>) {
+    /// is none at which a connection finds nobody. The error is the address that is not to be had.
+    fn open_new(
+        &mut self,
+        listener: Listener,
+        old: &[Listening],
+        applied: &mut Applied,
+        with: With<'_>,
+    ) -> Result<(), ListenAddress> {
         let leaving = self.leaving.iter().map(AsRef::as_ref);
         let mut is_move = false;
-        for one in old.iter().chain(leaving).filter(|one| one.overlaps(&listener.address)) {
+        // A socket of somebody else is not shared: that would outlast the listener, and whoever else has the socket has it too.
+        let own = old.iter().chain(leaving).filter(|one| !one.is_inherited());
+        for one in own.filter(|one| one.overlaps(&listener.address)) {
             is_move = true;
             // If it cannot be shared, the other one cannot be opened, which is told.
             let _ = one.entrance.door.share(true);
@@ -103,17 +125,11 @@ impl Listeners {
                 }
                 applied.opened.push(one.address());
                 self.open.push(one);
+                Ok(())
             }
             Err((listener, error)) => {
-                let (stay, go) = old.drain(..).partition(|one| one.overlaps(&address));
-                *old = go;
-                for mut one in Vec::<Listening>::into_iter(stay) {
-                    let _ = one.entrance.door.share(one.listener.socket.reuse_port);
-                    one.outdated = true;
-                    applied.kept.push(one.address());
-                    self.open.push(one);
-                }
                 self.fail(listener, error, applied);
+                Err(address)
             }
         }
     }
@@ -137,5 +153,6 @@ fn is_one(address: &ListenAddress) -> bool {
 
 /// Whether the listener can go on with this socket.
 fn is_same_socket(one: &Listening, listener: &Listener) -> bool {
-    one.is_at(&listener.address) && one.listener.socket.only_v6 == listener.socket.only_v6
+    let has_only_v6 = matches!(listener.address, ListenAddress::Tcp(std::net::SocketAddr::V6(_)));
+    one.is_at(&listener.address) && (!has_only_v6 || one.listener.socket.only_v6 == listener.socket.only_v6)
 }

@@ -137,7 +137,10 @@ impl Way {
             Claim::For { client, .. } => Some(client),
             Claim::Own => peer,
         };
-        if let Some(client) = client {
+        // Without a PROXY header it was asked before, and is known as one that arrives: it would count against itself.
+        if self.proxy.is_some()
+            && let Some(client) = client
+        {
             if !arrival.group().registry().admit_client(client.ip()) {
                 arrival.group().refuse();
                 return Ok(None);

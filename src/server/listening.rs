@@ -24,6 +24,8 @@ pub(super) struct Listeners {
     pub(super) leaving: Vec<Arc<Listening>>,
     /// Wanted, and not to be had so far.
     pub(super) missing: Vec<(Listener, BindError)>,
+    /// A drain took all of them: nothing is opened any more.
+    pub(super) ended: bool,
     /// By name, what somebody else opened.
     pub(super) inherited: HashMap<String, Vec<InheritedSocket>>,
 }
@@ -82,9 +84,21 @@ impl Listening {
         let ListenAddress::Tcp(wanted) = address else { return self.listener.address == *address };
         let meets = |has: &SocketAddr| {
             has.port() == wanted.port()
-                && (has.ip() == wanted.ip() || has.ip().is_unspecified() || wanted.ip().is_unspecified())
+                && (has.ip().to_canonical() == wanted.ip().to_canonical()
+                    || has.ip().is_unspecified()
+                    || wanted.ip().is_unspecified())
         };
         wanted.port() != 0 && self.entrance.door.addresses().iter().any(meets)
+    }
+
+    /// Whether it may share its port with another process, which then has the connections that this one turns away.
+    pub(super) fn shares_port(&self) -> bool {
+        self.listener.socket.reuse_port && !self.is_inherited()
+    }
+
+    /// Whether somebody else opened the socket.
+    pub(super) fn is_inherited(&self) -> bool {
+        matches!(self.listener.address, ListenAddress::Inherited(_))
     }
 
     /// Takes other options, for connections from now on; the socket is the same.

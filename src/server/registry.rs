@@ -1,7 +1,7 @@
 //! All connections of one server: how many, which are idle, and how they are told to end.
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::Notify;
@@ -24,6 +24,10 @@ pub(super) struct Registry {
     next: AtomicU64,
     count: AtomicUsize,
     departed: Notify,
+    /// The server is gone: a connection that is only about to tell its task ends when it does.
+    gone: AtomicBool,
+    /// Tick at which nobody was found idle, plus one.
+    barren: AtomicU32,
 }
 
 /// How connections are served.
@@ -84,6 +88,8 @@ impl Registry {
             next: AtomicU64::new(0),
             count: AtomicUsize::new(0),
             departed: Notify::new(),
+            gone: AtomicBool::new(false),
+            barren: AtomicU32::new(0),
         })
     }
 
@@ -111,7 +117,7 @@ impl Registry {
         let (limits, count) = (&self.options.limits, self.count());
         if count >= limits.max_connections / 10 * 9 + limits.max_connections % 10 * 9 / 10 {
             // A batch at a time, so that the look at all of them is not made for every newcomer.
-            self.close_idle_oldest(limits.max_connections / 100 + 1);
+            self.make_room(limits.max_connections / 100 + 1);
         }
         if count >= limits.max_connections {
             return false;
@@ -123,7 +129,9 @@ impl Registry {
     pub(super) fn admit_client(&self, client: IpAddr) -> bool {
         self.options.limits.max_connections_per_ip.is_none_or(|most| {
             let client = client.to_canonical();
-            let arriving = lock(&self.arrivals).values().filter(|one| one.address.get() == Some(&client)).count();
+            // Held meanwhile: one that settles is in one of the two.
+            let arrivals = lock(&self.arrivals);
+            let arriving = arrivals.values().filter(|one| one.address.get() == Some(&client)).count();
             arriving + lock(&self.clients).values().filter(|other| other.address == Some(client)).count() < most
         })
     }
@@ -144,21 +152,34 @@ impl Registry {
         self.departed.notify_one();
     }
 
-    /// Has the connections end that are idle for the longest time, at most `most`.
-    pub(super) fn close_idle_oldest(&self, most: usize) {
+    /// Has idle connections end, unless a moment ago there were none: with all of them busy, newcomers do not make it look
+    /// through all each time.
+    fn make_room(&self, most: usize) {
+        let now = self.sweep.clock().ticks().saturating_add(1);
+        if self.barren.load(Relaxed) != now && !self.close_idle_oldest(most) {
+            self.barren.store(now, Relaxed);
+        }
+    }
+
+    /// Has the connections end that are idle for the longest time, at most `most`; tells whether there were any.
+    pub(super) fn close_idle_oldest(&self, most: usize) -> bool {
         let mut idle: Vec<_> = lock(&self.clients)
             .values()
-            .map(|client| (client.idle_since.load(Relaxed), Idle::Client(Arc::clone(&client.io))))
+            .map(|client| (client.idle_since.load(Relaxed), client))
             .filter(|(since, _)| *since > 0)
+            .map(|(since, client)| (since, Idle::Client(Arc::clone(&client.io))))
             .collect();
         idle.extend(lock(&self.arrivals).values().map(|one| (one.since, Idle::Arriving(Arc::clone(one)))));
-        idle.sort_unstable_by_key(|(since, _)| *since);
+        if most < idle.len() {
+            idle.select_nth_unstable_by_key(most, |(since, _)| *since);
+        }
         for (_, one) in idle.iter().take(most) {
             match one {
                 Idle::Client(io) => io.shutdown_read(),
                 Idle::Arriving(arriving) => arriving.abort(),
             }
         }
+        !idle.is_empty()
     }
 
     /// Has all connections end that are idle, or those of one group; those that arrive are none of them.
@@ -190,6 +211,24 @@ impl Registry {
         }
     }
 
+    /// Ends all connections for good, those that are only about to tell their tasks included.
+    pub(super) fn leave(&self) {
+        self.gone.store(true, Relaxed);
+        // With the one of `tell`: a task that is not seen here sees that the server is gone.
+        fence(SeqCst);
+        self.abort_all();
+    }
+
+    fn tell(&self, place: &OnceLock<AbortHandle>, task: AbortHandle) {
+        let abort = task.clone();
+        // A connection has one task; nobody sets another.
+        let _ = place.set(task);
+        fence(SeqCst);
+        if self.gone.load(Relaxed) {
+            abort.abort();
+        }
+    }
+
     /// Waits until some connection ends.
     pub(super) async fn departed(&self) {
         self.departed.notified().await;
@@ -205,6 +244,12 @@ impl Group {
 
     /// Registers a connection; `address` is whom it is from.
     pub(super) fn enter(self: &Arc<Self>, io: Arc<Io>, address: Option<IpAddr>) -> Entry {
+        self.registry().joined(self);
+        self.register(io, address)
+    }
+
+    /// As [`enter`](Self::enter), of one that counts already.
+    fn register(self: &Arc<Self>, io: Arc<Io>, address: Option<IpAddr>) -> Entry {
         let registry = self.registry();
         let key = registry.next_key();
         let client = Arc::new(Client {
@@ -216,7 +261,6 @@ impl Group {
             task: OnceLock::new(),
         });
         lock(&registry.clients).insert(key, Arc::clone(&client));
-        registry.joined(self);
         Entry(client)
     }
 
@@ -267,8 +311,7 @@ impl Client {
     }
 
     pub(super) fn set_task(&self, task: AbortHandle) {
-        // A connection has one task; nobody sets another.
-        let _ = self.task.set(task);
+        self.group.registry().tell(&self.task, task);
     }
 }
 
@@ -307,20 +350,16 @@ impl Arrival {
 
     /// Takes the task that has this, to end it by.
     pub(super) fn ended_by(&self) -> impl FnOnce(AbortHandle) + use<> {
-        let arriving = Arc::clone(&self.arriving);
-        // A connection has one task; nobody sets another.
-        move |task| drop(arriving.task.set(task))
+        let (arriving, group) = (Arc::clone(&self.arriving), Arc::clone(&self.group));
+        move |task| group.registry().tell(&arriving.task, task)
     }
 
     /// The connection has arrived: it counts on as what it is now.
     pub(super) fn settle(mut self, io: Arc<Io>) -> Entry {
-        let entry = self.group.enter(io, self.arriving.address.get().copied());
-        // `enter` counted it a second time.
         self.settled = true;
-        lock(&self.group.registry().arrivals).remove(&self.key);
-        self.group.registry().count.fetch_sub(1, Relaxed);
-        self.group.left();
-        entry
+        let mut arrivals = lock(&self.group.registry().arrivals);
+        arrivals.remove(&self.key);
+        self.group.register(io, self.arriving.address.get().copied())
     }
 }
 

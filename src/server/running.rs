@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tower::Service;
 
@@ -110,10 +111,16 @@ impl Server {
     /// [`BindError`] when the address cannot be had.
     pub fn open(&self, listener: Listener) -> Result<ListenAddress, BindError> {
         let mut listeners = self.state();
+        if listeners.ended {
+            return Err(BindError::Draining(listener.address));
+        }
         let with = (&self.registry, &self.start);
+        let asked = listener.address.clone();
         let one = Listening::begin(listener, &listeners.inherited, false, with).map_err(|(_, error)| error)?;
         let address = one.address();
         listeners.open.push(one);
+        // What `apply` could not have is there now; tried again, it would be wanted twice.
+        listeners.missing.retain(|(one, _)| one.address != asked);
         Ok(address)
     }
 
@@ -145,10 +152,10 @@ impl Server {
     }
 
     fn change(&self, wanted: impl FnOnce(&Listeners) -> Vec<Listener>) -> Applied {
-        if self.registry.end.is(Phase::Draining) {
+        let mut listeners = self.state();
+        if listeners.ended {
             return Applied::default();
         }
-        let mut listeners = self.state();
         let wanted = wanted(&listeners);
         let (applied, ended) = listeners.apply(wanted, (&self.registry, &self.start));
         drop(listeners);
@@ -157,7 +164,8 @@ impl Server {
         applied
     }
 
-    /// Stops listening on an address; its connections go on. `false` when the server does not listen there.
+    /// Stops listening on an address; its connections go on. One that could not be had is not tried again. `false` when the
+    /// server neither listens there nor should.
     pub fn stop_listening(&self, address: SocketAddr) -> bool {
         self.close(&ListenAddress::Tcp(address))
     }
@@ -170,8 +178,19 @@ impl Server {
     /// As [`Server::stop_listening`], for any kind of address.
     pub fn close(&self, address: &ListenAddress) -> bool {
         let mut listeners = self.state();
-        let Some(at) = listeners.open.iter().position(|one| one.is_at(address)) else { return false };
+        let wanted = listeners.missing.len();
+        listeners.missing.retain(|(one, _)| one.address != *address);
+        let was_missing = listeners.missing.len() < wanted;
+        let Some(at) = listeners.open.iter().position(|one| one.is_at(address)) else { return was_missing };
         let closed = listeners.open.swap_remove(at);
+        // Another process that listens there has what is not accepted any more; waiting for that takes a runtime.
+        if closed.shares_port() && Handle::try_current().is_ok() {
+            let closed = Arc::new(closed);
+            closed.end_later(&self.start);
+            listeners.leaving.retain(|one| !one.entrance.door.is_closed());
+            listeners.leaving.push(closed);
+            return true;
+        }
         drop(listeners);
         closed.end(&self.start);
         true
@@ -225,14 +244,19 @@ impl Server {
         self.stop_all();
         registry.begin_drain();
         let end = Instant::now() + drain.deadline;
+        let mut next_look = Instant::now();
         while registry.count() > 0 {
             let cut = registry.end.is(Phase::Cut);
             if cut || Instant::now() >= end {
                 registry.abort_all();
             }
             // Again and again: one that was about to become idle may have missed the first look.
-            registry.close_all_idle(None);
-            let tick = end.min(Instant::now() + DRAIN_TICK).max(Instant::now() + Duration::from_millis(1));
+            // Not at each departure: there may be many of both.
+            if Instant::now() >= next_look {
+                registry.close_all_idle(None);
+                next_look = Instant::now() + DRAIN_TICK;
+            }
+            let tick = end.min(next_look).max(Instant::now() + Duration::from_millis(1));
             tokio::select! {
                 () = registry.departed() => {}
                 () = registry.end.reached(Phase::Cut), if !cut => {}
@@ -244,13 +268,14 @@ impl Server {
     /// Leaves new connections to others that listen on the same addresses; tells whether there may be any (DRN-03).
     fn share(&self) -> bool {
         let listeners = self.state();
-        let shared = listeners.open.iter().filter(|one| one.listener.socket.reuse_port);
+        let shared = listeners.open.iter().filter(|one| one.shares_port());
         shared.inspect(|one| one.entrance.door.begin_to_close()).count() > 0
     }
 
     fn stop_all(&self) {
         let (open, leaving) = {
             let mut listeners = self.state();
+            listeners.ended = true;
             listeners.missing.clear();
             (std::mem::take(&mut listeners.open), std::mem::take(&mut listeners.leaving))
         };
@@ -264,11 +289,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Whoever waits for the end must hear of it.
+        self.registry.end.raise(Phase::Cut);
         let mut listeners = self.state();
         listeners.open.drain(..).for_each(|one| one.cut());
         listeners.leaving.drain(..).for_each(|one| one.cut());
         drop(listeners);
-        self.registry.abort_all();
+        self.registry.leave();
     }
 }
 

@@ -40,6 +40,9 @@ pub enum BindError {
     /// No socket was inherited by that name.
     #[error("cannot listen on {0}: the process was given no socket of this name")]
     NotInherited(ListenAddress),
+    /// The server drains: it opens nothing any more.
+    #[error("cannot listen on {0}: the server drains")]
+    Draining(ListenAddress),
     /// Anything else.
     #[error("cannot listen on {address}: {source}")]
     Other {
@@ -75,6 +78,7 @@ impl BindError {
             | Self::NotOptional(address)
             | Self::Twice(address)
             | Self::NotInherited(address)
+            | Self::Draining(address)
             | Self::Other { address, .. } => address,
         }
     }

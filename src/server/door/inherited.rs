@@ -35,7 +35,7 @@ impl InheritedSocket {
             Self::Tcp(socket) => {
                 let socket = socket.try_clone()?;
                 socket.set_nonblocking(true)?;
-                Bound::Tcp(tokio::net::TcpListener::from_std(socket)?)
+                Bound::Inherited(tokio::net::TcpListener::from_std(socket)?)
             }
             Self::Unix(socket) => {
                 let socket = socket.try_clone()?;

@@ -31,6 +31,9 @@ struct Sockets {
 /// A socket that listens.
 pub(super) enum Bound {
     Tcp(TcpListener),
+    /// Of TCP, opened by somebody else. Options and filters are of the socket, which outlives the listener, and which others
+    /// may have: who may share its port is theirs to say.
+    Inherited(TcpListener),
     Unix(UnixListener, Option<unix::Place>),
 }
 
@@ -68,18 +71,17 @@ impl Door {
     /// Addresses of TCP.
     pub(in crate::server) fn addresses(&self) -> Vec<SocketAddr> {
         let address = |bound: &Bound| match bound {
-            Bound::Tcp(listener) => listener.local_addr().ok(),
+            Bound::Tcp(listener) | Bound::Inherited(listener) => listener.local_addr().ok(),
             Bound::Unix(..) => None,
         };
         self.sockets().bounds.iter().filter_map(address).collect()
     }
 
-    /// Lets another socket have the same address, or no longer. Told to sockets of TCP; what others there are has no such
-    /// thing.
+    /// Lets another socket have the same address, or no longer. Told to sockets of TCP that are ours.
     pub(in crate::server) fn share(&self, shared: bool) -> io::Result<()> {
         self.sockets().bounds.iter().try_for_each(|bound| match bound {
             Bound::Tcp(listener) => SockRef::from(listener).set_reuse_port(shared),
-            Bound::Unix(..) => Ok(()),
+            Bound::Inherited(_) | Bound::Unix(..) => Ok(()),
         })
     }
 
@@ -91,6 +93,7 @@ impl Door {
                     SockRef::from(listener).set_reuse_port(options.reuse_port)?;
                     SockRef::from(listener)
                 }
+                Bound::Inherited(listener) => SockRef::from(listener),
                 Bound::Unix(listener, place) => {
                     if let Some(place) = place {
                         place.set_mode(options.mode)?;
@@ -156,7 +159,7 @@ fn turn_away(_: &SockRef<'_>) -> io::Result<()> {
 impl Bound {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         Poll::Ready(Ok(match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(listener) | Self::Inherited(listener) => {
                 let (stream, peer) = ready!(listener.poll_accept(cx))?;
                 Accepted { transport: Transport::Tcp(stream), peer: Some(peer) }
             }
@@ -170,12 +173,12 @@ impl Bound {
     /// A connection that waits, without asking tokio, which may not have heard of it yet.
     fn accept_waiting(&self) -> io::Result<Accepted> {
         let (socket, peer) = match self {
-            Self::Tcp(listener) => SockRef::from(listener).accept(),
+            Self::Tcp(listener) | Self::Inherited(listener) => SockRef::from(listener).accept(),
             Self::Unix(listener, _) => SockRef::from(listener).accept(),
         }?;
         socket.set_nonblocking(true)?;
         let transport = match self {
-            Self::Tcp(_) => Transport::Tcp(TcpStream::from_std(socket.into())?),
+            Self::Tcp(_) | Self::Inherited(_) => Transport::Tcp(TcpStream::from_std(socket.into())?),
             Self::Unix(..) => Transport::Unix(UnixStream::from_std(socket.into())?),
         };
         Ok(Accepted { transport, peer: peer.as_socket() })

@@ -49,11 +49,17 @@ async fn is_header(stream: &TcpStream) -> io::Result<bool> {
         }
         // What was seen stays there and keeps the socket readable: the readiness is cleared, unless more came meanwhile.
         let mut room = [MaybeUninit::uninit(); TELLING];
+        // A FIN is behind all data: after one, what can be seen now is all there will be. tokio keeps that readiness, so it
+        // cannot be waited for again.
+        let closed = stream.ready(Interest::READABLE).await?.is_read_closed();
         let more = || match SockRef::from(stream).peek(&mut room)? {
             count if count > seen.len() => Ok(()),
             _ => Err(io::ErrorKind::WouldBlock.into()),
         };
         match stream.try_io(Interest::READABLE, more) {
+            Err(error) if closed && error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             _ => {}
         }
