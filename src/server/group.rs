@@ -1,7 +1,7 @@
 //! The connections of one listener: how many, and how they are told to end.
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 
 use tokio::sync::watch;
 
@@ -84,12 +84,13 @@ impl Group {
 
     /// From now on answers close their connection; tunnels and HTTP/2 connections are told.
     pub(super) fn begin_drain(&self) {
-        self.draining.store(true, Relaxed);
+        // With `set_idle`: of a connection that becomes idle now, one of the two sees the other.
+        self.draining.store(true, SeqCst);
         self.drain.send_replace(true);
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Relaxed)
+        self.draining.load(SeqCst)
     }
 
     /// Waits for a drain to begin.

@@ -186,7 +186,7 @@ impl Registry {
     pub(super) fn close_all_idle(&self, of: Option<&Arc<Group>>) {
         for client in lock(&self.clients).values() {
             let is_meant = of.is_none_or(|group| Arc::ptr_eq(group, &client.group));
-            if is_meant && client.idle_since.load(Relaxed) > 0 {
+            if is_meant && client.idle_since.load(SeqCst) > 0 {
                 client.io.shutdown_read();
             }
         }
@@ -303,7 +303,7 @@ impl Client {
     }
 
     pub(super) fn set_idle(&self) {
-        self.idle_since.store(self.io.clock().ticks().saturating_add(1), Relaxed);
+        self.idle_since.store(self.io.clock().ticks().saturating_add(1), SeqCst);
     }
 
     pub(super) fn set_busy(&self) {
