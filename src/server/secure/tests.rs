@@ -493,6 +493,30 @@ async fn sec_tls_06_what_never_becomes_a_hello_is_ended() {
     }
 }
 
+#[tokio::test]
+async fn sec_tls_06_hellos_in_drops_take_no_turns_from_others() {
+    let rig = Rig::new();
+    rig.put("one", &["one.test"], |building| building);
+    let acceptor = rig.acceptor(&[]);
+    let turns = acceptor.turns().available_permits();
+    let (mut near, far) = sockets().await;
+    near.set_nodelay(true).unwrap();
+    let mut handshake = std::pin::pin!(secure(Transport::Tcp(far), &acceptor, &rig.sweep));
+    for byte in [22, 3, 1, 0, 200, 1, 0, 0, 196] {
+        near.write_all(&[byte]).await.unwrap();
+        // Whether or not the byte has come by now: whoever waits for the next one has no turn.
+        for _ in 0..20 {
+            std::future::poll_fn(|cx| {
+                assert!(handshake.as_mut().poll(cx).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            assert_eq!(acceptor.turns().available_permits(), turns);
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     /// However a hello is cut, and whichever way its certificate wants, it leads where it leads in one piece.
