@@ -52,12 +52,27 @@ pub struct TlsClient {
     /// Whether it was verified against what the listener's certificate demands. Where a path may be exempt, a request
     /// can be served although it was not.
     pub verified: bool,
+    /// The rules that it was verified under; `None` where only the result is known.
+    #[cfg(feature = "tls")]
+    pub(crate) rules: Option<[u8; 32]>,
 }
 
 impl TlsClient {
     /// A certificate (DER), and whether it was verified.
     pub fn new(certificate: impl Into<Arc<[u8]>>, verified: bool) -> Self {
-        Self { certificate: certificate.into(), verified }
+        Self {
+            certificate: certificate.into(),
+            verified,
+            #[cfg(feature = "tls")]
+            rules: None,
+        }
+    }
+
+    /// Adds the rules that it was judged by.
+    #[cfg(feature = "tls")]
+    pub(crate) fn under(mut self, rules: [u8; 32]) -> Self {
+        self.rules = Some(rules);
+        self
     }
 }
 

@@ -13,6 +13,9 @@ mod certificates;
 mod chain;
 #[path = "gateway/consumers.rs"]
 mod consumers;
+#[cfg(feature = "tls")]
+#[path = "gateway/demands.rs"]
+mod demands;
 #[path = "gateway/endpoints.rs"]
 mod endpoints;
 #[path = "gateway/generations.rs"]

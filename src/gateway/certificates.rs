@@ -13,7 +13,7 @@ use crate::tls::{Certificate, CertificateFault, Certificates, Change, ClientRule
 const GAP: u64 = 1 << 40;
 /// The most room beside a neighbour: ids that ascend leave room for a million of their kind.
 const STEP: u64 = 1 << 20;
-/// Order number of the first one; a host's own stand where it puts them, behind all.
+/// Order number of the first one; those that a host has put stand behind all.
 const FIRST: u64 = 1 << 40;
 
 /// Certificates that refer to secrets, by id.
@@ -22,7 +22,7 @@ pub(super) type Answered = HashMap<Id, Answer>;
 /// What the references of one certificate led to.
 #[derive(Clone, Copy)]
 pub(super) struct Answer {
-    /// A digest of it; `None` if one of them has no value, so that the certificate is in no table.
+    /// A digest of it; `None` if it is no certificate, so that the table has another one, or none.
     digest: Option<blake3::Hash>,
     /// Where the certificate stands, or would.
     order: u64,
@@ -35,12 +35,14 @@ type Put = (Arc<Certificate>, u64);
 #[derive(Default)]
 pub(super) struct TableChanges {
     changes: Vec<(Id, Option<Put>)>,
+    /// Those of which everything was said anew.
+    judged: HashSet<Id>,
     answered: Vec<(Id, Option<Answer>)>,
 }
 
 impl TableChanges {
     pub(super) fn touches(&self, id: &Id) -> bool {
-        self.changes.iter().any(|(changed, _)| changed == id)
+        self.judged.contains(id)
     }
 
     pub(super) fn commit(self, table: &Certificates, answered: &mut Answered) {
@@ -157,9 +159,14 @@ impl Compile<'_> {
         {
             done.changes.push((spec.id.clone(), Some((certificate, order))));
         }
+        if let Some(answer) = self.before.answered.get(&spec.id) {
+            done.answered.push((spec.id.clone(), Some(Answer { order, ..*answer })));
+        }
     }
 
     fn put(&mut self, spec: &SslSpec, was: Option<&Arc<SslSpec>>, order: u64, done: &mut TableChanges) {
+        done.judged.insert(spec.id.clone());
+        let is_as_it_was = was.is_some_and(|was| same_content(was, spec));
         if !is_shown(spec) {
             if was.is_some_and(|was| is_shown(was)) {
                 done.forget(spec.id.clone());
@@ -170,11 +177,10 @@ impl Compile<'_> {
             Ok(read) => read,
             Err(finding) => {
                 // Of one that is as it was, but for a secret that cannot be had at the moment, what is in force stays.
-                let is_as_it_was = was.is_some_and(|was| same_content(was, spec));
                 if !is_as_it_was {
-                    done.changes.push((spec.id.clone(), None));
-                    done.answered.push((spec.id.clone(), Some(Answer { digest: None, order })));
+                    done.changes.push((spec.id.clone(), closed(spec).map(|closed| (closed, order))));
                 }
+                done.answered.push((spec.id.clone(), Some(Answer { digest: None, order })));
                 self.findings.push(finding);
                 return;
             }
@@ -185,7 +191,15 @@ impl Compile<'_> {
                 done.answered.push((spec.id.clone(), answer));
                 done.changes.push((spec.id.clone(), Some((certificate, order))));
             }
-            Err(finding) => self.findings.push(finding),
+            Err(mut finding) => {
+                // What its references lead to is at fault, not the configuration: what is in force stays, and nothing else
+                // waits for it.
+                if is_as_it_was {
+                    finding.severity = Severity::Warning;
+                    done.answered.push((spec.id.clone(), Some(Answer { digest: None, order })));
+                }
+                self.findings.push(finding);
+            }
         }
     }
 
@@ -259,9 +273,16 @@ impl Compile<'_> {
 
 impl TableChanges {
     fn forget(&mut self, id: Id) {
+        self.judged.insert(id.clone());
         self.answered.push((id.clone(), None));
         self.changes.push((id, None));
     }
+}
+
+/// What stands for an item that cannot be had: its demand of clients, if it has one.
+fn closed(spec: &SslSpec) -> Option<Arc<Certificate>> {
+    spec.client.as_ref()?;
+    Certificate::closed(spec.id.as_str(), spec.names().map(|name| name.as_str()))
 }
 
 /// Whether listeners show it.

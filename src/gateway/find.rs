@@ -143,7 +143,8 @@ impl Inner {
         };
         #[cfg(feature = "tls")]
         if let Some(handshake) = info.and_then(ConnectInfo::handshake) {
-            client_certificate::judge(&self.certificates, handshake, host.as_ref().map(HostName::name), path)?;
+            let (host, matched) = (host.as_ref().map(HostName::name), target.matched.as_deref().unwrap_or(path));
+            client_certificate::judge(&self.certificates, handshake, host, [path, matched])?;
         }
         let vars = RequestVars {
             method: request.method(),

@@ -1,10 +1,9 @@
 //! From a socket to one with TLS: the handshake of a listener.
 use std::sync::Arc;
 
-use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, HandshakeKind, ProtocolVersion, ServerConfig};
 
-use crate::connect::{TlsClient, TlsInfo};
+use crate::connect::TlsInfo;
 use crate::net::tls::{Accepted, Greet, accept};
 use crate::net::{Io, Sweep, Transport};
 use crate::tls::{Greeting, HandshakeFault, TlsAcceptor};
@@ -62,12 +61,11 @@ fn told(accepted: &Accepted, greeting: &Greeting) -> Result<TlsInfo, HandshakeFa
     let client = match shown.client() {
         None => None,
         Some(rules) => {
-            let chain = agreed.peer_certificates().unwrap_or_default().split_first();
-            let verified = chain.is_some_and(|(own, between)| rules.verify(own, between, UnixTime::now()).is_ok());
-            if !verified && !rules.has_exempt_paths() {
+            let client = shown.judge_client(agreed.peer_certificates().unwrap_or_default());
+            if !client.as_ref().is_some_and(|client| client.verified) && !rules.has_exempt_paths() {
                 return Err(HandshakeFault::ClientCertificate);
             }
-            chain.map(|(own, _)| TlsClient::new(&**own, verified))
+            client
         }
     };
     Ok(TlsInfo {

@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
 
@@ -74,12 +74,40 @@ impl Certificate {
 
     /// Whether a request for this path (canonical, without query) may be served to a client that showed `client` in the
     /// handshake. The gateway asks for each request that came by one of its own certificates; whoever serves others by a
-    /// certificate with exempt paths has to ask it.
+    /// certificate with exempt paths has to ask it, with what [`judge_client`](Self::judge_client) says of the client.
     pub fn admits(&self, client: Option<&TlsClient>, path: &[u8]) -> bool {
         match &self.client {
             None => true,
-            Some(rules) => client.is_some_and(|client| client.verified) || rules.is_exempt(path),
+            Some(rules) => client.is_some_and(|client| rules.has_verified(client)) || rules.is_exempt(path),
         }
+    }
+
+    /// What is to be known of a client that showed this chain, its own certificate first, in a handshake for this
+    /// certificate, for [`TlsInfo::client`](crate::TlsInfo::client). `None` when it showed nothing, or nothing was demanded.
+    ///
+    /// It is verified now by the rules in here: that a handshake succeeded says nothing of it where paths are exempt.
+    pub fn judge_client(&self, chain: &[CertificateDer<'_>]) -> Option<TlsClient> {
+        let rules = self.client.as_ref()?;
+        let (own, between) = chain.split_first()?;
+        let verified = rules.verify(own, between, UnixTime::now()).is_ok();
+        Some(TlsClient::new(&**own, verified).under(*rules.digest()))
+    }
+
+    /// One that shows nothing and serves nobody: it stands for an item that demands certificates of clients and cannot be
+    /// read, so that its demand does not go with it. `None` when it has no name.
+    pub(crate) fn closed<'n>(id: &str, names: impl IntoIterator<Item = &'n str>) -> Option<Arc<Self>> {
+        let names = names.into_iter().map(normal).filter(|name| is_pattern(name)).map(|name| Arc::from(&*name));
+        let names: Box<[Arc<str>]> = names.collect();
+        (!names.is_empty()).then(|| {
+            Arc::new(Self {
+                id: id.into(),
+                names,
+                issued: false,
+                pairs: ArcSwap::default(),
+                versions: Versions::Both,
+                client: Some(Arc::new(Client::nobody())),
+            })
+        })
     }
 
     /// Replaces its pairs from the next handshake on. Connections are not touched.

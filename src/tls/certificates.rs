@@ -15,6 +15,8 @@ use super::{Certificate, HandshakeCounts, HandshakeFault, Pair};
 
 /// Room between the order numbers of certificates that are put one after the other.
 const STEP: u64 = 1 << 32;
+/// What is put without an order number stands behind everything that has one.
+const UNORDERED: u64 = 1 << 63;
 
 /// The certificates of listeners by server name; a clone is the same table.
 ///
@@ -30,7 +32,7 @@ struct Shared {
     tickets: OnceLock<Arc<dyn ProducesTickets>>,
     turns: OnceLock<Semaphore>,
     counters: Counters,
-    /// The highest order number so far. Who changes the table holds it.
+    /// The last order number of those that were put without one. Who changes the table holds it.
     last: Mutex<u64>,
     changed: watch::Sender<u64>,
 }
@@ -43,7 +45,7 @@ impl Default for Shared {
             tickets: OnceLock::new(),
             turns: OnceLock::new(),
             counters: Counters::default(),
-            last: Mutex::new(0),
+            last: Mutex::new(UNORDERED),
             changed: watch::Sender::new(0),
         }
     }
@@ -73,6 +75,13 @@ impl Certificates {
     pub fn find(&self, name: &str) -> Option<Arc<Certificate>> {
         let table = self.0.table.load();
         table.candidates(&normal(name)).find(|certificate| certificate.is_ready()).cloned()
+    }
+
+    /// Who decides about requests for a name: as [`find`](Self::find), but one that demands certificates of clients does so
+    /// before it has anything to show.
+    pub(crate) fn guarding(&self, name: &str) -> Option<Arc<Certificate>> {
+        let table = self.0.table.load();
+        table.candidates(&normal(name)).find(|one| one.is_ready() || one.client().is_some()).cloned()
     }
 
     /// The certificate of an id.
@@ -166,8 +175,10 @@ impl Certificates {
                 Change::Remove(id) => drop(table.remove(id)),
                 Change::Put(certificate, order) => {
                     let known = table.get(certificate.id()).map(|entry| entry.order);
-                    let order = order.or(known).unwrap_or_else(|| last.saturating_add(STEP));
-                    *last = order.max(*last);
+                    let order = order.or(known).unwrap_or_else(|| {
+                        *last = last.saturating_add(STEP);
+                        *last
+                    });
                     table.put(Entry { order, certificate });
                 }
             }

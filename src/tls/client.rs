@@ -12,6 +12,7 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
 use super::CertificateFault;
 use super::provider::{provider, tickets};
+use crate::connect::TlsClient;
 
 /// Demands certificates of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub(crate) struct Client {
     algorithms: WebPkiSupportedAlgorithms,
     depth: usize,
     skip: RegexSet,
+    /// Tells rules apart that verify differently.
+    digest: [u8; 32],
     /// Sessions that began under these rules are resumed under these rules only.
     tickets: Arc<dyn ProducesTickets>,
 }
@@ -72,8 +75,33 @@ impl Client {
             algorithms: provider().signature_verification_algorithms,
             depth: usize::try_from(rules.depth).unwrap_or(usize::MAX),
             skip: RegexSet::new(&rules.skip).map_err(|error| CertificateFault::Pattern(error.to_string()))?,
+            digest: digest(rules),
             tickets: tickets(),
         })
+    }
+
+    /// Rules that nobody meets, for a certificate whose own cannot be had: nothing of it is served.
+    pub(super) fn nobody() -> Self {
+        Self {
+            roots: RootCertStore::empty(),
+            hints: Box::default(),
+            algorithms: provider().signature_verification_algorithms,
+            depth: 0,
+            skip: RegexSet::empty(),
+            digest: [0; 32],
+            tickets: tickets(),
+        }
+    }
+
+    /// Whether a client was verified under these rules. One of whom nothing but the result is known is taken at its word,
+    /// where there are any whose certificates count.
+    pub(super) fn has_verified(&self, client: &TlsClient) -> bool {
+        let under_these = client.rules.is_none_or(|rules| rules == self.digest);
+        client.verified && under_these && !self.roots.is_empty()
+    }
+
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     /// Whether requests without a valid certificate can pass at all.
@@ -115,6 +143,13 @@ impl Client {
     pub(super) fn tickets(&self) -> Arc<dyn ProducesTickets> {
         Arc::clone(&self.tickets)
     }
+}
+
+fn digest(rules: &ClientRules) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&rules.depth.to_le_bytes());
+    hasher.update(rules.ca.as_bytes());
+    *hasher.finalize().as_bytes()
 }
 
 /// As rustls says it, with the alert that goes with it.

@@ -54,7 +54,8 @@ impl ServerTls {
 
     /// As [`server_config`](Self::server_config) for one client whose hello was read (by `tokio_rustls::LazyConfigAcceptor` or
     /// `rustls::server::Acceptor`), with the rules of its certificate. Requests are judged by
-    /// [`Certificate::admits`](super::Certificate::admits).
+    /// [`Certificate::admits`](super::Certificate::admits), with what [`judge_client`](super::Certificate::judge_client) says
+    /// of the client.
     ///
     /// # Errors
     /// When rustls cannot make one.

@@ -27,7 +27,7 @@ fn found(gateway: &Gateway, name: &str) -> Option<String> {
     gateway.certificates().find(name).map(|certificate| certificate.id().to_owned())
 }
 
-fn ssl(id: &str, names: &[&str], pair: &Certificate) -> Value {
+pub(super) fn ssl(id: &str, names: &[&str], pair: &Certificate) -> Value {
     json!({"id": id, "snis": names, "cert": pair.chain, "key": pair.key})
 }
 
@@ -218,11 +218,12 @@ fn references_are_followed_looked_up_again_and_fail_closed() {
     let before = gateway.certificates().find("t.io").unwrap();
     // Half of a renewal is no certificate.
     fs::write(folder.path().join("cert"), &two.chain).unwrap();
-    let refused = gateway.refresh_secrets().unwrap_err();
-    assert!(refused.to_string().contains("does not belong to the certificate"), "{refused}");
+    gateway.refresh_secrets().unwrap();
+    assert!(messages(&gateway)[0].contains("does not belong to the certificate"), "{:?}", messages(&gateway));
     assert!(Arc::ptr_eq(&gateway.certificates().find("t.io").unwrap(), &before));
     write(&two);
     gateway.refresh_secrets().unwrap();
+    assert_eq!(messages(&gateway), [""; 0]);
     let renewed = gateway.certificates().find("t.io").unwrap();
     assert_ne!(renewed.pairs()[0].chain(), before.pairs()[0].chain());
     // What was there and cannot be had at the moment stays.
@@ -235,6 +236,79 @@ fn references_are_followed_looked_up_again_and_fail_closed() {
     other["ssls"][0]["desc"] = json!("other");
     gateway.apply(snapshot(&other)).unwrap();
     assert_eq!(found(&gateway, "t.io").as_deref(), Some("b"));
+}
+
+/// Half a renewal of one certificate is the fault of nothing else.
+#[test]
+fn sec_tls_04_half_a_renewal_holds_up_nothing_and_takes_nothing_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let [one, two, three] = [(); 3].map(|()| authority.certificate(&["t.io"]));
+    let write = |id: &str, chain: &Certificate, key: &Certificate| {
+        fs::write(folder.path().join(format!("{id}-cert")), &chain.chain).unwrap();
+        fs::write(folder.path().join(format!("{id}-key")), &key.key).unwrap();
+    };
+    let refers = |id: &str| {
+        let (cert, key) = (format!("$secret://file/f/{id}-cert"), format!("$secret://file/f/{id}-key"));
+        json!({"id": id, "sni": format!("{id}.test"), "cert": cert, "key": key})
+    };
+    let document = json!({
+        "secrets": [{"id": "file/f", "path": folder.path()}],
+        "ssls": [refers("a"), refers("b")],
+    });
+    write("a", &one, &one);
+    write("b", &one, &one);
+    let gateway = Gateway::builder().build().unwrap();
+    gateway.apply(snapshot(&document)).unwrap();
+    let shown = |id: &str| gateway.certificates().get(id).unwrap().pairs()[0].chain().to_vec();
+    let before = shown("a");
+    write("a", &two, &one);
+    write("b", &two, &two);
+    gateway.refresh_secrets().unwrap();
+    assert_eq!(shown("a"), before);
+    assert_ne!(shown("b"), before);
+    write("b", &three, &three);
+    let mut more = document.clone();
+    more["routes"] = json!([{"id": "r", "uri": "/", "plugins": {}}]);
+    for adopt in [true, false] {
+        more["routes"][0]["desc"] = json!(format!("{adopt}"));
+        let _ = if adopt { gateway.adopt(candidate(&more)) } else { gateway.apply(candidate(&more)) }.unwrap();
+        assert_eq!(shown("a"), before);
+        assert_eq!((gateway.snapshot().routes.len(), gateway.snapshot().ssls.len()), (1, 2));
+        assert!(gateway.status().left_out.is_empty() && gateway.status().kept.is_empty());
+        assert!(
+            messages(&gateway).iter().any(|message| message.contains("does not belong")),
+            "{:?}",
+            messages(&gateway)
+        );
+    }
+    // What was taken back is no fault any more.
+    write("a", &one, &one);
+    gateway.refresh_secrets().unwrap();
+    assert_eq!((shown("a"), messages(&gateway).len()), (before, 0));
+}
+
+#[test]
+fn a_host_s_own_certificates_stand_behind_those_of_the_configuration_whenever_they_are_put() {
+    let pair = Authority::new().certificate(&["t.io"]);
+    let own = || {
+        let own = tollgate::tls::Certificate::builder("own").name("*").name("t.io");
+        own.pair(tollgate::tls::Pair::from_pem(&pair.chain, &pair.key).unwrap()).build().unwrap()
+    };
+    let ssls = json!([ssl("a", &["t.io"], &pair), ssl("b", &["*"], &pair)]);
+    for first in [true, false] {
+        let gateway = Gateway::builder().build().unwrap();
+        if first {
+            gateway.certificates().put(own());
+        }
+        apply(&gateway, ssls.clone());
+        if !first {
+            gateway.certificates().put(own());
+        }
+        let ids = gateway.certificates().all().iter().map(|one| one.id().to_owned()).collect::<Vec<_>>();
+        assert_eq!(ids, ["a", "b", "own"], "put first: {first}");
+        assert_eq!((found(&gateway, "t.io").as_deref(), found(&gateway, "x.y").as_deref()), (Some("a"), Some("b")));
+    }
 }
 
 #[test]
@@ -250,9 +324,13 @@ fn what_is_issued_is_shown_when_it_is_there_and_outlives_changes() {
     certificate.install(vec![delivered]).unwrap();
     assert!(!changed.has_changed().unwrap());
     assert_eq!(found(&gateway, "t.io").as_deref(), Some("a"));
-    certificate.staple(0, Some(vec![1, 2]));
+    let leaf = certificate.pairs()[0].chain()[0].clone();
+    certificate.staple(&leaf, Some(vec![1, 2]));
     assert_eq!(certificate.pairs()[0].staple(), Some(&[1, 2][..]));
-    certificate.staple(1, Some(vec![3]));
+    let other = Authority::new().certificate(&["t.io"]);
+    let other = tollgate::tls::Pair::from_pem(&other.chain, &other.key).unwrap();
+    certificate.staple(&other.chain()[0], Some(vec![3]));
+    assert_eq!(certificate.pairs()[0].staple(), Some(&[1, 2][..]));
     certificate.install(Vec::new()).unwrap_err();
     apply(&gateway, json!([issued("two"), ssl("b", &["*"], &pair)]));
     let after = gateway.certificates().find("t.io").unwrap();
@@ -260,7 +338,7 @@ fn what_is_issued_is_shown_when_it_is_there_and_outlives_changes() {
 }
 
 /// The status of a request for this host and path, on a connection whose handshake was so.
-async fn asked(gateway: &Gateway, handshake: &TlsInfo, host: &str, path: &str) -> u16 {
+pub(super) async fn asked(gateway: &Gateway, handshake: &TlsInfo, host: &str, path: &str) -> u16 {
     let info = ConnectInfo::new(([192, 0, 2, 1], 4711).into()).with_handshake(Arc::new(handshake.clone()));
     let request = http::Request::get(path).header("host", host).body(Body::empty()).unwrap();
     gateway.connection(info).oneshot(request).await.unwrap().status().as_u16()
