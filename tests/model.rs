@@ -392,7 +392,10 @@ fn rules_of_the_other_resources() {
             (json!({"id": "c", "acme": true, "sni": "a.test"}), &[]),
             (json!({"id": "c", "acme": false, "sni": "a.test"}), &[at("cert", "is missing"), at("key", "is missing")]),
             (ssl(json!({"acme": true})), &[at("", "has both acme and a certificate")]),
-            (json!({"id": "c", "acme": true, "type": "client"}), &[at("", "is for upstreams, and acme is for listeners")]),
+            (
+                json!({"id": "c", "acme": true, "type": "client"}),
+                &[at("", "is for upstreams, and acme is for listeners")],
+            ),
             (ssl(json!({"certs": [pem]})), &[at("", "has 1 certs and 0 keys")]),
             (ssl(json!({"client": {"depth": 1}})), &[at("client.ca", "is missing")]),
             (ssl(json!({"ssl_protocols": ["TLSv1.2", "TLSv1.3"]})), &[]),
