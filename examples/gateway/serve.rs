@@ -210,27 +210,31 @@ impl Process<'_> {
         };
         manager::tell("STOPPING=1");
         drop(end);
+        let patience = args.drain_seconds.map_or_else(|| settings.limits.drain_timeout(), Duration::from_secs);
+        let grace = settings.drain.grace();
+        // Answers to writes wait until what they changed is in force, so it is followed meanwhile.
+        let (cut, was_cut) = tokio::sync::oneshot::channel::<()>();
+        let writes = async {
+            if let Some(admin) = admin {
+                let drained = admin.drain(patience);
+                tokio::pin!(drained);
+                tokio::select! {
+                    () = &mut drained => {}
+                    _ = was_cut => {}
+                    () = &mut follow, if followed => drained.await,
+                }
+            }
+        };
         let hurry = async {
             let signal = signals.end(reopen).await;
             eprintln!("{signal} once more: what still runs is cut");
             server.drain_handle().cut();
+            drop(cut);
             std::future::pending::<()>().await;
         };
-        let patience = args.drain_seconds.map_or_else(|| settings.limits.drain_timeout(), Duration::from_secs);
-        let grace = settings.drain.grace();
-        let deadline = tokio::time::Instant::now() + grace + patience;
-        // Writes come first: their answers wait until what they changed is in force, so it is followed meanwhile.
-        if let Some(admin) = admin {
-            let drained = admin.drain(patience);
-            tokio::pin!(drained);
-            tokio::select! {
-                () = &mut drained => {}
-                () = &mut follow, if followed => drained.await,
-            }
-        }
-        let patience = deadline.saturating_duration_since(tokio::time::Instant::now() + grace);
+        let drained = server.drain_with(Drain::within(patience).with_grace(grace));
         tokio::select! {
-            () = server.drain_with(Drain::within(patience).with_grace(grace)) => {}
+            _ = async { tokio::join!(writes, drained) } => {}
             () = hurry => {}
         }
         Ok(ExitCode::SUCCESS)
