@@ -17,6 +17,7 @@ export CARGO_PROFILE_DEV_DEBUG=line-tables-only
 install_packages() {
   local missing=()
   command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx)
+  command -v haproxy >/dev/null || [[ -x /usr/sbin/haproxy ]] || missing+=(haproxy)
   command -v knotd >/dev/null || [[ -x /usr/sbin/knotd ]] || missing+=(knot)
   command -v wrk >/dev/null || missing+=(wrk)
   command -v h2load >/dev/null || missing+=(nghttp2-client)

@@ -149,7 +149,8 @@ fn escape_part(part: &str, text: &mut String) {
     }
 }
 
-#[cfg(all(test, feature = "tls"))]
+#[cfg(feature = "tls")]
+#[cfg(test)]
 mod tests {
     use std::process::Command;
 
