@@ -4,10 +4,10 @@ use std::sync::Arc;
 use crate::model::{Finding, Id, ProtoSpec};
 
 #[derive(Default)]
-pub(super) struct Protos;
+pub(super) struct Protos {}
 
 #[derive(Default)]
-pub(super) struct Changes;
+pub(super) struct Changes {}
 
 impl Changes {
     pub(super) fn compile(
@@ -16,7 +16,7 @@ impl Changes {
         _: bool,
         _: &mut Vec<Finding>,
     ) -> Self {
-        Self
+        Self {}
     }
 
     pub(super) fn is_empty(&self) -> bool {
