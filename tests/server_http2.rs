@@ -11,6 +11,9 @@ mod floods;
 mod malformed;
 #[path = "server_http2/raw.rs"]
 mod raw;
+#[cfg(feature = "tls")]
+#[path = "server_http2/secure.rs"]
+mod secure;
 mod support;
 #[path = "server_http2/websocket.rs"]
 mod websocket;

@@ -159,8 +159,18 @@ async fn sec_h2_10_frames_that_move_nothing_end_the_connection() {
 async fn sec_h2_10_who_does_not_read_replies_is_not_listened_to() {
     let (server, address) = start_with(Limits::default(), echo(&Record::default()), Protocols::H2);
     let mut raw = Raw::connect(address).await;
-    // No reply is read meanwhile; what the server does about it must not cost it memory, and ends within its budget.
+    raw.polite = false;
+    // No reply is read meanwhile.
     raw.try_send(frame(PING, 0, 0, &[0; 8]).repeat(100_000)).await;
+    let mut replies = 0;
+    let goodbye = loop {
+        match raw.next().await.unwrap() {
+            frame if frame.kind == GOAWAY => break frame,
+            frame => replies += usize::from(frame.kind == PING),
+        }
+    };
+    assert_eq!(goodbye.code(), ENHANCE_YOUR_CALM);
+    assert!(replies <= 1000, "{replies} replies were queued");
     while raw.next().await.is_some() {}
     drop(raw);
     wait_until("it is over", || server.connections() == 0).await;
@@ -333,6 +343,60 @@ async fn sec_h2_11_drips_do_not_wind_the_clock_up() {
     };
     assert_eq!(reset.code(), CANCEL);
     assert!((28..36).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+}
+
+/// A line over which one answer takes a quarter of a minute: the last one's turn is minutes away.
+#[tokio::test(start_paused = true)]
+async fn sec_h2_11_who_waits_for_its_turn_is_not_cut() {
+    const STREAMS: u32 = 20;
+    const BYTES: usize = 60_000;
+    let service = Next::from_fn(|_| async { Response::new(Body::from(vec![0; BYTES])) });
+    let (_server, address) = start_with(Limits::default(), service, Protocols::H2);
+    let mut raw = Raw::connect(address).await;
+    raw.send((0..STREAMS).flat_map(|at| get(at * 2 + 1)).collect::<Vec<_>>()).await;
+    let (started, mut received, mut whole) = (Instant::now(), 0, 0);
+    while whole < STREAMS {
+        let second = Instant::now() + std::time::Duration::from_secs(1);
+        // The windows of the streams are open all the time; that of the connection is what the line has carried.
+        while let Ok(frame) = tokio::time::timeout_at(second, raw.next()).await {
+            let frame = frame.unwrap();
+            assert!(!matches!(frame.kind, RST_STREAM | GOAWAY), "{frame:?} after {:?}", started.elapsed());
+            received += if frame.kind == DATA { frame.payload.len() } else { 0 };
+            whole += u32::from(frame.kind == DATA && frame.flags & END_STREAM != 0);
+        }
+        raw.send(frame(WINDOW_UPDATE, 0, 0, &4096_u32.to_be_bytes())).await;
+    }
+    assert_eq!(received, STREAMS as usize * BYTES);
+    assert!(started.elapsed().as_secs() > 120, "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec_h2_11_a_busy_stream_is_no_excuse_for_the_others() {
+    let mut limits = Limits::default();
+    limits.max_concurrent_streams = 5;
+    let (_server, address) = start_with(limits, large(Arc::default()), Protocols::H2);
+    let mut raw = Raw::with_settings(address, &[(4, 0)]).await;
+    let started = Instant::now();
+    raw.send([get(1), get(3), frame(WINDOW_UPDATE, 0, 1, &(1_u32 << 30).to_be_bytes())].concat()).await;
+    let mut received = 0;
+    let reset = 'all: loop {
+        let second = Instant::now() + std::time::Duration::from_secs(1);
+        while let Ok(frame) = tokio::time::timeout_at(second, raw.next()).await {
+            match frame.unwrap() {
+                frame if frame.kind == DATA => received += frame.payload.len(),
+                frame if matches!(frame.kind, RST_STREAM | GOAWAY) => break 'all frame,
+                _ => {}
+            }
+        }
+        assert!(started.elapsed().as_secs() < 60, "{received} bytes went to the other one");
+        raw.send(frame(WINDOW_UPDATE, 0, 0, &100_000_u32.to_be_bytes())).await;
+    };
+    assert_eq!((reset.kind, reset.stream, reset.code()), (RST_STREAM, 3, CANCEL));
+    assert!((30..34).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    assert!(received > 2_000_000, "{received}");
+    // The one that is read goes on.
+    raw.send(frame(WINDOW_UPDATE, 0, 0, &100_000_u32.to_be_bytes())).await;
+    assert_eq!(raw.until(|frame| frame.kind == DATA).await.unwrap().stream, 1);
 }
 
 #[tokio::test(start_paused = true)]

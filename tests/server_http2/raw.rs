@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test uses some")]
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Longer than any time-out here; with a clock of its own a test waits for nothing.
@@ -126,8 +126,13 @@ pub(crate) fn get(stream: u32) -> Vec<u8> {
     frame(HEADERS, WHOLE, stream, &head("GET", "/", &[]))
 }
 
+/// What frames go over.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
 pub(crate) struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Socket>,
     seen: Vec<u8>,
     /// Whether `PING` and `SETTINGS` are answered.
     pub(crate) polite: bool,
@@ -144,12 +149,18 @@ impl Raw {
         let stream = TcpStream::connect(address).await.unwrap();
         // A clock that runs ahead waits for no acknowledgement.
         stream.set_nodelay(true).unwrap();
+        Self::over(Box::new(stream), settings).await
+    }
+
+    /// The same over something else.
+    pub(crate) async fn over(stream: Box<dyn Socket>, settings: &[(u16, u32)]) -> Self {
         let mut raw = Self { stream, seen: Vec::new(), polite: true };
         let payload: Vec<u8> = settings
             .iter()
             .flat_map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat())
             .collect();
         raw.send([PREFACE, &frame(SETTINGS, 0, 0, &payload)].concat()).await;
+        raw.stream.flush().await.unwrap();
         let first = raw.next().await.unwrap();
         assert_eq!((first.kind, first.flags), (SETTINGS, 0));
         raw
@@ -157,6 +168,7 @@ impl Raw {
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     /// Sends as long as the server takes it; false once it does not.
@@ -176,6 +188,7 @@ impl Raw {
                 };
                 if self.polite && !ack.is_empty() {
                     let _ = self.stream.write_all(&ack).await;
+                    let _ = self.stream.flush().await;
                 }
                 return Some(frame);
             }

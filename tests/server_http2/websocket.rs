@@ -136,17 +136,53 @@ async fn sec_upg_05_a_drain_says_goodbye() {
     }
 }
 
+/// Opens a WebSocket on the first stream.
+async fn open(raw: &mut raw::Raw) {
+    let head =
+        [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/"), (":authority", "h")];
+    let block: Vec<u8> = head.iter().flat_map(|(name, value)| raw::field(name, value)).collect();
+    raw.send(raw::frame(raw::HEADERS, raw::END_HEADERS, 1, &block)).await;
+    assert_eq!(raw.status(1).await, Some(200));
+}
+
+/// It sends, so that the tunnel is not silent.
+#[tokio::test(start_paused = true)]
+async fn sec_h2_11_a_client_that_does_not_take_what_a_tunnel_brings_is_cut() {
+    for drips in [false, true] {
+        let (service, mut origin) = granting(b"");
+        let (server, address) = start_with(Limits::default(), service, Protocols::H2);
+        let mut raw = raw::Raw::with_settings(address, &[(4, 0)]).await;
+        open(&mut raw).await;
+        let started = tokio::time::Instant::now();
+        origin.write_all(&[0; 40_000]).await.unwrap();
+        let reset = loop {
+            let next = tokio::time::timeout(Duration::from_secs(5), raw.until(|frame| frame.kind == raw::RST_STREAM));
+            if let Ok(reset) = next.await {
+                break reset.unwrap();
+            }
+            assert!(started.elapsed().as_secs() < 60, "it lives on; drips: {drips}");
+            raw.send(raw::frame(raw::DATA, 0, 1, b"x")).await;
+            if drips {
+                raw.send(raw::frame(raw::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])).await;
+            }
+        };
+        assert_eq!((reset.stream, reset.code()), (1, raw::CANCEL));
+        assert!((28..37).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+        // It was the only one.
+        assert_eq!(raw.goodbye().await, Some(raw::ENHANCE_YOUR_CALM));
+        while raw.next().await.is_some() {}
+        drop(raw);
+        wait_until("it is over", || server.connections() == 0).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn sec_upg_05_a_silent_tunnel_is_reset_and_its_connection_serves_on() {
     let (service, origin) = granting(b"");
     let (_server, address) = start_with(Limits::default(), service, Protocols::H2);
     let mut raw = raw::Raw::connect(address).await;
-    let head =
-        [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/"), (":authority", "h")];
-    let block: Vec<u8> = head.iter().flat_map(|(name, value)| raw::field(name, value)).collect();
     let started = tokio::time::Instant::now();
-    raw.send(raw::frame(raw::HEADERS, raw::END_HEADERS, 1, &block)).await;
-    assert_eq!(raw.status(1).await, Some(200));
+    open(&mut raw).await;
     let reset = raw.until(|frame| frame.kind == raw::RST_STREAM).await.unwrap();
     assert_eq!((reset.stream, reset.code()), (1, raw::CANCEL));
     assert!((60..63).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());

@@ -26,10 +26,14 @@ impl Pace {
 
     /// The peer moved so many bytes; tells whether it still does so fast enough.
     pub(super) fn progress(&mut self, clock: &Clock, bytes: usize, rate: Rate) -> bool {
+        let waited = self.since.take().map_or(0, |since| clock.ticks().saturating_sub(since));
+        self.progress_after(waited, bytes, rate)
+    }
+
+    /// As [`progress`](Self::progress), of a peer that was waited for so many ticks.
+    pub(super) fn progress_after(&mut self, waited: u32, bytes: usize, rate: Rate) -> bool {
         self.bytes = self.bytes.saturating_add(bytes as u64);
-        if let Some(since) = self.since.take() {
-            self.waited = self.waited.saturating_add(clock.ticks().saturating_sub(since));
-        }
+        self.waited = self.waited.saturating_add(waited);
         let waited = TICK * self.waited;
         waited <= rate.grace || self.bytes >= floor(waited, rate)
     }

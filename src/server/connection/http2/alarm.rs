@@ -44,6 +44,33 @@ impl Alarm {
     }
 }
 
+/// An alarm while somebody has it.
+#[derive(Debug)]
+pub(super) struct Lent(Arc<Alarm>);
+
+impl Lent {
+    /// For others that ring it, or set it while the borrower has it.
+    pub(super) fn share(&self) -> Arc<Alarm> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl std::ops::Deref for Lent {
+    type Target = Alarm;
+
+    fn deref(&self) -> &Alarm {
+        &self.0
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.0.clear();
+        // A waker holds the memory of its task.
+        self.0.sleeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
 /// The tick at which `after` has passed for sure since that tick.
 pub(super) fn due(since: u32, after: Duration) -> u32 {
     // Not by the whole time in milliseconds, whose 128 bits are slow to divide.
@@ -58,22 +85,28 @@ pub(super) struct Alarms {
     all: Vec<Arc<Alarm>>,
     /// Where the last one was found.
     cursor: usize,
+    /// With so many, all are looked at before there is one more.
+    many: usize,
 }
 
 impl Alarms {
     /// An alarm that nobody else has.
-    pub(super) fn lend(&mut self) -> Arc<Alarm> {
+    pub(super) fn lend(&mut self) -> Lent {
         // A few are looked at: streams end about in the order in which they began.
         for _ in 0..self.all.len().min(4) {
             self.cursor = if self.cursor + 1 < self.all.len() { self.cursor + 1 } else { 0 };
             if let Some(alarm) = self.all.get(self.cursor).filter(|alarm| is_free(alarm)) {
-                alarm.clear();
-                return Arc::clone(alarm);
+                return Lent(Arc::clone(alarm));
             }
+        }
+        if self.all.len() >= self.many {
+            // Streams that last stood in the way of those that are over.
+            self.all.retain(|alarm| !is_free(alarm));
+            self.many = 2 * self.all.len() + 8;
         }
         let alarm = Arc::new(Alarm { due: AtomicU32::new(NEVER), sleeper: Mutex::new(None) });
         self.all.push(Arc::clone(&alarm));
-        alarm
+        Lent(alarm)
     }
 
     /// Wakes whom the tick is there for.
@@ -143,5 +176,36 @@ mod tests {
         drop(held);
         alarms.shrink();
         assert!(alarms.all.is_empty());
+    }
+
+    #[test]
+    fn streams_that_last_do_not_make_more_and_more_of_them() {
+        let mut alarms = Alarms::default();
+        let mut held: Vec<_> = (0..100).map(|_| alarms.lend()).collect();
+        for at in 0..10_000 {
+            let other = alarms.lend();
+            // Short ones end, and now and then a long one begins as another one ends.
+            if at % 7 == 0 {
+                held[at % 100] = other;
+            }
+            assert!(alarms.all.len() <= 2 * 101 + 8, "{} at {at}", alarms.all.len());
+        }
+    }
+
+    #[test]
+    fn one_that_is_given_back_holds_no_task() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut alarms = Alarms::default();
+        let lent = alarms.lend();
+        let shared = lent.share();
+        lent.set(5, &Context::from_waker(&waker));
+        drop(waker);
+        assert_eq!(Arc::strong_count(&count), 2);
+        drop(lent);
+        assert_eq!(Arc::strong_count(&count), 1);
+        shared.ring();
+        alarms.look(9);
+        assert_eq!(count.0.load(Relaxed), 0);
     }
 }

@@ -20,15 +20,13 @@ use super::link::{End, Link};
 use super::request::{canonical, length};
 use super::stream::{Side, Stream, Streams};
 use super::upload::{Announced, Upload};
-use super::websocket;
+use super::{STREAM_WINDOW, websocket};
 use crate::error::{Error, Request, Response};
 use crate::net::{Gather, Late, TICK};
 use crate::server::Limits;
 use crate::server::registry::Client;
 use crate::{Body, grpc};
 
-/// Bytes of one stream's window, and of what is buffered for it (H2-08, H2-11).
-const STREAM_WINDOW: u32 = 64 * 1024;
 /// Bytes of the connection's window (H2-08).
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Streams that may be reset before anybody looked at them; over it `h2` ends the connection (H2-09).
@@ -39,6 +37,9 @@ const ENDED_EARLY: usize = 1000;
 /// Bytes by which `DATA` frames that nobody has read yet may fall short of 256 each: 16,000 frames of a few bytes, so that
 /// a slow upload of small messages is held up by its window, and is not the end of the connection.
 const SMALL_FRAMES: usize = 4 * 1024 * 1024;
+
+/// The least time that a client has to answer to the announcement of the end (H2-13).
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Serves the connection; `early` was read of it already.
 pub(in super::super) async fn run<S>(client: Arc<Client>, service: S, early: Bytes)
@@ -165,16 +166,12 @@ where
                 self.link.fault(given_up);
             }
             let seen = self.link.seen();
+            self.streams.set_written(seen.written);
             if self.heed(seen.over, seen.ended) {
                 continue;
             }
-            let flushed = self.link.poll_flush(cx);
-            if matches!(flushed, Poll::Ready(Err(_))) {
+            if matches!(self.link.poll_flush(cx), Poll::Ready(Err(_))) {
                 return Poll::Ready(());
-            }
-            // A client that has read what it asked for is listened to again.
-            if seen.clogged && flushed.is_ready() {
-                continue;
             }
             if self.resting && (self.streams.count() > 0 || seen.block_since.is_some()) {
                 self.look_after(TICK);
@@ -297,6 +294,11 @@ where
         // Most streams are over before anybody looks.
         self.idle_since = None;
         let limits = Arc::clone(self.streams.client.limits());
+        if self.ending_since.is_some_and(|since| due(since, limits.drain_timeout.max(GOODBYE)) <= self.now()) {
+            // Whoever does not answer to the announcement is not served for ever.
+            respond.send_reset(Reason::REFUSED_STREAM);
+            return;
+        }
         self.accepted = self.accepted.saturating_add(1);
         if self.accepted >= limits.requests_per_connection {
             self.end();
@@ -334,7 +336,7 @@ where
         } else {
             let announced = Announced { length: length(&head.headers), waits, is_call };
             let client = Arc::clone(&self.streams.client);
-            let owner = Arc::clone(&side.alarm);
+            let owner = side.alarm.share();
             let (upload, told) = Upload::new(stream, client, self.alarms.lend(), owner, announced);
             side.upload = Some(told);
             Body::stream(upload)

@@ -2,20 +2,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::{Body as _, Frame};
 
-use super::super::pace::Pace;
-use super::alarm::{Alarm, due};
+use super::alarm::Alarm;
+use super::stream::Streams;
+use super::window::{Shut, Window};
 use crate::Body;
-use crate::net::Clock;
-use crate::server::Limits;
-
-/// Bytes that a client has to take within a write time-out to be no slow one (H2-11).
-const PROGRESS: usize = 1024;
 
 /// Why the rest of a body is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +32,7 @@ pub(super) struct Download {
     next: Next,
     /// The bytes that must still come; `None` when nobody knows.
     left: Option<u64>,
-    pace: Pace,
-    stall: Stall,
+    window: Window,
 }
 
 /// What is to be sent next.
@@ -55,7 +49,7 @@ impl Download {
     /// `length`: the bytes that it must have.
     pub(super) fn new(body: Body, length: Option<u64>) -> Self {
         let next = if body.is_empty() { Next::End } else { Next::Ask };
-        Self { body, next, left: length, pace: Pace::default(), stall: Stall::default() }
+        Self { body, next, left: length, window: Window::default() }
     }
 
     /// Whether nothing is to come behind the head.
@@ -114,7 +108,7 @@ impl Download {
         &mut self,
         stream: &mut SendStream<Bytes>,
         alarm: &Alarm,
-        (clock, limits): (&Clock, &Limits),
+        streams: &Streams,
         cx: &mut Context<'_>,
     ) -> Poll<End> {
         loop {
@@ -125,7 +119,7 @@ impl Download {
             }
             match std::mem::replace(&mut self.next, Next::Ask) {
                 Next::Data(data) => {
-                    if let Some(end) = ready!(self.poll_send_data(data, stream, alarm, (clock, limits), cx)) {
+                    if let Some(end) = ready!(self.poll_send_data(data, stream, alarm, streams, cx)) {
                         return Poll::Ready(end);
                     }
                 }
@@ -152,35 +146,19 @@ impl Download {
         mut data: Bytes,
         stream: &mut SendStream<Bytes>,
         alarm: &Alarm,
-        (clock, limits): (&Clock, &Limits),
+        streams: &Streams,
         cx: &mut Context<'_>,
     ) -> Poll<Option<End>> {
         loop {
-            stream.reserve_capacity(data.len());
-            let mut room = stream.capacity();
-            if room == 0 {
-                match stream.poll_capacity(cx) {
-                    Poll::Ready(Some(Ok(more))) => room = more,
-                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Some(End::Gone)),
-                    Poll::Pending => {
-                        let due = due(self.pace.wait(clock), limits.write_timeout).min(self.stall.wait(clock, limits));
-                        if clock.ticks() >= due {
-                            stream.send_reset(Reason::CANCEL);
-                            return Poll::Ready(Some(End::Stalled));
-                        }
-                        alarm.set(due, cx);
-                        self.next = Next::Data(data);
-                        return Poll::Pending;
-                    }
+            let piece = match self.window.poll_room(data.len(), stream, alarm, streams, cx) {
+                Poll::Ready(Ok(room)) => data.split_to(room),
+                Poll::Ready(Err(Shut::Gone)) => return Poll::Ready(Some(End::Gone)),
+                Poll::Ready(Err(Shut::Stalled)) => return Poll::Ready(Some(End::Stalled)),
+                Poll::Pending => {
+                    self.next = Next::Data(data);
+                    return Poll::Pending;
                 }
-            }
-            let piece = data.split_to(room.min(data.len()));
-            let on_time = self.stall.progress(clock, piece.len(), limits.write_timeout)
-                && self.pace.progress(clock, piece.len(), limits.write_rate);
-            if !on_time {
-                stream.send_reset(Reason::CANCEL);
-                return Poll::Ready(Some(End::Stalled));
-            }
+            };
             // The last piece says so itself.
             let is_last = data.is_empty() && self.is_over(cx);
             if stream.send_data(piece, is_last).is_err() {
@@ -190,37 +168,6 @@ impl Download {
                 return Poll::Ready(is_last.then_some(End::Complete));
             }
         }
-    }
-}
-
-/// A clock for clients that take a few bytes now and then: only so many wind it up again.
-#[derive(Debug, Default)]
-struct Stall {
-    /// Ticks spent waiting since it was wound up.
-    waited: u32,
-    /// Bytes taken since then.
-    bytes: usize,
-    since: Option<u32>,
-}
-
-impl Stall {
-    /// The wait for the client begins, if it has not; tells the tick at which it is over.
-    fn wait(&mut self, clock: &Clock, limits: &Limits) -> u32 {
-        let since = *self.since.get_or_insert_with(|| clock.ticks());
-        due(since, limits.write_timeout).saturating_sub(self.waited)
-    }
-
-    /// The client took so many bytes; tells whether it still does so in time.
-    fn progress(&mut self, clock: &Clock, bytes: usize, most: Duration) -> bool {
-        if let Some(since) = self.since.take() {
-            self.waited = self.waited.saturating_add(clock.ticks().saturating_sub(since));
-        }
-        let on_time = self.waited == 0 || self.waited < due(0, most);
-        self.bytes += bytes;
-        if self.bytes >= PROGRESS {
-            (self.bytes, self.waited) = (0, 0);
-        }
-        on_time
     }
 }
 

@@ -24,12 +24,11 @@ impl Head {
     pub(super) const DATA: u8 = 0;
     pub(super) const HEADERS: u8 = 1;
     pub(super) const RST_STREAM: u8 = 3;
-    pub(super) const SETTINGS: u8 = 4;
     pub(super) const PING: u8 = 6;
     pub(super) const WINDOW_UPDATE: u8 = 8;
     pub(super) const CONTINUATION: u8 = 9;
 
-    /// `END_STREAM` of `DATA` and `HEADERS`, `ACK` of `SETTINGS` and `PING`.
+    /// `END_STREAM` of `DATA` and `HEADERS`, `ACK` of `PING` and of settings.
     pub(super) const FIRST_FLAG: u8 = 1;
     const END_HEADERS: u8 = 4;
     const PADDED: u8 = 8;

@@ -39,6 +39,8 @@ struct State {
     early: Bytes,
     /// Collected, and not taken by the socket yet.
     out: Vec<u8>,
+    /// Bytes that the socket took so far.
+    written: u64,
     /// How fast the client takes what is written.
     pace: Pace,
     sentry: Sentry,
@@ -55,12 +57,12 @@ struct State {
 pub(super) struct Seen {
     /// It is over a budget (H2-08 to H2-10).
     pub(super) over: bool,
-    /// It is not listened to until it has read the replies that it asked for.
-    pub(super) clogged: bool,
     /// It sends no more.
     pub(super) ended: bool,
     /// The tick at which a block of fields began that is still incomplete.
     pub(super) block_since: Option<u32>,
+    /// Bytes that were written to it.
+    pub(super) written: u64,
 }
 
 impl Link {
@@ -68,6 +70,7 @@ impl Link {
         let state = State {
             early,
             out: Vec::new(),
+            written: 0,
             pace: Pace::default(),
             sentry: Sentry::default(),
             ended: false,
@@ -104,9 +107,9 @@ impl Link {
         let state = self.state();
         Seen {
             over: state.sentry.is_over(),
-            clogged: state.sentry.is_clogged(),
             ended: state.ended,
             block_since: state.sentry.block_since(),
+            written: state.written,
         }
     }
 
@@ -163,6 +166,7 @@ impl State {
             io.shutdown();
             flushed = Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        self.written += written as u64;
         if flushed.is_pending() {
             if !self.pace.is_waiting() {
                 self.pace.wait(io.clock());
@@ -177,7 +181,6 @@ impl State {
             if (written > 0 || was_waiting) && !self.last {
                 io.disarm();
             }
-            self.sentry.drained();
             give_back(std::mem::take(&mut self.out));
         }
         flushed
@@ -224,7 +227,7 @@ impl AsyncRead for End {
         if state.tell && state.ended {
             return Poll::Ready(Ok(()));
         }
-        if state.ended || state.sentry.is_over() || state.sentry.is_clogged() {
+        if state.ended || state.sentry.is_over() {
             // The connection sees what to do about it.
             return Poll::Pending;
         }

@@ -12,8 +12,6 @@ const CONTROL: u32 = 1000;
 const FAULTS: u32 = 100;
 /// `CONTINUATION` frames of one block of fields (H2-08).
 const CONTINUATIONS: u32 = 8;
-/// Replies to control frames that wait for the client to read them (H2-10).
-const REPLIES: u32 = 1000;
 /// What a client can save up of frames that are free.
 const MOST_CREDIT: u32 = 10_000;
 /// Bytes of what an HTTP/2 client sends before its first frame (RFC 9113 §3.4).
@@ -36,7 +34,6 @@ pub(super) struct Sentry {
     block_since: Option<u32>,
     /// The block ends with the frame that is under way.
     block_ends: bool,
-    replies: u32,
     over: bool,
 }
 
@@ -51,7 +48,6 @@ impl Default for Sentry {
             continuations: 0,
             block_since: None,
             block_ends: false,
-            replies: 0,
             over: false,
         }
     }
@@ -97,26 +93,10 @@ impl Sentry {
         let mut frames = std::mem::take(&mut self.outgoing);
         frames.scan(bytes, |head| match head.kind {
             Head::DATA => self.grant(3),
-            Head::RST_STREAM => {
-                self.replies += 1;
-                if is_clients_fault(head.code) {
-                    self.fault(now, 1);
-                }
-            }
-            Head::SETTINGS | Head::PING => self.replies += 1,
+            Head::RST_STREAM if is_clients_fault(head.code) => self.fault(now, 1),
             _ => {}
         });
         self.outgoing = frames;
-    }
-
-    /// The socket has all that was queued.
-    pub(super) fn drained(&mut self) {
-        self.replies = 0;
-    }
-
-    /// Whether the client is to read before it is listened to again.
-    pub(super) fn is_clogged(&self) -> bool {
-        self.replies >= REPLIES
     }
 
     /// So many streams went wrong by the client's doing.
@@ -208,9 +188,7 @@ mod tests {
 
     #[test]
     fn sec_h2_10_frames_that_move_nothing() {
-        for (kind, payload) in
-            [(Head::PING, vec![0; 8]), (Head::SETTINGS, vec![]), (2, vec![0; 5]), (0, vec![]), (77, vec![1])]
-        {
+        for (kind, payload) in [(Head::PING, vec![0; 8]), (4, vec![]), (2, vec![0; 5]), (0, vec![]), (77, vec![1])] {
             let mut sentry = begun();
             let bytes = frame(kind, 0, &payload);
             for at in 0..CONTROL {

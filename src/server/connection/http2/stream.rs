@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT};
 
 use super::super::tunnel;
 use super::super::wire::{Upgraded, request_too_long};
-use super::alarm::Alarm;
+use super::alarm::Lent;
 use super::answer::{Answer, prepare};
 use super::download::{Download, End};
 use super::upload::Told;
@@ -34,12 +34,14 @@ pub(super) struct Streams {
     given_up: AtomicU32,
     /// A stream was reset because the client did not take its answer, and none has moved since.
     stalled: AtomicBool,
+    /// Bytes that the connection has written.
+    written: AtomicU64,
 }
 
 impl Streams {
     pub(super) fn new(client: Arc<Client>) -> Arc<Self> {
-        let (open, given_up, stalled) = Default::default();
-        Arc::new(Self { client, open, given_up, stalled })
+        let (open, given_up, stalled, written) = Default::default();
+        Arc::new(Self { client, open, given_up, stalled, written })
     }
 
     /// Counts one more stream until what comes back is dropped.
@@ -62,6 +64,21 @@ impl Streams {
         if self.given_up.load(Relaxed) == 0 { 0 } else { self.given_up.swap(0, Relaxed) }
     }
 
+    /// So many bytes are written by now.
+    pub(super) fn set_written(&self, bytes: u64) {
+        self.written.store(bytes, Relaxed);
+    }
+
+    /// The tick, and the bytes that the connection has written until now.
+    pub(super) fn progress(&self) -> (u32, u64) {
+        (self.client.io().clock().ticks(), self.written.load(Relaxed))
+    }
+
+    /// A stream ended because the client did not take its answer; or did take it.
+    pub(super) fn set_stalled(&self, stalled: bool) {
+        self.stalled.store(stalled, Relaxed);
+    }
+
     /// Whether the connection is one that is not read from: its last stream ended so (H2-11).
     pub(super) fn has_stalled(&self) -> bool {
         self.stalled.load(Relaxed) && self.count() == 0
@@ -80,6 +97,12 @@ impl Streams {
 
 /// One of the streams that are open.
 pub(super) struct Open(Arc<Streams>);
+
+impl Open {
+    pub(super) fn streams(&self) -> Arc<Streams> {
+        Arc::clone(&self.0)
+    }
+}
 
 impl std::ops::Deref for Open {
     type Target = Streams;
@@ -105,7 +128,7 @@ impl Drop for Open {
 pub(super) struct Side {
     pub(super) open: Open,
     pub(super) respond: SendResponse<Bytes>,
-    pub(super) alarm: Arc<Alarm>,
+    pub(super) alarm: Lent,
     /// The request's body, if it has one.
     pub(super) upload: Option<Arc<Told>>,
     /// What the client sends to a WebSocket, if it asked for one.
@@ -187,13 +210,11 @@ where
             Some(Rest::Tunnel(tunnel)) => return tunnel.as_mut().poll(cx),
             Some(Rest::Download { stream, download }) => (stream, download),
         };
-        let client = &me.side.open.client;
-        let ended = download.poll_send(stream, &me.side.alarm, (client.io().clock(), client.limits()), cx);
-        match ready!(ended) {
-            End::Complete => me.side.open.stalled.store(false, Relaxed),
+        match ready!(download.poll_send(stream, &me.side.alarm, &me.side.open, cx)) {
+            End::Complete => me.side.open.set_stalled(false),
             End::Failed => {}
             End::Gone => me.side.open.give_up(),
-            End::Stalled => me.side.open.stalled.store(true, Relaxed),
+            End::Stalled => me.side.open.set_stalled(true),
         }
         Poll::Ready(())
     }
@@ -260,7 +281,7 @@ impl Side {
                 None
             }
             Ok(_) if download.is_empty() => {
-                self.open.stalled.store(false, Relaxed);
+                self.open.set_stalled(false);
                 None
             }
             Ok(stream) => Some(Rest::Download { stream, download }),
@@ -278,10 +299,13 @@ impl Side {
             return None;
         };
         let upgraded = Upgraded { early: Bytes::new(), upstream, websocket: true };
-        let (client, mut stream) = (Arc::clone(&self.open.client), Tunnel::new(receive, send));
+        let streams = self.open.streams();
+        let mut stream = Tunnel::new(receive, send, self.alarm.share(), Arc::clone(&streams));
         Some(Rest::Tunnel(Box::pin(async move {
             // One that does not end well is reset by being dropped.
-            let _ = tunnel::relay(&client, upgraded, &mut stream).await;
+            if tunnel::relay(&streams.client, upgraded, &mut stream).await.is_ok() {
+                streams.set_stalled(false);
+            }
         })))
     }
 

@@ -9,7 +9,7 @@ use h2::RecvStream;
 use http_body::{Frame, SizeHint};
 
 use super::super::pace::Pace;
-use super::alarm::{Alarm, due};
+use super::alarm::{Alarm, Lent, due};
 use crate::BodyError;
 use crate::server::registry::Client;
 
@@ -18,7 +18,7 @@ pub(super) struct Upload {
     stream: RecvStream,
     told: Arc<Told>,
     /// Wakes who waits for the client's next bytes.
-    alarm: Arc<Alarm>,
+    alarm: Lent,
     client: Arc<Client>,
     pace: Pace,
     /// The bytes that were promised and did not come yet.
@@ -74,7 +74,7 @@ impl Upload {
     pub(super) fn new(
         stream: RecvStream,
         client: Arc<Client>,
-        alarm: Arc<Alarm>,
+        alarm: Lent,
         owner: Arc<Alarm>,
         announced: Announced,
     ) -> (Self, Arc<Told>) {

@@ -1,6 +1,7 @@
 //! WebSocket on a stream (RFC 8441): the extended `CONNECT` becomes the upgrade request that HTTP/1 has for it.
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use base64::Engine as _;
@@ -11,6 +12,9 @@ use http::header::{HeaderValue, SEC_WEBSOCKET_KEY};
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::alarm::Alarm;
+use super::stream::Streams;
+use super::window::{Shut, Window};
 use crate::error::Error;
 use crate::upgrade::{UpgradeOnly, UpgradeWish};
 
@@ -46,11 +50,15 @@ pub(super) struct Tunnel {
     send: SendStream<Bytes>,
     /// Received, and not read yet.
     pending: Bytes,
+    window: Window,
+    alarm: Arc<Alarm>,
+    streams: Arc<Streams>,
 }
 
 impl Tunnel {
-    pub(super) fn new(receive: RecvStream, send: SendStream<Bytes>) -> Self {
-        Self { receive, send, pending: Bytes::new() }
+    /// `alarm` wakes who writes to a client that does not read.
+    pub(super) fn new(receive: RecvStream, send: SendStream<Bytes>, alarm: Arc<Alarm>, streams: Arc<Streams>) -> Self {
+        Self { receive, send, pending: Bytes::new(), window: Window::default(), alarm, streams }
     }
 }
 
@@ -79,18 +87,17 @@ impl AsyncRead for Tunnel {
 
 impl AsyncWrite for Tunnel {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let send = &mut self.send;
-        send.reserve_capacity(buf.len());
-        let mut room = send.capacity();
-        if room == 0 {
-            room = match ready!(send.poll_capacity(cx)) {
-                Some(Ok(room)) => room,
-                Some(Err(_)) | None => return Poll::Ready(Err(broken())),
-            };
-        }
-        let count = room.min(buf.len());
+        let me = &mut *self;
+        let count = match ready!(me.window.poll_room(buf.len(), &mut me.send, &me.alarm, &me.streams, cx)) {
+            Ok(count) => count,
+            Err(Shut::Gone) => return Poll::Ready(Err(broken())),
+            Err(Shut::Stalled) => {
+                me.streams.set_stalled(true);
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        };
         let piece = Bytes::copy_from_slice(buf.get(..count).unwrap_or_default());
-        send.send_data(piece, false).map_err(|_| broken())?;
+        me.send.send_data(piece, false).map_err(|_| broken())?;
         Poll::Ready(Ok(count))
     }
 
