@@ -345,6 +345,48 @@ async fn sec_h2_11_drips_do_not_wind_the_clock_up() {
     assert!((28..36).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
 }
 
+/// The answer is out of our hands, and its window was made smaller afterwards.
+#[tokio::test(start_paused = true)]
+async fn sec_h2_11_what_is_left_of_answers_is_not_kept_for_ever() {
+    let go = Arc::new(tokio::sync::Notify::new());
+    let (endless, held) = (large(Arc::default()), go.clone());
+    let service = Next::from_fn(move |request: Request<Body>| {
+        let (endless, held) = (endless.clone(), held.clone());
+        async move {
+            if request.uri().path() == "/" {
+                return tower::ServiceExt::oneshot(endless, request).await.unwrap();
+            }
+            held.notified().await;
+            Response::new(Body::from(vec![0; 60_000]))
+        }
+    });
+    let (server, address) = start_with(Limits::default(), service, Protocols::H2);
+    let mut raw = Raw::with_settings(address, &[(4, 0x7fff_ffff)]).await;
+    raw.send(frame(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes())).await;
+    raw.send([frame(HEADERS, WHOLE, 1, &head("GET", "/held", &[])), get(3)].concat()).await;
+    // Until the socket is full.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    go.notify_one();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    raw.send([window, frame(RST_STREAM, 0, 3, &CANCEL.to_be_bytes())].concat()).await;
+    let (mut started, mut received) = (Instant::now(), 0);
+    let goodbye = loop {
+        match raw.next().await.unwrap() {
+            frame if frame.kind == GOAWAY => break frame,
+            frame if frame.kind == DATA && frame.stream == 3 => started = Instant::now(),
+            frame if frame.kind == DATA => received += frame.payload.len(),
+            _ => {}
+        }
+    };
+    assert_eq!(goodbye.code(), ENHANCE_YOUR_CALM);
+    assert!(received < 60_000, "nothing was held back");
+    assert!((30..34).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    while raw.next().await.is_some() {}
+    drop(raw);
+    wait_until("it is over", || server.connections() == 0).await;
+}
+
 /// A line over which one answer takes a quarter of a minute: the last one's turn is minutes away.
 #[tokio::test(start_paused = true)]
 async fn sec_h2_11_who_waits_for_its_turn_is_not_cut() {

@@ -16,11 +16,12 @@ use tower::Service;
 
 use super::super::wire::request_too_long;
 use super::alarm::{Alarms, due};
-use super::link::{End, Link};
+use super::link::{End, Link, Seen};
 use super::request::{canonical, length};
 use super::stream::{Side, Stream, Streams};
 use super::upload::{Announced, Upload};
-use super::{STREAM_WINDOW, websocket};
+use super::websocket;
+use super::window::{STREAM_WINDOW, Wait};
 use crate::error::{Error, Request, Response};
 use crate::net::{Gather, Late, TICK};
 use crate::server::Limits;
@@ -111,6 +112,8 @@ struct Connection<S> {
     began: u32,
     /// Tick since which it has no stream.
     idle_since: Option<u32>,
+    /// The wait for the client to take what is left of answers, while nothing else is under way.
+    rest: Option<Wait>,
     /// Tick at which its end was announced.
     ending_since: Option<u32>,
     /// No stream is accepted any more: `h2` says its last word.
@@ -139,6 +142,7 @@ where
             accepted: 0,
             began: client.io().clock().ticks(),
             idle_since: None,
+            rest: None,
             ending_since: None,
             aborted: false,
             // At once, since a drain may be under way.
@@ -179,7 +183,7 @@ where
             if self.look.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            self.look_at_clocks(seen.block_since, cx);
+            self.look_at_clocks(seen, cx);
         }
     }
 
@@ -247,7 +251,7 @@ where
     }
 
     /// Called a few times a second while there are streams, and when a connection without one may be over.
-    fn look_at_clocks(&mut self, block_since: Option<u32>, cx: &mut Context<'_>) {
+    fn look_at_clocks(&mut self, seen: Seen, cx: &mut Context<'_>) {
         let (now, limits) = (self.now(), Arc::clone(self.streams.client.limits()));
         let over = |since: u32, time| due(since, time) <= now;
         // Has the task woken by a drain.
@@ -263,7 +267,7 @@ where
         if self.aborted {
             return self.look_after(TICK);
         }
-        if block_since.is_some_and(|since| over(since, limits.head_timeout)) {
+        if seen.block_since.is_some_and(|since| over(since, limits.head_timeout)) {
             return self.abort(Reason::ENHANCE_YOUR_CALM);
         }
         if self.streams.has_stalled() {
@@ -274,8 +278,16 @@ where
         }
         if self.streams.count() > 0 || self.h2.has_streams() {
             self.idle_since = None;
+            let waits = self.streams.count() == 0;
+            let rest = self.rest.take().unwrap_or(Wait { since: now, written: seen.written });
+            if waits && rest.blamed(now, seen.written, &limits) >= due(0, limits.write_timeout) {
+                // A window that was made smaller holds back what was given to `h2` before.
+                return self.abort(Reason::ENHANCE_YOUR_CALM);
+            }
+            self.rest = waits.then_some(rest);
             return self.look_after(TICK);
         }
+        self.rest = None;
         self.alarms.shrink();
         let idle_since = *self.idle_since.get_or_insert(now);
         match self.ending_since {
@@ -335,9 +347,8 @@ where
             Body::empty()
         } else {
             let announced = Announced { length: length(&head.headers), waits, is_call };
-            let client = Arc::clone(&self.streams.client);
             let owner = side.alarm.share();
-            let (upload, told) = Upload::new(stream, client, self.alarms.lend(), owner, announced);
+            let (upload, told) = Upload::new(stream, self.streams.open(), self.alarms.lend(), owner, announced);
             side.upload = Some(told);
             Body::stream(upload)
         };

@@ -20,6 +20,3 @@ mod websocket;
 mod window;
 
 pub(super) use connection::run;
-
-/// Bytes of one stream's window, and of what is buffered for it (H2-08, H2-11).
-const STREAM_WINDOW: u32 = 64 * 1024;

@@ -28,7 +28,7 @@ use crate::{Body, grpc, interim, into_problem};
 /// What the streams of a connection tell it.
 pub(super) struct Streams {
     pub(super) client: Arc<Client>,
-    /// Streams whose task is not over.
+    /// Streams whose task is not over, and request bodies that somebody has.
     open: AtomicUsize,
     /// Streams that the client reset before their answer was out, since it was last asked.
     given_up: AtomicU32,
@@ -44,7 +44,7 @@ impl Streams {
         Arc::new(Self { client, open, given_up, stalled, written })
     }
 
-    /// Counts one more stream until what comes back is dropped.
+    /// Counts one more stream, or body of one, until what comes back is dropped.
     pub(super) fn open(self: &Arc<Self>) -> Open {
         if self.open.fetch_add(1, SeqCst) == 0 {
             self.client.set_busy();
@@ -95,7 +95,7 @@ impl Streams {
     }
 }
 
-/// One of the streams that are open.
+/// One of the streams that are open, or its request's body.
 pub(super) struct Open(Arc<Streams>);
 
 impl Open {

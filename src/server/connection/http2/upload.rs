@@ -10,8 +10,8 @@ use http_body::{Frame, SizeHint};
 
 use super::super::pace::Pace;
 use super::alarm::{Alarm, Lent, due};
+use super::stream::Open;
 use crate::BodyError;
-use crate::server::registry::Client;
 
 /// A request body. What its holder has taken is what the client may send again.
 pub(super) struct Upload {
@@ -19,7 +19,8 @@ pub(super) struct Upload {
     told: Arc<Told>,
     /// Wakes who waits for the client's next bytes.
     alarm: Lent,
-    client: Arc<Client>,
+    /// A service may read on when it has answered.
+    open: Open,
     pace: Pace,
     /// The bytes that were promised and did not come yet.
     left: Option<u64>,
@@ -73,7 +74,7 @@ pub(super) struct Announced {
 impl Upload {
     pub(super) fn new(
         stream: RecvStream,
-        client: Arc<Client>,
+        open: Open,
         alarm: Lent,
         owner: Arc<Alarm>,
         announced: Announced,
@@ -88,7 +89,7 @@ impl Upload {
             stream,
             told: Arc::clone(&told),
             alarm,
-            client,
+            open,
             pace: Pace::default(),
             left: announced.length,
             held: None,
@@ -108,7 +109,7 @@ impl Upload {
             let Ok(data) = data else { return Poll::Ready(Some(Err(BodyError::Incomplete))) };
             // It was taken in full: an error means that the stream is gone, which the next read tells.
             let _ = self.stream.flow_control().release_capacity(data.len());
-            if !self.pace.progress(self.client.io().clock(), data.len(), self.client.limits().body_rate)
+            if !self.pace.progress(self.open.client.io().clock(), data.len(), self.open.client.limits().body_rate)
                 && !self.told.answered.load(Relaxed)
             {
                 return Poll::Ready(Some(Err(self.slow())));
@@ -136,8 +137,8 @@ impl Upload {
         if self.told.answered.load(Relaxed) {
             return Poll::Pending;
         }
-        let clock = self.client.io().clock();
-        let due = due(self.pace.wait(clock), self.client.limits().body_timeout);
+        let clock = self.open.client.io().clock();
+        let due = due(self.pace.wait(clock), self.open.client.limits().body_timeout);
         if clock.ticks() >= due {
             return Poll::Ready(Err(self.slow()));
         }

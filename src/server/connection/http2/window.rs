@@ -5,12 +5,13 @@ use bytes::Bytes;
 use h2::{Reason, SendStream};
 
 use super::super::pace::Pace;
-use super::STREAM_WINDOW;
 use super::alarm::{Alarm, due};
 use super::stream::Streams;
 use crate::net::TICK;
 use crate::server::Limits;
 
+/// Bytes of one stream's window, and of what is buffered for it (H2-08, H2-11).
+pub(super) const STREAM_WINDOW: u32 = 64 * 1024;
 /// Bytes that a client has to take within a write time-out to be no slow one (H2-11).
 const PROGRESS: usize = 1024;
 /// Ticks of a second.
