@@ -235,3 +235,71 @@ fn told_delivered(_: &str, _: &Pair) {}
 
 #[cfg(not(feature = "tracing"))]
 fn told_failed(_: &str, _: &Option<String>, _: Duration) {}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::super::Clock;
+    use super::super::answers::Answers;
+    use super::super::authority::Authority;
+    use super::super::claim::Claims;
+    use super::super::options::Options;
+    use super::*;
+    use crate::tls::Certificate;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn work(place: &tempfile::TempDir, now: SystemTime) -> Work {
+        let mut options = Options::new("https://127.0.0.1:1/".to_owned());
+        (options.terms_agreed, options.clock) = (true, Clock::manual(now));
+        let options = Arc::new(options);
+        let folder = Arc::new(Folder::open(place.path(), &options.directory).unwrap());
+        let claims = Arc::new(Claims::new(Arc::clone(&folder)).unwrap());
+        let answers = Arc::new(Answers::new(Arc::clone(&folder)));
+        let authority = Authority::new(Arc::clone(&options), Arc::clone(&folder), answers).unwrap();
+        let certificates = Certificates::new();
+        certificates.put(Certificate::builder("shop").name("shop.test").issued().build().unwrap());
+        let watcher = Arc::new(Watcher { options, folder, claims, authority });
+        Work::new(watcher, certificates, Board::default())
+    }
+
+    /// A certificate for an hour, from half an hour ago, that was written when it began.
+    fn keep(work: &Work, now: SystemTime) {
+        let mut params = rcgen::CertificateParams::new(["shop.test".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = ((now - 30 * MINUTE).into(), (now + 30 * MINUTE).into());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let text = key.serialize_pem() + &params.self_signed(&key).unwrap().pem();
+        let folder = &work.watcher.folder;
+        folder.put(Shelf::Certificates, "shop", &text).unwrap();
+        let file = File::options().write(true).open(folder.path(Shelf::Certificates, "shop")).unwrap();
+        file.set_modified(now - 30 * MINUTE).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_is_as_old_after_a_start_as_before() {
+        let (place, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
+        let mut work = work(&place, now);
+        keep(&work, now);
+        work.look().await;
+        let item = &work.items["shop"];
+        assert!(item.pair().is_some());
+        assert!(item.due(0.5) <= now, "{:?}", item.due(0.5));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_a_failure_that_is_tried_again() {
+        let (place, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
+        let mut work = work(&place, now);
+        work.look().await;
+        work.items.get_mut("shop").unwrap().busy = true;
+        let task = work.tasks.spawn(async { panic!("on purpose") });
+        work.running.insert(task.id(), "shop".to_owned());
+        let ended = work.ended().await.unwrap();
+        work.take(ended);
+        let item = &work.items["shop"];
+        assert!(!item.busy && item.failures.count == 1);
+        assert!(item.failures.last.as_ref().unwrap().contains("panicked"), "{:?}", item.failures);
+        assert!(work.next().unwrap() > now && work.running.is_empty());
+    }
+}

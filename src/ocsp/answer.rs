@@ -159,3 +159,82 @@ impl<'a> Signed<'a> {
         fitting.any(|verified| verified.is_ok())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::super::examples::{Authority, DAY, Said, Signer};
+    use super::*;
+
+    /// Whole seconds, as answers have them.
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(UNIX_EPOCH.elapsed().unwrap().as_secs())
+    }
+
+    #[test]
+    fn what_the_issuer_or_its_delegate_says_of_now_is_taken() {
+        let (authority, now) = (Authority::new(), now());
+        let subject = authority.subject();
+        let judge = |signer, said, from| {
+            let der = authority.answer_by(signer, &subject, said, from);
+            Answer::judge(&der, &subject, now).map(|answer| (answer.from, answer.until))
+        };
+        for signer in [Signer::Issuer, Signer::Delegate] {
+            assert_eq!(judge(signer, Said::Good, now), Ok((now, now + DAY)), "{signer:?}");
+            assert_eq!(judge(signer, Said::Revoked, now), Err(Refused::Revoked));
+            assert_eq!(judge(signer, Said::Unknown, now), Err(Refused::Unknown));
+        }
+        for signer in [Signer::Other, Signer::Stranger] {
+            assert_eq!(judge(signer, Said::Good, now), Err(Refused::Signature), "{signer:?}");
+            assert_eq!(judge(signer, Said::Revoked, now), Err(Refused::Signature), "nobody else revokes");
+        }
+        assert_eq!(judge(Signer::Issuer, Said::Good, now - DAY), Err(Refused::Time), "it is over");
+        assert_eq!(judge(Signer::Issuer, Said::Revoked, now - DAY), Err(Refused::Time));
+        assert_eq!(judge(Signer::Issuer, Said::Good, now + 2 * SKEW), Err(Refused::Time), "it is to come");
+        assert!(judge(Signer::Issuer, Said::Good, now + SKEW).is_ok(), "clocks differ");
+    }
+
+    #[test]
+    fn an_answer_about_another_certificate_says_nothing() {
+        let (authority, other) = (Authority::new(), Authority::new());
+        let der = authority.answer_by(Signer::Issuer, &other.subject(), Said::Good, now());
+        assert_eq!(Answer::judge(&der, &authority.subject(), now()), Err(Refused::Other));
+    }
+
+    static AUTHORITY: LazyLock<(Authority, Subject)> = LazyLock::new(|| {
+        let authority = Authority::new();
+        let subject = authority.subject();
+        (authority, subject)
+    });
+    static ANSWER: LazyLock<Vec<u8>> =
+        LazyLock::new(|| AUTHORITY.0.answer_by(Signer::Delegate, &AUTHORITY.1, Said::Revoked, now()));
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused(der in proptest::collection::vec(any::<u8>(), 0..512)) {
+            prop_assert!(Answer::judge(&der, &AUTHORITY.1, now()).is_err());
+        }
+
+        /// Whatever is changed, cut off or put in between: nothing makes "good" of what was signed as "revoked".
+        #[test]
+        fn no_change_of_bytes_turns_what_was_signed(
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+            cut in any::<Option<proptest::sample::Index>>(),
+            more in proptest::collection::vec(any::<u8>(), 0..8),
+        ) {
+            let mut der = ANSWER.clone();
+            for (place, byte) in changes {
+                let place = place.index(der.len());
+                der[place] = byte;
+            }
+            if let Some(cut) = cut {
+                der.truncate(cut.index(der.len()));
+            }
+            der.extend(more);
+            prop_assert!(Answer::judge(&der, &AUTHORITY.1, now()).is_err());
+        }
+    }
+}

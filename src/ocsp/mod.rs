@@ -14,6 +14,8 @@
 //! The chain needs the issuer behind the certificate. An answer may take 5 s and 64 KiB. A certificate that was revoked is
 //! warned of, and shown without an answer.
 mod answer;
+#[cfg(test)]
+mod examples;
 mod fault;
 mod round;
 mod stapler;

@@ -248,3 +248,60 @@ fn told_failed(_: &str, _: &Pair, _: &str) {}
 
 #[cfg(not(feature = "tracing"))]
 fn told_over(_: &str, _: &Pair) {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examples::{Authority, Said};
+    use super::*;
+
+    /// A table with one pair, and a round that has looked at it.
+    async fn round(authority: &Authority) -> (Round, Certificates, Key) {
+        let certificates = Certificates::new();
+        let pair = authority.pair();
+        // The same twice: one question is enough for both.
+        let certificate = Certificate::builder("shop").name("shop.test").pair(pair.clone()).pair(pair.clone());
+        certificates.put(certificate.build().unwrap());
+        let mut round = Round::new(Stapler::new().unwrap(), certificates.clone(), Board::default());
+        round.look().await;
+        assert_eq!(round.pairs.len(), 1);
+        let key = round.pairs.keys().next().unwrap().clone();
+        (round, certificates, key)
+    }
+
+    fn shown(certificates: &Certificates) -> Vec<bool> {
+        certificates.get("shop").unwrap().pairs().iter().map(|pair| pair.staple().is_some()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_the_issuer_revokes_is_not_shown_as_good_any_longer() {
+        let authority = Authority::new();
+        let (mut round, certificates, key) = round(&authority).await;
+        let judge = |said| {
+            let der = authority.answer(said, SystemTime::now());
+            Answer::judge(&der, &authority.subject(), SystemTime::now()).map_err(Unanswered::from)
+        };
+        round.take(Asked { key: key.clone(), answer: judge(Said::Good) });
+        assert_eq!(shown(&certificates), [true, true]);
+        round.take(Asked { key: key.clone(), answer: Err(Unanswered::new("no answer")) });
+        assert_eq!(shown(&certificates), [true, true], "what a responder fails to do takes nothing away");
+        round.take(Asked { key, answer: judge(Said::Revoked) });
+        assert_eq!(shown(&certificates), [false, false]);
+        round.look().await;
+        assert_eq!(shown(&certificates), [false, false]);
+        let status = round.board.read();
+        assert!(status[0].until.is_none() && status[0].error.as_ref().unwrap().contains("revoked"), "{status:?}");
+    }
+
+    #[tokio::test]
+    async fn a_question_that_panics_is_a_failure_that_is_asked_again() {
+        let (mut round, _certificates, key) = round(&Authority::new()).await;
+        round.pairs.get_mut(&key).unwrap().busy = true;
+        let task = round.tasks.spawn(async { panic!("on purpose") });
+        round.running.insert(task.id(), key.clone());
+        let ended = round.ended().await.unwrap();
+        round.take(ended);
+        let pair = &round.pairs[&key];
+        assert!(!pair.busy && pair.failures == 1 && pair.due > SystemTime::now());
+        assert!(pair.error.as_ref().unwrap().contains("panicked"), "{:?}", pair.error);
+    }
+}
