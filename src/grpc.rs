@@ -17,6 +17,35 @@ pub(crate) const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// The caller waited as long as he wanted to (`DEADLINE_EXCEEDED`).
 pub(crate) const DEADLINE_EXCEEDED: u8 = 4;
 
+/// What stands before each message ("Length-Prefixed-Message").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MessageHead {
+    /// Whether the message is compressed, as `grpc-encoding` says.
+    pub(crate) compressed: bool,
+    /// The bytes of the message behind it.
+    pub(crate) length: u32,
+}
+
+impl MessageHead {
+    /// Its bytes: a flag, and the length, the highest first.
+    pub(crate) const SIZE: usize = 5;
+
+    /// `None` for flags that no message has.
+    pub(crate) fn read([flags, length @ ..]: [u8; Self::SIZE]) -> Option<Self> {
+        let compressed = match flags {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
+        Some(Self { compressed, length: u32::from_be_bytes(length) })
+    }
+
+    pub(crate) fn write(self) -> [u8; Self::SIZE] {
+        let [a, b, c, d] = self.length.to_be_bytes();
+        [u8::from(self.compressed), a, b, c, d]
+    }
+}
+
 /// Digits that a `grpc-timeout` may have.
 const DIGITS: usize = 8;
 
@@ -137,6 +166,14 @@ mod tests {
             let told = read_timeout(&write_timeout(left)).unwrap();
             prop_assert!(told <= left);
             prop_assert!(told.as_secs_f64() >= left.as_secs_f64() * 0.9);
+        }
+
+        #[test]
+        fn heads_are_read_as_they_are_written(head: [u8; MessageHead::SIZE]) {
+            match MessageHead::read(head) {
+                Some(read) => prop_assert_eq!(read.write(), head),
+                None => prop_assert!(head[0] > 1),
+            }
         }
 
         #[test]

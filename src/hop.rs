@@ -1,6 +1,6 @@
 //! Which fields belong to one hop (RFC 9110 §7.6.1; security.md HOP-01, HOP-02), and which may stand in trailers (H1-17).
-use http::HeaderMap;
-use http::header::{CONNECTION, HeaderName};
+use http::header::{CONNECTION, HeaderName, TE};
+use http::{HeaderMap, HeaderValue};
 
 /// Whether a field is for one hop only, whatever `Connection` says. `name` in any case.
 pub(crate) fn is_hop(name: &[u8]) -> bool {
@@ -108,8 +108,8 @@ pub(crate) fn remove_named(headers: &mut HeaderMap, connection: &[u8]) {
 
 /// Takes off what belongs to the hop that the message came on: the fixed list, and what `Connection` names.
 ///
-/// For messages of a host's own server; the parsers of this module never put such fields into a map. A `te` field stays
-/// when it is exactly `trailers`. Fields that go from end to end, such as `Host`, `Authorization` or `X-Forwarded-For`,
+/// For messages of a host's own server; the parsers of this module never put such fields into a map. Of `te` only
+/// `trailers` stays, if it is in it. Fields that go from end to end, such as `Host`, `Authorization` or `X-Forwarded-For`,
 /// stay even when `Connection` names them.
 #[cfg_attr(not(feature = "client"), expect(unreachable_pub, reason = "made public by the codec"))]
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
@@ -117,16 +117,23 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for value in &named {
         remove_named(headers, value.as_bytes());
     }
-    let trailers = headers.get(http::header::TE).is_some_and(|te| te == "trailers");
+    let trailers = takes_trailers(headers);
     for name in
         ["upgrade", "trailer", "connection", "keep-alive", "http2-settings", "proxy-connection", "transfer-encoding"]
     {
         headers.remove(name);
     }
     headers.remove(http::header::PROXY_AUTHORIZATION);
-    if !trailers {
-        headers.remove(http::header::TE);
+    match trailers {
+        true => drop(headers.insert(TE, HeaderValue::from_static("trailers"))),
+        false => drop(headers.remove(TE)),
     }
+}
+
+/// Whether a client takes trailers (RFC 9110 §10.1.4), whatever else it takes.
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let mut takes = headers.get_all(TE).iter().flat_map(|te| tokens(te.as_bytes()));
+    takes.any(|token| token.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Whether a field can stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes, authenticates, controls
@@ -178,8 +185,6 @@ pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -204,9 +209,14 @@ mod tests {
         headers.append("connection", HeaderValue::from_static("close,X-Other"));
         strip_hop_by_hop(&mut headers);
         assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-kept"]);
-        headers.insert("te", HeaderValue::from_static("trailers"));
-        strip_hop_by_hop(&mut headers);
-        assert!(headers.contains_key("te"));
+        for (te, kept) in [("trailers", true), ("deflate;q=0.5, Trailers", true), ("trailers2", false), ("gzip", false)]
+        {
+            headers.insert("te", HeaderValue::from_static("compress"));
+            headers.append("te", HeaderValue::from_static(te));
+            strip_hop_by_hop(&mut headers);
+            let left: Vec<_> = headers.get_all("te").iter().collect();
+            assert_eq!(left, if kept { vec!["trailers"] } else { vec![] }, "{te}");
+        }
     }
 
     #[test]

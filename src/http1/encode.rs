@@ -52,7 +52,7 @@ pub fn write_request(
     out.push(b' ');
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    write_map(out, headers, false);
+    write_map(out, headers, false, false);
     extra(out);
     write_framing(out, framing);
     out.extend_from_slice(b"\r\n");
@@ -62,7 +62,8 @@ pub fn write_request(
 pub fn write_response(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, options: &ResponseOptions) {
     write_status(out, status);
     let send_length = options.send_length && options.framing == Framing::None;
-    let has_date = write_map(out, headers, send_length);
+    let announces = options.framing == Framing::Chunked;
+    let has_date = write_map(out, headers, send_length, announces);
     if !has_date && !status.is_informational() {
         write_date(out);
     }
@@ -91,14 +92,16 @@ fn write_status(out: &mut Vec<u8>, status: StatusCode) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the fields that may go on; tells whether `Date` was among them.
-fn write_map(out: &mut Vec<u8>, headers: &HeaderMap, send_length: bool) -> bool {
+/// Writes the fields that may go on, with `announces` also which trailers are to come (RFC 9110 §6.6.2); tells whether
+/// `Date` was among them.
+fn write_map(out: &mut Vec<u8>, headers: &HeaderMap, send_length: bool, announces: bool) -> bool {
     let mut has_date = false;
     for (name, value) in headers {
         let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
         match name.len() {
             4 => has_date |= name == b"date",
             14 if !send_length && name == b"content-length" => continue,
+            7 if announces && name == b"trailer" => {}
             _ if is_hop(name) => continue,
             _ => {}
         }

@@ -19,7 +19,7 @@ impl Registry {
         #[cfg(feature = "callout")]
         registry.register(super::forward_auth::ForwardAuthPlugin::default());
         #[cfg(feature = "grpc-transcode")]
-        registry.register(super::grpc_transcode::GrpcTranscodePlugin);
+        registry.register(super::grpc_transcode::GrpcTranscodePlugin::default());
         registry.register(super::grpc_web::GrpcWebPlugin);
         #[cfg(feature = "hmac")]
         registry.register_auth(super::hmac_auth::HmacAuthPlugin::default());

@@ -1,4 +1,6 @@
 //! Which method a request means by the `google.api.http` annotations of a service.
+use std::sync::Arc;
+
 use http::{HeaderValue, Method};
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 
@@ -22,12 +24,12 @@ pub(super) enum BodyOf {
     /// The whole message, of which the query then is no part.
     Message,
     /// This field of it.
-    Field(String),
+    Field(Arc<str>),
 }
 
 /// What was found for a request.
 pub(super) enum Found<'a> {
-    Call(&'a Binding, Vec<(&'a str, String)>),
+    Call(&'a Binding, Vec<(Arc<str>, String)>),
     /// Methods of HTTP that the path has.
     OtherMethod(HeaderValue),
     Nothing,
@@ -74,7 +76,7 @@ impl Annotations {
         let body = match text(rule, "body") {
             body if body.is_empty() => BodyOf::Nothing,
             body if body == "*" => BodyOf::Message,
-            body => BodyOf::Field(body),
+            body => BodyOf::Field(body.into()),
         };
         let field = text(rule, "response_body");
         let mut call = call.clone();

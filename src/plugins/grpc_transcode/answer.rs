@@ -1,11 +1,12 @@
 //! From the answer of a service to one of HTTP.
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRAILER};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use prost_reflect::DynamicMessage;
 
+use super::bench::LARGE;
 use super::call::with_trailers;
 use super::end::End;
 use super::layer::{Call, NAME};
@@ -57,11 +58,19 @@ impl Call {
             return self.failed(head, &end, trailers.as_ref());
         }
         let Some(message) = message else { return broken("the upstream sends no message") };
-        let Some(json) = self.json(message) else { return broken("the upstream sends a message that cannot be told") };
+        let Some(json) = self.json(message).await else {
+            return broken("the upstream sends a message that cannot be told");
+        };
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let json = Bytes::from(json);
         let body = match trailers.filter(|_| takes_trailers) {
-            Some(trailers) => with_trailers(json, trailers),
+            Some(trailers) => {
+                let names: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+                if let Ok(names) = HeaderValue::try_from(names.join(", ")) {
+                    head.headers.insert(TRAILER, names);
+                }
+                with_trailers(json, trailers)
+            }
             None => Body::from(json),
         };
         Response::from_parts(head, body)
@@ -86,7 +95,16 @@ impl Call {
     }
 
     /// The JSON of a message; `None` if it is none of its kind, or would become too long.
-    pub(super) fn json(&self, message: Bytes) -> Option<Vec<u8>> {
+    pub(super) async fn json(&self, message: Bytes) -> Option<Vec<u8>> {
+        if message.len() <= LARGE {
+            return self.json_here(message);
+        }
+        let call = self.clone();
+        self.bench.run(move || call.json_here(message)).await.flatten()
+    }
+
+    /// The same on this thread.
+    pub(super) fn json_here(&self, message: Bytes) -> Option<Vec<u8>> {
         let message = DynamicMessage::decode(self.output.clone(), message).ok()?;
         let json = match &self.told {
             None => to_json::text(&message, self.style, self.max_resp_body_size),

@@ -1,27 +1,31 @@
 //! From a request to a call.
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use prost::Message as _;
 use prost_reflect::MessageDescriptor;
 use serde_json::{Map, Value};
 
 use super::annotations::BodyOf;
+use super::bench::LARGE;
 use super::layer::{Call, NAME};
 use super::messages::framed;
 use super::to_json::has_own_json;
 use super::{arguments, from_json};
 use crate::request::rewrite_target;
-use crate::{Body, BodyError, Error, IntoResponse as _, Request, Response, grpc, reject_error_msg};
+use crate::{Body, BodyError, Error, IntoResponse as _, Request, Response, grpc, reject_empty, reject_error_msg};
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// What an annotation says of a request.
-pub(super) struct Bound<'a> {
-    pub(super) body: &'a BodyOf,
+#[derive(Clone, Debug)]
+pub(super) struct Bound {
+    pub(super) body: BodyOf,
     /// Fields and their values, out of the path.
-    pub(super) variables: Vec<(&'a str, String)>,
+    pub(super) variables: Vec<(Arc<str>, String)>,
 }
 
 /// What a body is taken for.
@@ -30,17 +34,36 @@ enum Content {
     Form,
 }
 
+/// What a client said of the message.
+struct Said {
+    body: Option<(Content, Bytes)>,
+    uri: Uri,
+    bound: Option<Bound>,
+}
+
+impl Said {
+    /// Bytes that are to be read.
+    fn len(&self) -> usize {
+        let body = self.body.as_ref().map_or(0, |(_, body)| body.len());
+        body + self.uri.query().map_or(0, str::len)
+    }
+}
+
 impl Call {
     /// Turns a request into a call of the method.
     ///
     /// # Errors
     /// The answer to one that is none.
-    pub(super) async fn begin(&self, request: &mut Request, bound: Option<Bound<'_>>) -> Result<(), Response> {
-        let json = match bound {
-            None => self.arguments(request).await?,
-            Some(bound) => self.bound_arguments(request, bound).await?,
+    pub(super) async fn begin(&self, request: &mut Request, bound: Option<Bound>) -> Result<(), Response> {
+        let body = self.body(request, bound.as_ref()).await?;
+        let said = Said { body, uri: request.uri().clone(), bound };
+        let message = if said.len() <= LARGE {
+            self.message(said)?
+        } else {
+            let call = self.clone();
+            let made = self.bench.run(move || call.message(said)).await;
+            made.unwrap_or_else(|| Err(reject_empty(StatusCode::INTERNAL_SERVER_ERROR, NAME)))?
         };
-        let message = from_json::message(&self.input, json).map_err(bad)?;
         rewrite_target(request, self.path.clone()).map_err(Error::into_response)?;
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
@@ -54,55 +77,48 @@ impl Call {
         if let Some(deadline) = &self.deadline {
             headers.insert(grpc::TIMEOUT, deadline.clone());
         }
-        *request.body_mut() = framed(&message.encode_to_vec()).into();
+        *request.body_mut() = message.into();
         Ok(())
     }
 
-    /// The fields of the message: those of the body, and those of the query that the body does not have.
-    async fn arguments(&self, request: &mut Request) -> Result<Value, Response> {
+    /// The whole body, where it counts.
+    async fn body(&self, request: &mut Request, bound: Option<&Bound>) -> Result<Option<(Content, Bytes)>, Response> {
         let body = std::mem::take(request.body_mut());
-        let mut fields = Map::new();
-        if !body.is_empty() {
-            let content = content(request)?;
-            let body = body.buffer(self.max_req_body_size).await.map_err(unread)?;
-            match content {
-                Content::Json => match json(&self.input, &body)? {
-                    Value::Object(object) => fields = object,
-                    other => return Ok(other),
-                },
-                Content::Form => arguments::add(&body, &self.input, &mut fields),
-            }
+        if body.is_empty() || bound.is_some_and(|bound| bound.body == BodyOf::Nothing) {
+            return Ok(None);
         }
-        if let Some(query) = request.uri().query() {
-            arguments::add(query.as_bytes(), &self.input, &mut fields);
-        }
-        Ok(Value::Object(fields))
+        let content = content(request)?;
+        Ok(Some((content, body.buffer(self.max_req_body_size).await.map_err(unread)?)))
     }
 
-    /// As an annotation has it: fields out of the path, of the body, and of the query.
-    async fn bound_arguments(&self, request: &mut Request, bound: Bound<'_>) -> Result<Value, Response> {
-        let body = std::mem::take(request.body_mut());
+    /// The message that is sent, with its head.
+    fn message(&self, said: Said) -> Result<Bytes, Response> {
+        let message = from_json::message(&self.input, self.fields(said)?).map_err(bad)?;
+        Ok(framed(&message.encode_to_vec()))
+    }
+
+    /// The fields of the message: those of the body, then as an annotation has it those of the path, and those of the query
+    /// that are not there yet.
+    fn fields(&self, Said { body, uri, bound }: Said) -> Result<Value, Response> {
         let mut fields = Map::new();
-        if !body.is_empty() && *bound.body != BodyOf::Nothing {
-            let content = content(request)?;
-            let body = body.buffer(self.max_req_body_size).await.map_err(unread)?;
-            match (bound.body, content) {
-                (BodyOf::Field(name), Content::Json) => {
-                    let json = serde_json::from_slice(&body);
-                    let json = json.map_err(|error| bad(format!("the body is no JSON: {error}")))?;
-                    fields.insert(name.clone(), json);
-                }
-                (_, Content::Json) => match json(&self.input, &body)? {
-                    Value::Object(object) => fields = object,
-                    other => return Ok(other),
-                },
-                (_, Content::Form) => arguments::add(&body, &self.input, &mut fields),
+        let (is_of, variables) = bound.map(|bound| (bound.body, bound.variables)).unzip();
+        match (body, &is_of) {
+            (None, _) => {}
+            (Some((Content::Json, body)), Some(BodyOf::Field(name))) => {
+                let json = serde_json::from_slice(&body);
+                let json = json.map_err(|error| bad(format!("the body is no JSON: {error}")))?;
+                fields.insert(name.to_string(), json);
             }
+            (Some((Content::Json, body)), _) => match json(&self.input, &body)? {
+                Value::Object(object) => fields = object,
+                other => return Ok(other),
+            },
+            (Some((Content::Form, body)), _) => arguments::add(&body, &self.input, &mut fields),
         }
-        for (name, value) in bound.variables {
-            arguments::set(&mut fields, &self.input, name, Value::String(value));
+        for (name, value) in variables.unwrap_or_default() {
+            arguments::set(&mut fields, &self.input, &name, Value::String(value));
         }
-        if let Some(query) = request.uri().query().filter(|_| *bound.body != BodyOf::Message) {
+        if let Some(query) = uri.query().filter(|_| is_of != Some(BodyOf::Message)) {
             arguments::add(query.as_bytes(), &self.input, &mut fields);
         }
         Ok(Value::Object(fields))

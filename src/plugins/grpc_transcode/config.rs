@@ -29,8 +29,8 @@ pub struct GrpcTranscodeConfig {
     pub status_detail_type: Option<String>,
     /// **Extension.** Bytes of a request's body, 1 or more. Default 1,048,576 (1 MiB).
     pub max_req_body_size: usize,
-    /// Bytes of a message of an answer, and of the JSON that it becomes, 1 or more. Read, a
-    /// message of many small values takes many times its bytes. Default 4,194,304 (4 MiB), as most gRPC clients have it.
+    /// Bytes of a message of an answer, and of the JSON that it becomes, 1 or more. Read, a message of
+    /// many small values takes many times its bytes. Default 4,194,304 (4 MiB), as most gRPC clients have it.
     pub max_resp_body_size: usize,
 }
 

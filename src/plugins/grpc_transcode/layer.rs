@@ -2,15 +2,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ALLOW, TE};
+use http::header::ALLOW;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode};
 use prost_reflect::{FieldDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 
 use super::annotations::{Annotations, Found};
+use super::bench::Bench;
 use super::call::Bound;
 use super::config::GrpcTranscodeConfig;
 use super::to_json::Style;
+use crate::hop::takes_trailers;
 use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
 use crate::proto::Proto;
 use crate::{Next, PluginLayer, Request, Response, grpc, reject_empty};
@@ -54,6 +56,7 @@ pub(super) struct Call {
     pub(super) status_detail: Option<MessageDescriptor>,
     pub(super) max_req_body_size: usize,
     pub(super) max_resp_body_size: usize,
+    pub(super) bench: Bench,
 }
 
 impl GrpcTranscode {
@@ -63,6 +66,15 @@ impl GrpcTranscode {
     /// [`ConfigError`] with the field that is wrong. A definition, service or method that does not exist is a [`Caveat`]: it
     /// may come later, and until then requests are answered with 500 or 503.
     pub fn new(config: &GrpcTranscodeConfig, proto: Option<&Proto>) -> Result<(Self, Vec<Caveat>), ConfigError> {
+        Self::at(&Bench::default(), config, proto)
+    }
+
+    /// The same, with places to work at that are shared.
+    pub(super) fn at(
+        bench: &Bench,
+        config: &GrpcTranscodeConfig,
+        proto: Option<&Proto>,
+    ) -> Result<(Self, Vec<Caveat>), ConfigError> {
         let invalid = |field: &str, reason: &str| Err(ConfigError::invalid(NAME, field, reason));
         if config.proto_id.is_empty() {
             return invalid("proto_id", "missing field `proto_id`: write the id of one of `protos`");
@@ -82,7 +94,7 @@ impl GrpcTranscode {
             return invalid(field, "write at least 1");
         }
         let mut caveats = Vec::new();
-        let target = match find(config, proto, &mut caveats) {
+        let target = match find(config, proto, bench, &mut caveats) {
             Ok(target) => target,
             Err(status) => Target::Missing(status),
         };
@@ -91,7 +103,12 @@ impl GrpcTranscode {
 }
 
 /// What requests become, or how they are answered because of what is missing.
-fn find(config: &GrpcTranscodeConfig, proto: Option<&Proto>, caveats: &mut Vec<Caveat>) -> Result<Target, StatusCode> {
+fn find(
+    config: &GrpcTranscodeConfig,
+    proto: Option<&Proto>,
+    bench: &Bench,
+    caveats: &mut Vec<Caveat>,
+) -> Result<Target, StatusCode> {
     let mut doubt = |field: &str, message: String, mend: &str| caveats.push(Caveat::new(field, message, mend));
     let Some(proto) = proto else {
         let message = format!("there is no proto `{}`: requests are answered with 500", config.proto_id);
@@ -126,6 +143,7 @@ fn find(config: &GrpcTranscodeConfig, proto: Option<&Proto>, caveats: &mut Vec<C
             status_detail: status_detail.clone(),
             max_req_body_size: config.max_req_body_size,
             max_resp_body_size: config.max_resp_body_size,
+            bench: bench.clone(),
         })
     };
     if config.auto_mapping {
@@ -167,7 +185,9 @@ impl Around for GrpcTranscode {
         let (call, bound) = match &self.target {
             Target::One(call) => (call, None),
             Target::Annotated(annotations) => match annotations.find(request.method(), &path) {
-                Found::Call(binding, variables) => (&binding.call, Some(Bound { body: &binding.body, variables })),
+                Found::Call(binding, variables) => {
+                    (&binding.call, Some(Bound { body: binding.body.clone(), variables }))
+                }
                 Found::OtherMethod(allow) => {
                     let mut refusal = reject_empty(StatusCode::METHOD_NOT_ALLOWED, NAME);
                     refusal.headers_mut().insert(ALLOW, allow);
@@ -177,7 +197,7 @@ impl Around for GrpcTranscode {
             },
             Target::Missing(status) => return reject_empty(*status, NAME),
         };
-        let takes_trailers = request.headers().get(TE).is_some_and(|te| te == "trailers");
+        let takes_trailers = takes_trailers(request.headers());
         match call.begin(&mut request, bound).await {
             Ok(()) => call.end(next.run(request).await, takes_trailers).await,
             Err(refusal) => refusal,
@@ -186,8 +206,11 @@ impl Around for GrpcTranscode {
 }
 
 /// Registry entry of `grpc-transcode`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GrpcTranscodePlugin;
+#[derive(Clone, Debug, Default)]
+pub struct GrpcTranscodePlugin {
+    /// Of all blocks of a gateway.
+    bench: Bench,
+}
 
 impl Plugin for GrpcTranscodePlugin {
     const NAME: &'static str = "grpc-transcode";
@@ -201,7 +224,7 @@ impl Plugin for GrpcTranscodePlugin {
 
     fn build(&self, config: GrpcTranscodeConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         let proto = if config.proto_id.is_empty() { None } else { cx.proto(&config.proto_id) };
-        let (transcode, caveats) = GrpcTranscode::new(&config, proto.as_ref())?;
+        let (transcode, caveats) = GrpcTranscode::at(&self.bench, &config, proto.as_ref())?;
         caveats.into_iter().for_each(|caveat| cx.doubt(caveat));
         Ok(GrpcTranscodeLayer::of(transcode).into())
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame};
 
+use super::bench::LARGE;
 use super::end::End;
 use super::layer::Call;
 use super::messages::Messages;
@@ -17,7 +18,12 @@ pub(super) struct Lines {
     inner: Body,
     messages: Messages,
     trailers: Option<HeaderMap>,
+    /// A large message that becomes a line elsewhere.
+    telling: Option<Telling>,
 }
+
+/// The JSON of a message that is made elsewhere.
+type Telling = Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send>>;
 
 /// What comes next.
 pub(super) enum Line {
@@ -29,7 +35,7 @@ pub(super) enum Line {
 impl Lines {
     pub(super) fn new(call: Call, inner: Body) -> Self {
         let messages = Messages::new(call.max_resp_body_size);
-        Self { call, inner, messages, trailers: None }
+        Self { call, inner, messages, trailers: None, telling: None }
     }
 
     pub(super) async fn first(&mut self) -> Line {
@@ -47,8 +53,18 @@ impl Lines {
 
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Line> {
         loop {
+            if let Some(telling) = &mut self.telling {
+                let told = ready!(telling.as_mut().poll(cx));
+                self.telling = None;
+                return Poll::Ready(line(told));
+            }
             match self.messages.next() {
-                Ok(Some(message)) => return Poll::Ready(self.line(message)),
+                Ok(Some(message)) if message.len() <= LARGE => return Poll::Ready(line(self.call.json_here(message))),
+                Ok(Some(message)) => {
+                    let call = self.call.clone();
+                    self.telling = Some(Box::pin(async move { call.json(message).await }));
+                    continue;
+                }
                 Ok(None) => {}
                 Err(fault) => return Poll::Ready(Line::Broken(BodyError::Other(fault.into()))),
             }
@@ -67,15 +83,16 @@ impl Lines {
             }
         }
     }
+}
 
-    fn line(&self, message: Bytes) -> Line {
-        match self.call.json(message) {
-            Some(mut json) => {
-                json.push(b'\n');
-                Line::Text(json.into())
-            }
-            None => Line::Broken(BodyError::Malformed("a message that cannot be told")),
+/// The line of a message's JSON.
+fn line(json: Option<Vec<u8>>) -> Line {
+    match json {
+        Some(mut json) => {
+            json.push(b'\n');
+            Line::Text(json.into())
         }
+        None => Line::Broken(BodyError::Malformed("a message that cannot be told")),
     }
 }
 

@@ -1,8 +1,7 @@
 //! Length-prefixed messages out of a stream of bytes (gRPC over HTTP/2, "Length-Prefixed-Message").
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
-/// Bytes before a message: whether it is compressed, and its length.
-const HEAD: usize = 5;
+use crate::grpc::MessageHead;
 
 /// Cuts a stream into messages. It holds no more than one of them, and what came behind it in the same piece.
 #[derive(Debug)]
@@ -33,20 +32,19 @@ impl Messages {
 
     /// The next message that is whole.
     pub(super) fn next(&mut self) -> Result<Option<Bytes>, MessageFault> {
-        let Some([compressed, length @ ..]) = self.waiting.first_chunk::<HEAD>() else { return Ok(None) };
-        match compressed {
-            0 => {}
-            1 => return Err(MessageFault::Compressed),
-            _ => return Err(MessageFault::Malformed),
+        let Some(head) = self.waiting.first_chunk() else { return Ok(None) };
+        let head = MessageHead::read(*head).ok_or(MessageFault::Malformed)?;
+        if head.compressed {
+            return Err(MessageFault::Compressed);
         }
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let length = usize::try_from(head.length).unwrap_or(usize::MAX);
         if length > self.longest {
             return Err(MessageFault::TooLong);
         }
-        if self.waiting.len() - HEAD < length {
+        if self.waiting.len() - MessageHead::SIZE < length {
             return Ok(None);
         }
-        self.waiting.advance(HEAD);
+        self.waiting.advance(MessageHead::SIZE);
         Ok(Some(self.waiting.split_to(length).freeze()))
     }
 
@@ -58,9 +56,9 @@ impl Messages {
 
 /// A message with its head.
 pub(super) fn framed(message: &[u8]) -> Bytes {
-    let mut framed = BytesMut::with_capacity(HEAD + message.len());
-    framed.put_u8(0);
-    framed.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    let head = MessageHead { compressed: false, length: u32::try_from(message.len()).unwrap_or(u32::MAX) };
+    let mut framed = BytesMut::with_capacity(MessageHead::SIZE + message.len());
+    framed.put_slice(&head.write());
     framed.put_slice(message);
     framed.freeze()
 }

@@ -13,7 +13,7 @@
 //!    `{"error_msg":"…"}` that names it; a body of another content type or with a content coding: 415; one of more than
 //!    `max_req_body_size` bytes: 413.
 //! 3. The service answers with a message: 200 and its JSON as `pb_option` has it, fields by the name in the definition. Its trailers
-//!    are trailers, for clients that say `TE: trailers`.
+//!    are trailers, for clients that say `TE: trailers`, and `Trailer` announces them.
 //! 4. The service answers with another status than 0: 1 → 499, 2 → 500, 3 → 400, 4 → 504, 5 → 404, 6 → 409, 7 → 403, 8 → 429,
 //!    9 → 400, 10 → 409, 11 → 400, 12 → 501, 13 → 500, 14 → 503, 15 → 500, 16 → 401, any other → 599; `grpc-status` and
 //!    `grpc-message` in the head. The body is empty, or with `show_status_in_body` `{"error":{"code":…,"message":…,"details":…}}`.
@@ -26,7 +26,9 @@
 //! path (as `proxy-rewrite` may have changed it), where its fields stand (path, body, query) and what of the answer is told; of
 //! several that match the narrower path counts. No path matches: 404, no method of HTTP: 405 with `Allow`, both without a body.
 //!
-//! In memory is the whole body of a request, and of an answer one message and its JSON.
+//! In memory is the whole body of a request, and of an answer one message and its JSON; a message of many small values takes some
+//! fifty times its bytes while it is read. What is larger than 64 KiB is read and written beside the threads that serve requests,
+//! not more at once than there are processors.
 //!
 //! ```
 //! use tollgate::plugin::AroundLayer;
@@ -52,6 +54,7 @@
 mod annotations;
 mod answer;
 mod arguments;
+mod bench;
 mod call;
 mod config;
 mod end;

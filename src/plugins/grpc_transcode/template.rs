@@ -1,4 +1,5 @@
 //! Path templates of `google.api.http` annotations: `/v1/{name=shelves/*/books/*}:read`.
+use std::sync::Arc;
 
 /// A compiled template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ enum Segment {
 /// The segments that a field takes its value from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Variable {
-    field: String,
+    field: Arc<str>,
     from: usize,
     to: usize,
 }
@@ -69,7 +70,7 @@ impl Template {
         }
         let from = self.segments.len();
         pattern.split('/').try_for_each(|segment| self.segment(segment))?;
-        self.variables.push(Variable { field: field.to_owned(), from, to: self.segments.len() });
+        self.variables.push(Variable { field: field.into(), from, to: self.segments.len() });
         Some(())
     }
 
@@ -96,7 +97,7 @@ impl Template {
     }
 
     /// The fields that a path gives values to, if it matches.
-    pub(super) fn find<'t>(&'t self, path: &str) -> Option<Vec<(&'t str, String)>> {
+    pub(super) fn find(&self, path: &str) -> Option<Vec<(Arc<str>, String)>> {
         let path = path.strip_prefix('/')?;
         let path = match &self.verb {
             None => path,
@@ -116,11 +117,11 @@ impl Template {
         if !self.segments.iter().zip(&parts).all(fits) {
             return None;
         }
-        let value = |variable: &'t Variable| {
+        let value = |variable: &Variable| {
             let to = if rests && variable.to == self.segments.len() { parts.len() } else { variable.to };
             let taken = parts.get(variable.from..to).unwrap_or_default();
             let taken: Vec<_> = taken.iter().map(|part| decoded(part)).collect();
-            (variable.field.as_str(), taken.join("/"))
+            (Arc::clone(&variable.field), taken.join("/"))
         };
         Some(self.variables.iter().map(value).collect())
     }
@@ -154,8 +155,9 @@ mod tests {
             ("/v1/*/x", "/v1/anything/x", Some(&[])),
         ] {
             let parsed = Template::parse(template).unwrap();
-            let found =
-                found.map(|found| found.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>());
+            let found = found.map(|found| {
+                found.iter().map(|(name, value)| (Arc::from(*name), (*value).to_owned())).collect::<Vec<_>>()
+            });
             assert_eq!(parsed.find(path), found, "{template} {path}");
         }
     }

@@ -1,15 +1,12 @@
 //! Where one frame ends and the next one begins.
-
-/// Bytes before a message: flags, and its length in four bytes, the highest first.
-const HEAD: u8 = 5;
+use crate::grpc::MessageHead;
 
 /// Follows a row of length-prefixed messages, whatever pieces it comes in.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// Bytes of a head that have come.
-    head: u8,
-    /// What they say of the length so far.
-    length: u32,
+    /// The beginning of a head, and how many of its bytes have come.
+    head: [u8; MessageHead::SIZE],
+    begun: usize,
     /// Bytes of a message that are still to come.
     rest: u32,
 }
@@ -33,16 +30,16 @@ impl Frames {
                 self.rest -= u32::try_from(count).unwrap_or(self.rest);
                 continue;
             }
-            match self.head {
-                0 if *first > 1 => return Err(FrameFault::Flags),
-                0 => {}
-                _ => self.length = self.length << 8 | u32::from(*first),
+            if let Some(place) = self.head.get_mut(self.begun) {
+                *place = *first;
             }
-            self.head += 1;
+            self.begun += 1;
             piece = behind;
-            if self.head == HEAD {
-                *self = Self { rest: self.length, ..Self::default() };
-                if u64::from(self.rest) > longest {
+            // What is no message is told by its first byte already: the rest of the head need not come.
+            let head = MessageHead::read(self.head).ok_or(FrameFault::Flags)?;
+            if self.begun == MessageHead::SIZE {
+                *self = Self { rest: head.length, ..Self::default() };
+                if u64::from(head.length) > longest {
                     return Err(FrameFault::TooLong);
                 }
             }
@@ -52,7 +49,7 @@ impl Frames {
 
     /// Whether it stands at the end of a message, or at the beginning of all.
     pub(super) fn is_between(&self) -> bool {
-        self.head == 0 && self.rest == 0
+        self.begun == 0 && self.rest == 0
     }
 }
 
@@ -78,6 +75,7 @@ mod tests {
             (frame(0, u32::MAX, 9), 1 << 26, Err(FrameFault::TooLong)),
             (frame(0, u32::MAX, 9), u64::MAX, Ok(())),
             (frame(2, 0, 0), 3, Err(FrameFault::Flags)),
+            (vec![2], 3, Err(FrameFault::Flags)),
             (frame(0x80, 3, 3), 3, Err(FrameFault::Flags)),
             ([frame(0, 1, 1), frame(0x80, 0, 0)].concat(), 3, Err(FrameFault::Flags)),
         ] {
