@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_taken_whatever_its_status_and_a_redirect_is_not_followed() {
+    async fn sec_ssrf_03_an_answer_is_taken_whatever_its_status_and_a_redirect_is_not_followed() {
         let fetch = fetch(Duration::from_secs(30));
         let request =
             server("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 2\r\n\r\nok").await;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_and_slow_answers_and_none_are_errors() {
+    async fn sec_ssrf_03_long_and_slow_answers_and_none_are_errors() {
         let fetch = fetch(Duration::from_millis(300));
         let long = fetch.send(server("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabcde").await).await;
         assert!(matches!(long, Err(FetchError::Long(4))), "{long:?}");

@@ -95,6 +95,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#[cfg(any(feature = "acme", feature = "ocsp"))]
+mod agenda;
 mod body;
 mod connect;
 mod error;

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const KERNEL: &[&str] = &[
-    "body", "connect", "error", "exchange", "fetch", "grpc", "held", "hop", "host", "interim", "service", "upgrade",
-    "wall",
+    "agenda", "body", "connect", "error", "exchange", "fetch", "grpc", "held", "hop", "host", "interim", "service",
+    "upgrade", "wall",
 ];
 
 /// Part, and the parts that it may import beside itself and the kernel.

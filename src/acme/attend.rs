@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::authority::{Authority, Delivery, Window, blocking};
+use super::authority::{Authority, Delivery, Opinion, blocking};
 use super::claim::{Claimed, Claims, Failures};
 use super::fault::Refusal;
 use super::folder::{Folder, Shelf, Stamp};
@@ -24,9 +24,9 @@ pub(super) struct Watcher {
 
 /// What a task brought.
 pub(super) struct Attended {
-    pub(super) id: String,
+    pub(super) id: Arc<str>,
     /// The names that were ordered.
-    pub(super) names: Option<Vec<String>>,
+    pub(super) names: Option<Arc<[String]>>,
     pub(super) outcome: Outcome,
 }
 
@@ -46,19 +46,19 @@ pub(super) enum Outcome {
         failures: Failures,
     },
     /// When the authority would have it renewed.
-    Window(Result<Option<Window>, Refusal>),
+    Window(Result<Opinion, Refusal>),
 }
 
 impl Watcher {
     /// Asks when to renew.
-    pub(super) async fn ask(&self, id: String, held: Pair) -> Attended {
+    pub(super) async fn ask(&self, id: Arc<str>, held: Pair) -> Attended {
         let asked = tokio::time::timeout(PATIENCE, self.authority.window(&held)).await;
         let window = asked.unwrap_or_else(|_| Err(Refusal::new("no answer")));
         Attended { id, names: None, outcome: Outcome::Window(window) }
     }
 
     /// Orders, unless others do.
-    pub(super) async fn order(&self, id: String, names: Vec<String>, held: Option<Pair>) -> Attended {
+    pub(super) async fn order(&self, id: Arc<str>, names: Arc<[String]>, held: Option<Pair>) -> Attended {
         let outcome = self.attend(&id, &names, held.as_ref()).await;
         Attended { id, names: Some(names), outcome }
     }

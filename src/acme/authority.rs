@@ -45,6 +45,16 @@ pub(super) struct Window {
     pub(super) again: Duration,
 }
 
+/// What an authority says of when to renew.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Opinion {
+    Within(Window),
+    /// Nothing of this certificate.
+    NotOfThis,
+    /// Nothing of any.
+    OfNone,
+}
+
 /// A key and the chain that came for it, as they are kept: PEM, one after the other.
 pub(super) struct Delivery {
     pub(super) text: String,
@@ -53,7 +63,7 @@ pub(super) struct Delivery {
 
 impl Authority {
     pub(super) fn new(options: Arc<Options>, folder: Arc<Folder>, answers: Arc<Answers>) -> Result<Self, AcmeFault> {
-        let wire = Wire::new(options.roots.clone()).map_err(AcmeFault::Roots)?;
+        let wire = Wire::new(options.roots.clone(), options.clock.clone()).map_err(AcmeFault::Roots)?;
         Ok(Self { options, folder, answers, wire, account: Mutex::new(None) })
     }
 
@@ -70,18 +80,29 @@ impl Authority {
         ordered.map_err(|refusal| self.told(&known, refusal))
     }
 
-    /// When the authority would have a certificate renewed (RFC 9773); `None` if it has no opinion on such things.
-    pub(super) async fn window(&self, pair: &Pair) -> Result<Option<Window>, Refusal> {
-        let Some(id) = identifier(pair) else { return Ok(None) };
+    /// Until when it wants to be left alone by all; long ago if it said nothing.
+    pub(super) fn quiet_until(&self) -> SystemTime {
+        self.wire.quiet_until()
+    }
+
+    #[cfg(test)]
+    pub(super) fn be_quiet(&self, wait: Duration) {
+        self.wire.be_quiet(wait);
+    }
+
+    /// When the authority would have a certificate renewed (RFC 9773).
+    pub(super) async fn window(&self, pair: &Pair) -> Result<Opinion, Refusal> {
+        // One without an authority key identifier has no name there.
+        let Some(id) = identifier(pair) else { return Ok(Opinion::NotOfThis) };
         let known = self.account().await?;
         match known.account.renewal_info(&id).await.map_err(Refusal::from) {
             Ok((info, again)) => {
                 let time = |seconds: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
                 let window = info.suggested_window;
                 let (from, to) = (time(window.start.unix_timestamp()), time(window.end.unix_timestamp()));
-                Ok(Some(Window { from, to, again }))
+                Ok(Opinion::Within(Window { from, to, again }))
             }
-            Err(refusal) if refusal.kind == RefusalKind::Unsupported => Ok(None),
+            Err(refusal) if refusal.kind == RefusalKind::Unsupported => Ok(Opinion::OfNone),
             Err(refusal) => Err(self.told(&known, refusal)),
         }
     }
@@ -97,7 +118,13 @@ impl Authority {
         if refusal.kind == RefusalKind::NoAccount {
             _ = self.folder.forget_account(&known.text);
         }
-        Refusal { asked: self.wire.asked(), ..refusal }
+        self.with_pause(refusal)
+    }
+
+    /// Whoever is turned away comes again when the authority says.
+    fn with_pause(&self, refusal: Refusal) -> Refusal {
+        let asked = self.wire.asked().filter(|_| refusal.kind == RefusalKind::Busy);
+        Refusal { asked, ..refusal }
     }
 
     fn builder(&self) -> AccountBuilder {
@@ -119,7 +146,7 @@ impl Authority {
         let damaged = |error| Refusal::new(format!("account.json in the folder is damaged: {error}"));
         let credentials: AccountCredentials = serde_json::from_str(&text).map_err(damaged)?;
         let restored = self.builder().from_credentials(credentials).await;
-        let account = restored.map_err(|error| Refusal { asked: self.wire.asked(), ..error.into() })?;
+        let account = restored.map_err(|error| self.with_pause(error.into()))?;
         let known = Known { account, text };
         *held = Some(known.clone());
         Ok(known)
@@ -136,7 +163,7 @@ impl Authority {
         let binding = self.options.binding.as_ref();
         let binding = binding.map(|binding| ExternalAccountKey::new(binding.id.clone(), &binding.key));
         let created = self.builder().create(&new, self.options.directory.clone(), binding.as_ref()).await;
-        let (_, credentials) = created.map_err(|error| Refusal { asked: self.wire.asked(), ..error.into() })?;
+        let (_, credentials) = created.map_err(|error| self.with_pause(error.into()))?;
         serde_json::to_string(&credentials).map_err(|error| Refusal::new(error.to_string()))
     }
 

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_two_orders_and_whoever_dies_is_not_waited_for() {
+    fn sec_cfg_05_one_of_two_orders_and_whoever_dies_is_not_waited_for() {
         let (_place, one, other) = two();
         let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
         assert!(take(&one, "a", now).is_ok());

@@ -2,6 +2,10 @@
 use std::io;
 use std::time::Duration;
 
+use http::StatusCode;
+
+use super::wire::{Answered, is_busy};
+
 /// What is wrong with what an issuer was told.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,6 +53,8 @@ pub(super) struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RefusalKind {
     Other,
+    /// The authority turns away who comes too often, or all.
+    Busy,
     /// The authority does not know the account.
     NoAccount,
     /// The certificate that the order is to replace has been replaced.
@@ -69,13 +75,21 @@ impl Refusal {
 
 impl From<instant_acme::Error> for Refusal {
     fn from(error: instant_acme::Error) -> Self {
+        let is_told =
+            |status: Option<u16>| status.and_then(|status| StatusCode::from_u16(status).ok()).is_some_and(is_busy);
         let kind = match &error {
             instant_acme::Error::Api(problem) => match problem.r#type.as_deref() {
                 Some("urn:ietf:params:acme:error:accountDoesNotExist") => RefusalKind::NoAccount,
                 Some("urn:ietf:params:acme:error:alreadyReplaced") => RefusalKind::Replaced,
+                Some("urn:ietf:params:acme:error:rateLimited") => RefusalKind::Busy,
+                _ if is_told(problem.status) => RefusalKind::Busy,
                 _ => RefusalKind::Other,
             },
             instant_acme::Error::Unsupported(_) => RefusalKind::Unsupported,
+            instant_acme::Error::Other(error) => match error.downcast_ref::<Answered>() {
+                Some(Answered(status)) if is_busy(*status) => RefusalKind::Busy,
+                _ => RefusalKind::Other,
+            },
             _ => RefusalKind::Other,
         };
         Self { kind, ..Self::new(error.to_string()) }

@@ -131,7 +131,8 @@ impl Folder {
     }
 
     pub(super) fn account(&self) -> io::Result<Option<String>> {
-        Ok(read(&self.account_path())?.map(|(text, _)| text))
+        // An empty one is about to be written.
+        Ok(read(&self.account_path())?.map(|(text, _)| text).filter(|text| !text.is_empty()))
     }
 
     /// Keeps an account, unless another process was first. What is kept then is the answer.
@@ -226,13 +227,32 @@ fn write_beside(path: &Path, text: &str) -> io::Result<PathBuf> {
 /// Writes a file that is not there yet: of several writers one is first, and whoever reads sees a whole file.
 fn first(path: &Path, text: &str) -> io::Result<bool> {
     let beside = write_beside(path, text)?;
-    let linked = fs::hard_link(&beside, path);
+    let is_first = match fs::hard_link(&beside, path) {
+        Ok(()) => Ok(true),
+        Err(error) => match error.kind() {
+            io::ErrorKind::AlreadyExists => Ok(false),
+            io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied => first_without_links(&beside, path),
+            _ => Err(error),
+        },
+    };
+    // It is another name of the file by now, or was renamed, or is of no use.
     _ = fs::remove_file(&beside);
-    match linked {
-        Ok(()) => sync_folder(path).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
+    if is_first? { sync_folder(path).map(|()| true) } else { Ok(false) }
+}
+
+/// The same where a file has one name alone, as on SMB or exFAT: whoever makes the empty file is first, and fills it. One that
+/// stays empty is of somebody who died meanwhile; two that fill it at once write whole files, of which the later stays.
+fn first_without_links(beside: &Path, path: &Path) -> io::Result<bool> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if fs::metadata(path)?.len() > 0 {
+                return Ok(false);
+            }
+        }
+        Err(error) => return Err(error),
     }
+    fs::rename(beside, path).map(|()| true)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
@@ -263,6 +283,22 @@ mod tests {
             assert!(folder.path(Shelf::Certificates, name).starts_with(place.path()));
         }
         assert_eq!(fs::read_dir(folder.root.join("certificates")).unwrap().count(), names.len());
+    }
+
+    #[test]
+    fn the_first_is_the_first_where_files_have_one_name_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a");
+        let first = |text| first_without_links(&write_beside(&path, text).unwrap(), &path).unwrap();
+        assert!(first("one"));
+        assert!(!first("two"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+        fs::write(&path, "").unwrap();
+        assert!(first("three"), "who began it died");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three");
+        let (_place, folder) = folder();
+        fs::write(folder.account_path(), "").unwrap();
+        assert_eq!(folder.account().unwrap(), None);
     }
 
     #[test]

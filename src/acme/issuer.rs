@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use tokio::time::{Instant, sleep_until};
 
 use super::answers::Answers;
 use super::attend::Watcher;
@@ -18,6 +19,9 @@ use super::status::Board;
 use super::work::{self, Work};
 use super::{AcmeFault, Challenge, ChallengeLayer, Clock, KeyType, Status};
 use crate::tls::Certificates;
+
+/// Between two looks at a table that changes.
+const REST: Duration = Duration::from_secs(1);
 
 /// Gets certificates from an ACME authority (RFC 8555) for those of a table that are to be issued, and renews them.
 ///
@@ -68,7 +72,9 @@ impl Issuer {
 
     /// How each certificate is doing. Empty before [`run`](Self::run).
     pub fn status(&self) -> Status {
-        Status { directory: self.0.watcher.options.directory.clone(), items: self.0.board.read() }
+        let Watcher { options, authority, .. } = &*self.0.watcher;
+        let items = self.0.board.read(options.clock.now(), authority.quiet_until());
+        Status { directory: options.directory.clone(), items }
     }
 
     /// Installs what the folder has, so that the first handshake is answered. Asks nobody. Blocks.
@@ -96,6 +102,7 @@ impl Issuer {
         let mut look = tokio::time::interval(options.look_every);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut work = Work::new(Arc::clone(watcher), certificates, board.clone());
+        let mut rested = Instant::now();
         loop {
             let next = work.next();
             let due = async {
@@ -105,9 +112,12 @@ impl Issuer {
                 }
             };
             tokio::select! {
-                _ = look.tick() => work.look().await,
-                // The table outlives its own sender.
-                _ = changed.changed() => work.look().await,
+                _ = look.tick() => work.look(true).await,
+                // The table outlives its own sender. Of changes that follow one another, many are looked at at once.
+                _ = async { sleep_until(rested).await; changed.changed().await } => {
+                    work.look(false).await;
+                    rested = Instant::now() + REST;
+                }
                 _ = show.tick() => {
                     let answers = Arc::clone(answers);
                     // A look that failed found nothing.

@@ -6,13 +6,13 @@ use super::authority::{Window, covers};
 use super::claim::Failures;
 use super::folder::Stamp;
 use super::schedule::{Life, lot};
-use super::status::{ItemStatus, State};
+use super::status::Told;
 use crate::tls::{Certificate, Pair};
 
 /// One certificate of the table.
 pub(super) struct Item {
     pub(super) certificate: Arc<Certificate>,
-    pub(super) names: Vec<String>,
+    pub(super) names: Arc<[String]>,
     /// The state of the file that was looked at last.
     pub(super) stamp: Option<Stamp>,
     held: Option<Held>,
@@ -120,25 +120,15 @@ impl Item {
         self.next_try = until;
     }
 
-    pub(super) fn status(&self, share: f64, now: SystemTime) -> ItemStatus {
-        let due = self.due(share);
-        let in_force = self.held.as_ref().is_some_and(|held| held.pair.not_after() > now);
-        let state = match in_force {
-            _ if !self.is_possible() => State::Impossible,
-            _ if self.failures.count > 0 => State::Failing,
-            false => State::Ordering,
-            true if self.busy || due <= now => State::Renewing,
-            true => State::Valid,
-        };
-        let impossible = "wildcards need the challenge dns-01, which is not spoken";
-        ItemStatus {
-            id: self.certificate.id().to_owned(),
-            names: self.names.clone(),
-            state,
+    /// What there is to say of it, with `share` of the life left for the renewal.
+    pub(super) fn told(&self, share: f64) -> Told {
+        Told {
+            names: Arc::clone(&self.names),
+            is_possible: self.is_possible(),
+            is_busy: self.busy,
             not_after: self.held.as_ref().map(|held| held.pair.not_after()),
-            due: self.is_possible().then_some(due),
-            failures: self.failures.count,
-            error: if self.is_possible() { self.failures.last.clone() } else { Some(impossible.to_owned()) },
+            due: self.due(share),
+            failures: self.failures.clone(),
         }
     }
 }

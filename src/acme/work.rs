@@ -1,4 +1,6 @@
 //! What an issuer does while it runs: it looks, orders, and installs.
+//!
+//! Of many items only those are looked at of which something became: what is due next stands in agendas.
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -6,13 +8,14 @@ use std::time::{Duration, SystemTime};
 use tokio::task::{self, JoinSet};
 
 use super::attend::{Attended, Outcome, Watcher};
-use super::authority::covers;
+use super::authority::{Opinion, covers};
 use super::claim::Failures;
 use super::folder::{Folder, Shelf, Stamp};
 use super::item::{Item, ask_again};
 use super::schedule::{lot, pause};
 use super::status::Board;
-use crate::tls::{Certificates, Pair};
+use crate::agenda::Agenda;
+use crate::tls::{Certificate, Certificates, Pair};
 
 /// Orders that run at once.
 const ORDERS: usize = 4;
@@ -21,10 +24,15 @@ const ORDERS: usize = 4;
 pub(super) struct Work {
     watcher: Arc<Watcher>,
     certificates: Certificates,
-    items: HashMap<String, Item>,
+    items: HashMap<Arc<str>, Item>,
+    /// Orders for what there is none of yet, which go first.
+    missing: Agenda<Arc<str>>,
+    renewals: Agenda<Arc<str>>,
+    /// When to renew is asked.
+    questions: Agenda<Arc<str>>,
     tasks: JoinSet<Attended>,
     /// Whom each task is for, also when it ends without an answer.
-    running: HashMap<task::Id, String>,
+    running: HashMap<task::Id, Arc<str>>,
     board: Board,
     /// Whether the authority has an opinion on when to renew.
     has_windows: bool,
@@ -32,7 +40,7 @@ pub(super) struct Work {
 
 /// What a look at a file found.
 struct Seen {
-    id: String,
+    id: Arc<str>,
     stamp: Option<Stamp>,
     pair: Result<Pair, String>,
 }
@@ -43,6 +51,9 @@ impl Work {
             watcher,
             certificates,
             items: HashMap::new(),
+            missing: Agenda::default(),
+            renewals: Agenda::default(),
+            questions: Agenda::default(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
             board,
@@ -54,23 +65,42 @@ impl Work {
         self.watcher.options.clock.now()
     }
 
-    /// Takes up what is new in the table, and what others put into the folder.
-    pub(super) async fn look(&mut self) {
+    /// Takes up what is new in the table, and what others put into the folder: for what is new, or with `everything` for
+    /// each item.
+    pub(super) async fn look(&mut self, everything: bool) {
         let now = self.now();
-        let mut present: HashMap<_, _> =
-            self.certificates.all().into_iter().map(|one| (one.id().to_owned(), one)).collect();
-        present.retain(|_, certificate| certificate.is_issued());
-        self.items.retain(|id, _| present.contains_key(id));
+        // There may be a hundred thousand, few of which are to be issued.
+        let certificates = self.certificates.clone();
+        let present = task::spawn_blocking(move || issued(&certificates)).await;
+        // A look that failed is made again.
+        let Ok(present) = present else { return };
+        let gone: Vec<_> = self.items.keys().filter(|id| !present.contains_key(*id)).cloned().collect();
+        for id in gone {
+            self.items.remove(&id);
+            self.plan(&id);
+        }
+        let mut known = Vec::new();
         for (id, certificate) in present {
-            match self.items.get_mut(&id) {
-                Some(item) if Arc::ptr_eq(&item.certificate, &certificate) => {}
-                Some(item) => item.replace(certificate, now),
-                None => drop(self.items.insert(id, Item::new(certificate, now))),
+            let is_new = match self.items.get_mut(&id) {
+                Some(item) if Arc::ptr_eq(&item.certificate, &certificate) => false,
+                Some(item) => {
+                    item.replace(certificate, now);
+                    true
+                }
+                None => {
+                    self.items.insert(Arc::clone(&id), Item::new(certificate, now));
+                    true
+                }
+            };
+            if is_new {
+                self.plan(&id);
+            }
+            if let Some(item) = self.items.get(&id).filter(|_| is_new || everything) {
+                known.push((id, item.stamp, Arc::clone(&item.names)));
             }
         }
-        let known: Vec<_> = self.items.iter().map(|(id, item)| (id.clone(), item.stamp, item.names.clone())).collect();
         let folder = Arc::clone(&self.watcher.folder);
-        let seen = tokio::task::spawn_blocking(move || {
+        let seen = task::spawn_blocking(move || {
             known.into_iter().filter_map(|(id, stamp, names)| see(&folder, id, stamp, &names)).collect::<Vec<_>>()
         });
         for Seen { id, stamp, pair } in seen.await.unwrap_or_default() {
@@ -85,36 +115,50 @@ impl Work {
                 Ok(_) => {}
                 Err(reason) => told_unusable(&id, &reason),
             }
+            self.plan(&id);
         }
-        self.tell();
     }
 
-    /// Begins what is due, as far as there is room.
-    pub(super) fn begin(&mut self) {
-        let (now, share) = (self.now(), self.watcher.options.renew_before);
-        let mut due: Vec<_> = self.items.iter_mut().filter(|(_, item)| !item.busy && item.is_possible()).collect();
-        // What has none goes before what has one for a while.
-        due.sort_by_key(|(_, item)| item.pair().map(Pair::not_after));
-        for (id, item) in due {
-            if self.tasks.len() >= ORDERS {
-                break;
-            }
-            if item.due(share) <= now {
-                item.busy = true;
-                let (watcher, of, names) = (Arc::clone(&self.watcher), id.clone(), item.names.clone());
-                let held = item.pair().cloned();
-                let task = self.tasks.spawn(async move { watcher.order(of, names, held).await });
-                self.running.insert(task.id(), id.clone());
-            } else if let Some(held) =
-                item.pair().filter(|_| self.has_windows && item.ask_at.is_some_and(|at| at <= now))
-            {
-                let (watcher, of, held) = (Arc::clone(&self.watcher), id.clone(), held.clone());
-                item.busy = true;
-                let task = self.tasks.spawn(async move { watcher.ask(of, held).await });
-                self.running.insert(task.id(), id.clone());
+    /// Puts what is to be done for an item where it belongs, and says how it is doing.
+    fn plan(&mut self, id: &Arc<str>) {
+        let share = self.watcher.options.renew_before;
+        let (mut missing, mut renewal, mut question) = (None, None, None);
+        let item = self.items.get(id);
+        if let Some(item) = item.filter(|item| !item.busy && item.is_possible()) {
+            if item.pair().is_none() {
+                missing = Some(item.due(share));
+            } else {
+                renewal = Some(item.due(share));
+                question = item.ask_at.filter(|_| self.has_windows);
             }
         }
-        self.tell();
+        self.missing.set(id, missing);
+        self.renewals.set(id, renewal);
+        self.questions.set(id, question);
+        self.board.put(id, item.map(|item| item.told(share)));
+    }
+
+    /// Begins what is due, as far as there is room, and unless the authority wants to be left alone.
+    pub(super) fn begin(&mut self) {
+        let now = self.now();
+        if self.watcher.authority.quiet_until() > now {
+            return;
+        }
+        while self.tasks.len() < ORDERS {
+            let order = self.missing.take(now).or_else(|| self.renewals.take(now));
+            let orders = order.is_some();
+            let Some(id) = order.or_else(|| self.questions.take(now)) else { break };
+            let Some(item) = self.items.get_mut(&id) else { continue };
+            item.busy = true;
+            let (watcher, of) = (Arc::clone(&self.watcher), Arc::clone(&id));
+            let (names, held) = (Arc::clone(&item.names), item.pair().cloned());
+            let task = match held {
+                Some(held) if !orders => self.tasks.spawn(async move { watcher.ask(of, held).await }),
+                held => self.tasks.spawn(async move { watcher.order(of, names, held).await }),
+            };
+            self.running.insert(task.id(), Arc::clone(&id));
+            self.plan(&id);
+        }
     }
 
     /// When something is due next.
@@ -122,13 +166,8 @@ impl Work {
         if self.tasks.len() >= ORDERS {
             return None;
         }
-        let share = self.watcher.options.renew_before;
-        let waiting = self.items.values().filter(|item| !item.busy && item.is_possible());
-        let of = |item: &Item| {
-            let ask_at = item.ask_at.filter(|_| self.has_windows && item.pair().is_some());
-            ask_at.map_or(item.due(share), |ask_at| ask_at.min(item.due(share)))
-        };
-        waiting.map(of).min()
+        let first = [&self.missing, &self.renewals, &self.questions].into_iter().filter_map(Agenda::first).min()?;
+        Some(first.max(self.watcher.authority.quiet_until()))
     }
 
     /// Waits for the next task to end; for ever while there is none.
@@ -155,11 +194,9 @@ impl Work {
         let now = self.now();
         let Some(item) = self.items.get_mut(&id) else { return };
         item.busy = false;
-        // The item has got other names meanwhile: what was ordered is for nothing, and the next order begins at once.
-        if names.as_ref().is_some_and(|names| *names != item.names) {
-            return;
-        }
         match outcome {
+            // The item has got other names meanwhile: what was ordered is for nothing, and the next order begins at once.
+            _ if names.as_ref().is_some_and(|names| *names != item.names) => {}
             Outcome::Delivered { pair, stamp } => {
                 told_delivered(&id, &pair);
                 item.stamp = stamp;
@@ -174,24 +211,29 @@ impl Work {
                 told_failed(&id, &failures.last, until.duration_since(now).unwrap_or_default());
                 item.fail(failures, until);
             }
-            Outcome::Window(Ok(Some(window))) => {
+            Outcome::Window(Ok(Opinion::Within(window))) => {
                 item.want(window);
                 item.ask_at = Some(now + ask_again(Some(window.again)));
             }
-            Outcome::Window(Ok(None)) => self.has_windows = false,
+            Outcome::Window(Ok(Opinion::NotOfThis)) => item.ask_at = None,
+            Outcome::Window(Ok(Opinion::OfNone)) => {
+                self.has_windows = false;
+                self.questions = Agenda::default();
+            }
             Outcome::Window(Err(_)) => item.ask_at = Some(now + ask_again(None).mul_f64(0.5 + lot())),
         }
-        self.tell();
-    }
-
-    fn tell(&self) {
-        let (now, share) = (self.now(), self.watcher.options.renew_before);
-        self.board.write(self.items.values().map(|item| item.status(share, now)).collect());
+        self.plan(&id);
     }
 }
 
+/// The certificates of a table that are to be issued.
+fn issued(certificates: &Certificates) -> HashMap<Arc<str>, Arc<Certificate>> {
+    let issued = certificates.all().into_iter().filter(|certificate| certificate.is_issued());
+    issued.map(|certificate| (certificate.shared_id(), certificate)).collect()
+}
+
 /// Reads a file that changed since.
-fn see(folder: &Folder, id: String, known: Option<Stamp>, names: &[String]) -> Option<Seen> {
+fn see(folder: &Folder, id: Arc<str>, known: Option<Stamp>, names: &[String]) -> Option<Seen> {
     let stamp = folder.stamp(Shelf::Certificates, &id)?;
     if Some(stamp) == known {
         return None;
@@ -248,6 +290,7 @@ mod tests {
     use super::*;
     use crate::tls::Certificate;
 
+    const SECOND: Duration = Duration::from_secs(1);
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn work(place: &tempfile::TempDir, now: SystemTime) -> Work {
@@ -281,7 +324,7 @@ mod tests {
         let (place, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
         let mut work = work(&place, now);
         keep(&work, now);
-        work.look().await;
+        work.look(true).await;
         let item = &work.items["shop"];
         assert!(item.pair().is_some());
         assert!(item.due(0.5) <= now, "{:?}", item.due(0.5));
@@ -291,15 +334,66 @@ mod tests {
     async fn a_task_that_panics_is_a_failure_that_is_tried_again() {
         let (place, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
         let mut work = work(&place, now);
-        work.look().await;
+        work.look(true).await;
         work.items.get_mut("shop").unwrap().busy = true;
         let task = work.tasks.spawn(async { panic!("on purpose") });
-        work.running.insert(task.id(), "shop".to_owned());
+        work.running.insert(task.id(), "shop".into());
         let ended = work.ended().await.unwrap();
         work.take(ended);
         let item = &work.items["shop"];
         assert!(!item.busy && item.failures.count == 1);
         assert!(item.failures.last.as_ref().unwrap().contains("panicked"), "{:?}", item.failures);
         assert!(work.next().unwrap() > now && work.running.is_empty());
+    }
+    #[tokio::test]
+    async fn what_is_missing_goes_first_and_nothing_begins_while_the_authority_wants_to_be_left_alone() {
+        let (place, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
+        let mut work = work(&place, now);
+        keep(&work, now);
+        for id in ["a", "b", "c", "d", "e"] {
+            work.certificates.put(Certificate::builder(id).name(format!("{id}.test")).issued().build().unwrap());
+        }
+        work.look(true).await;
+        work.watcher.authority.be_quiet(MINUTE);
+        work.begin();
+        assert_eq!(work.tasks.len(), 0);
+        assert!(work.next().unwrap() >= now + MINUTE - SECOND);
+        work.watcher.options.clock.advance(2 * MINUTE);
+        work.begin();
+        assert_eq!((work.tasks.len(), work.next()), (ORDERS, None));
+        assert!(!work.items["shop"].busy, "it has one for a while");
+        // Each is begun once, whatever comes between.
+        work.look(true).await;
+        work.begin();
+        assert_eq!(work.running.len(), ORDERS);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_the_authority_cannot_name_keeps_no_other_from_being_asked_about() {
+        let (place, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
+        let mut work = work(&place, now);
+        keep(&work, now);
+        work.look(true).await;
+        let told = |opinion| Attended { id: "shop".into(), names: None, outcome: Outcome::Window(Ok(opinion)) };
+        assert!(work.questions.first().is_some());
+        // It was made without an authority key identifier.
+        let opinion = work.watcher.authority.window(work.items["shop"].pair().unwrap()).await.unwrap();
+        assert!(matches!(opinion, Opinion::NotOfThis));
+        work.take(told(opinion));
+        assert!(work.has_windows && work.questions.first().is_none());
+        work.take(told(Opinion::OfNone));
+        assert!(!work.has_windows);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_table_reads_no_file_of_what_did_not_change() {
+        let (place, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
+        let mut work = work(&place, now);
+        work.look(true).await;
+        keep(&work, now);
+        work.look(false).await;
+        assert!(work.items["shop"].pair().is_none());
+        work.look(true).await;
+        assert!(work.items["shop"].pair().is_some());
     }
 }

@@ -1,4 +1,6 @@
 //! What a stapler does while it runs: it looks, asks, and staples.
+//!
+//! Of many pairs only those are looked at of which something became: what is due next stands in agendas.
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,6 +12,7 @@ use super::answer::{Answer, Unanswered};
 use super::stapler::Stapler;
 use super::status::{Board, StapleStatus};
 use super::subject::{Subject, Unasked, needs_staple};
+use crate::agenda::Agenda;
 use crate::tls::{Certificate, Certificates};
 
 /// Questions that are open at once.
@@ -21,15 +24,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 pub(super) struct Round {
     stapler: Stapler,
     certificates: Certificates,
-    /// By id and certificate: what is replaced is another one.
     pairs: HashMap<Key, Pair>,
+    /// When somebody is asked.
+    questions: Agenda<Key>,
+    /// When what is shown is over.
+    ends: Agenda<Key>,
     tasks: JoinSet<Asked>,
     /// What each question is about, also when it ends without an answer.
     running: HashMap<task::Id, Key>,
     board: Board,
 }
 
-type Key = (Arc<str>, CertificateDer<'static>);
+/// Id, and digest of the certificate: what is replaced is another one.
+pub(super) type Key = (Arc<str>, [u8; 32]);
 
 /// What a question brought.
 pub(super) struct Asked {
@@ -41,21 +48,39 @@ pub(super) struct Asked {
 #[derive(Clone)]
 struct Pair {
     certificate: Arc<Certificate>,
+    leaf: CertificateDer<'static>,
     place: usize,
     subject: Result<Arc<Subject>, Unasked>,
     must_staple: bool,
     answer: Option<Arc<Answer>>,
     /// When somebody is asked.
     due: SystemTime,
-    busy: bool,
     failures: u32,
     error: Option<String>,
 }
 
+/// What a look at the table found.
+struct Looked {
+    pairs: HashMap<Key, Pair>,
+    /// Those that were not there before.
+    fresh: Vec<Key>,
+    /// Those that are at another place among the pairs of their certificate.
+    moved: Vec<Key>,
+    gone: Vec<Key>,
+}
+
 impl Round {
     pub(super) fn new(stapler: Stapler, certificates: Certificates, board: Board) -> Self {
-        let (pairs, running) = (HashMap::new(), HashMap::new());
-        Self { stapler, certificates, pairs, tasks: JoinSet::new(), running, board }
+        Self {
+            stapler,
+            certificates,
+            pairs: HashMap::new(),
+            questions: Agenda::default(),
+            ends: Agenda::default(),
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            board,
+        }
     }
 
     /// Takes up what is new in the table.
@@ -65,68 +90,50 @@ impl Round {
         let before = Arc::clone(&known);
         let certificates = self.certificates.clone();
         // There may be a hundred thousand.
-        let looked = tokio::task::spawn_blocking(move || {
-            let mut pairs = HashMap::with_capacity(known.len());
-            for certificate in certificates.all() {
-                let id: Arc<str> = certificate.id().into();
-                for (place, pair) in certificate.pairs().iter().enumerate() {
-                    let Some(leaf) = pair.chain().first() else { continue };
-                    let key = (Arc::clone(&id), leaf.clone());
-                    // Two pairs of one certificate: they are stapled together.
-                    if pairs.contains_key(&key) {
-                        continue;
-                    }
-                    let known = known.get(&key).cloned();
-                    let mut entry = known.unwrap_or_else(|| Pair::new(&certificate, pair, now));
-                    entry.certificate = Arc::clone(&certificate);
-                    entry.place = place;
-                    // The certificate was replaced by another form of itself.
-                    if let Some(answer) = entry.answer.as_ref().filter(|_| pair.staple().is_none()) {
-                        certificate.staple(leaf, Some(answer.der.clone()));
-                    }
-                    pairs.insert(key, entry);
-                }
-            }
-            pairs
-        });
-        // A look that failed forgets nothing: what is shown has to be taken away when it is over.
-        self.pairs = match looked.await {
-            Ok(pairs) => pairs,
-            Err(_) => Arc::unwrap_or_clone(before),
+        let looked = task::spawn_blocking(move || looked(&certificates, &known, now)).await;
+        let Ok(Looked { pairs, fresh, moved, gone }) = looked else {
+            // A look that failed forgets nothing: what is shown has to be taken away when it is over.
+            self.pairs = Arc::unwrap_or_clone(before);
+            return;
         };
-        self.board.write(self.pairs.iter().filter_map(|(key, pair)| status(key, pair)));
+        self.pairs = pairs;
+        for key in gone {
+            self.questions.set(&key, None);
+            self.ends.set(&key, None);
+            self.board.put(&key, None);
+        }
+        for key in &fresh {
+            let pair = self.pairs.get(key);
+            self.questions.set(key, pair.and_then(|pair| pair.subject.is_ok().then_some(pair.due)));
+        }
+        for key in fresh.iter().chain(&moved) {
+            self.board.put(key, self.pairs.get(key).and_then(|pair| status(key, pair)));
+        }
     }
 
     /// Asks what is due, as far as there is room, and takes away what is over.
     pub(super) fn begin(&mut self) {
         let now = self.stapler.clock.now();
-        for (key, pair) in &mut self.pairs {
-            if pair.answer.as_ref().is_some_and(|answer| answer.until <= now) {
-                pair.answer = None;
-                pair.certificate.staple(&key.1, None);
-                told_over(&key.0, pair);
-                status(key, pair).into_iter().for_each(|status| self.board.put(status));
-            }
-            let Ok(subject) = &pair.subject else { continue };
-            if pair.busy || pair.due > now || self.tasks.len() >= QUESTIONS {
-                continue;
-            }
-            pair.busy = true;
+        while let Some(key) = self.ends.take(now) {
+            let Some(pair) = self.pairs.get_mut(&key) else { continue };
+            pair.answer = None;
+            pair.certificate.staple(&pair.leaf, None);
+            told_over(&key.0, pair);
+            self.board.put(&key, status(&key, pair));
+        }
+        while self.tasks.len() < QUESTIONS {
+            let Some(key) = self.questions.take(now) else { break };
+            let Some(Ok(subject)) = self.pairs.get(&key).map(|pair| &pair.subject) else { continue };
             let (stapler, subject, of) = (self.stapler.clone(), Arc::clone(subject), key.clone());
             let task = self.tasks.spawn(async move { Asked { key: of, answer: stapler.ask(&subject).await } });
-            self.running.insert(task.id(), key.clone());
+            self.running.insert(task.id(), key);
         }
     }
 
     /// When something is due next.
     pub(super) fn next(&self) -> Option<SystemTime> {
-        let asks = self.tasks.len() < QUESTIONS;
-        let of = |pair: &Pair| {
-            let ask = (asks && !pair.busy && pair.subject.is_ok()).then_some(pair.due);
-            let over = pair.answer.as_ref().map(|answer| answer.until);
-            ask.into_iter().chain(over).min()
-        };
-        self.pairs.values().filter_map(of).min()
+        let question = self.questions.first().filter(|_| self.tasks.len() < QUESTIONS);
+        question.into_iter().chain(self.ends.first()).min()
     }
 
     /// Waits for the next question to end; for ever while there is none.
@@ -148,12 +155,12 @@ impl Round {
     /// Staples an answer, or notes why there is none.
     pub(super) fn take(&mut self, Asked { key, answer }: Asked) {
         let now = self.stapler.clock.now();
+        // It may be gone, or be gone and have come again.
         let Some(pair) = self.pairs.get_mut(&key) else { return };
-        pair.busy = false;
         match answer {
             // A responder that goes back in time is one that lags, or somebody who plays an old answer.
             Ok(answer) if pair.answer.as_ref().is_none_or(|held| held.from <= answer.from) => {
-                pair.certificate.staple(&key.1, Some(answer.der.clone()));
+                pair.certificate.staple(&pair.leaf, Some(answer.der.clone()));
                 pair.due = again(&answer, now);
                 (pair.answer, pair.failures, pair.error) = (Some(Arc::new(answer)), 0, None);
             }
@@ -162,7 +169,7 @@ impl Round {
                 let Unanswered { reason, revoked } = other.err().unwrap_or_else(older);
                 if revoked {
                     pair.answer = None;
-                    pair.certificate.staple(&key.1, None);
+                    pair.certificate.staple(&pair.leaf, None);
                 }
                 pair.failures = pair.failures.saturating_add(1);
                 pair.due = now + pause(pair.failures);
@@ -170,8 +177,46 @@ impl Round {
                 pair.error = Some(reason);
             }
         }
-        status(&key, pair).into_iter().for_each(|status| self.board.put(status));
+        self.questions.set(&key, Some(pair.due));
+        self.ends.set(&key, pair.answer.as_ref().map(|answer| answer.until));
+        self.board.put(&key, status(&key, pair));
     }
+}
+
+/// The pairs of a table, with what is known of them.
+fn looked(certificates: &Certificates, known: &HashMap<Key, Pair>, now: SystemTime) -> Looked {
+    let mut pairs: HashMap<Key, Pair> = HashMap::with_capacity(known.len());
+    let (mut fresh, mut moved) = (Vec::new(), Vec::new());
+    for certificate in certificates.all() {
+        let id = certificate.shared_id();
+        for (place, pair) in certificate.pairs().iter().enumerate() {
+            let Some(leaf) = pair.chain().first() else { continue };
+            let key = (Arc::clone(&id), *blake3::hash(leaf).as_bytes());
+            // Two pairs of one certificate: they are stapled together.
+            if pairs.contains_key(&key) {
+                continue;
+            }
+            let entry = match known.get(&key) {
+                Some(known) => {
+                    if known.place != place {
+                        moved.push(key.clone());
+                    }
+                    Pair { certificate: Arc::clone(&certificate), place, ..known.clone() }
+                }
+                None => {
+                    fresh.push(key.clone());
+                    Pair::new(&certificate, pair, leaf, place, now)
+                }
+            };
+            // The certificate was replaced by another form of itself.
+            if let Some(answer) = entry.answer.as_ref().filter(|_| pair.staple().is_none()) {
+                certificate.staple(leaf, Some(answer.der.clone()));
+            }
+            pairs.insert(key, entry);
+        }
+    }
+    let gone = known.keys().filter(|key| !pairs.contains_key(*key)).cloned().collect();
+    Looked { pairs, fresh, moved, gone }
 }
 
 /// What is said of a pair, if there is anything to say.
@@ -188,15 +233,21 @@ fn status((id, _): &Key, pair: &Pair) -> Option<StapleStatus> {
 }
 
 impl Pair {
-    fn new(certificate: &Arc<Certificate>, pair: &crate::tls::Pair, now: SystemTime) -> Self {
+    fn new(
+        certificate: &Arc<Certificate>,
+        pair: &crate::tls::Pair,
+        leaf: &CertificateDer<'static>,
+        place: usize,
+        now: SystemTime,
+    ) -> Self {
         let entry = Self {
             certificate: Arc::clone(certificate),
-            place: 0,
+            leaf: leaf.clone(),
+            place,
             subject: Subject::of(pair).map(Arc::new),
             must_staple: needs_staple(pair),
             answer: None,
             due: now,
-            busy: false,
             failures: 0,
             error: None,
         };
@@ -295,13 +346,57 @@ mod tests {
     #[tokio::test]
     async fn a_question_that_panics_is_a_failure_that_is_asked_again() {
         let (mut round, _certificates, key) = round(&Authority::new()).await;
-        round.pairs.get_mut(&key).unwrap().busy = true;
+        assert!(round.questions.take(SystemTime::now()).is_some());
         let task = round.tasks.spawn(async { panic!("on purpose") });
         round.running.insert(task.id(), key.clone());
         let ended = round.ended().await.unwrap();
         round.take(ended);
         let pair = &round.pairs[&key];
-        assert!(!pair.busy && pair.failures == 1 && pair.due > SystemTime::now());
+        assert!(pair.failures == 1 && pair.due > SystemTime::now());
+        assert_eq!(round.questions.first(), Some(pair.due));
         assert!(pair.error.as_ref().unwrap().contains("panicked"), "{:?}", pair.error);
+    }
+    #[tokio::test]
+    async fn what_is_over_is_taken_away_and_what_is_gone_is_forgotten() {
+        let authority = Authority::new();
+        let (mut round, certificates, key) = round(&authority).await;
+        let der = authority.answer(Said::Good, SystemTime::now());
+        let good = Answer::judge(&der, &authority.subject(), SystemTime::now()).unwrap();
+        round.take(Asked { key: key.clone(), answer: Ok(Answer { until: SystemTime::now(), ..good.clone() }) });
+        assert_eq!(shown(&certificates), [true, true]);
+        round.questions.set(&key, None);
+        round.begin();
+        assert_eq!((shown(&certificates), round.ends.first()), (vec![false, false], None));
+        round.take(Asked { key: key.clone(), answer: Ok(good.clone()) });
+        assert_eq!(round.next(), round.questions.first());
+        certificates.remove("shop");
+        round.look().await;
+        assert_eq!((round.next(), round.board.read()), (None, vec![]));
+        round.take(Asked { key, answer: Ok(good) });
+        assert_eq!(round.next(), None, "what comes late is for nobody");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_installed_is_asked_about_at_once() {
+        let (certificates, authority) = (Certificates::new(), Authority::new());
+        certificates.put(Certificate::builder("shop").name("shop.test").issued().build().unwrap());
+        certificates.put(Certificate::builder("other").name("other.test").pair(authority.pair()).build().unwrap());
+        let stapler = Stapler::new().unwrap().with_look_every(Duration::from_secs(60 * 60));
+        let run = tokio::spawn({
+            let (stapler, certificates) = (stapler.clone(), certificates.clone());
+            async move { stapler.run(certificates).await }
+        });
+        let until = |count| {
+            let stapler = &stapler;
+            tokio::time::timeout(Duration::from_secs(20), async move {
+                while stapler.status().len() < count {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+        };
+        until(1).await.unwrap();
+        certificates.get("shop").unwrap().install(vec![Authority::new().pair()]).unwrap();
+        until(2).await.unwrap();
+        run.abort();
     }
 }

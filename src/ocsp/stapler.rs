@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use http_body_util::Full;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::{Answer, Unanswered};
@@ -54,8 +55,8 @@ impl Stapler {
         self
     }
 
-    /// Sets how often the table is looked at for pairs that were installed. Default a minute; a change of the table itself
-    /// is seen at once.
+    /// Sets how often the table is looked at, for pairs that were installed where another table hears of it. Default a minute;
+    /// all other changes are seen at once.
     #[must_use]
     pub fn with_look_every(mut self, period: Duration) -> Self {
         self.look_every = period.max(Duration::from_millis(1));
@@ -73,7 +74,7 @@ impl Stapler {
     /// An answer is asked for when half of the last one's time is over, shown from the next handshake on, and kept while it
     /// holds, whatever becomes of the responder. One that is over is shown no more.
     pub async fn run(&self, certificates: Certificates) {
-        let mut changed = certificates.changed();
+        let (mut changed, mut installed) = (certificates.changed(), certificates.installed());
         let mut look = tokio::time::interval(self.look_every);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut round = Round::new(self.clone(), certificates, self.board.clone());
@@ -89,7 +90,7 @@ impl Stapler {
             tokio::select! {
                 _ = look.tick() => round.look().await,
                 // The table outlives its own sender. Of changes that follow one another, many are looked at at once.
-                _ = async { sleep_until(rested).await; changed.changed().await } => {
+                () = async { sleep_until(rested).await; either(&mut changed, &mut installed).await } => {
                     round.look().await;
                     rested = Instant::now() + REST;
                 }
@@ -113,6 +114,14 @@ impl Stapler {
             return Err(Unanswered::new(format_args!("the responder answered {}", answer.status())));
         }
         Answer::judge(answer.body(), subject, self.clock.now()).map_err(Unanswered::from)
+    }
+}
+
+/// Waits until one of both changes. The table, which we have, outlives its senders.
+async fn either(one: &mut watch::Receiver<u64>, other: &mut watch::Receiver<u64>) {
+    tokio::select! {
+        _ = one.changed() => {}
+        _ = other.changed() => {}
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a stapler says of itself.
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
+
+use super::round::Key;
 
 /// How the staple of one pair of a certificate is doing. As JSON, times are Unix seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,23 +41,22 @@ fn seconds<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S:
 #[derive(Clone, Debug, Default)]
 pub(super) struct Board(Arc<Mutex<Pairs>>);
 
-/// By id and place.
-type Pairs = BTreeMap<(String, usize), StapleStatus>;
+type Pairs = HashMap<Key, StapleStatus>;
 
 impl Board {
+    /// By id and place.
     pub(super) fn read(&self) -> Vec<StapleStatus> {
-        self.pairs().values().cloned().collect()
+        let mut all: Vec<_> = self.pairs().values().cloned().collect();
+        all.sort_unstable_by(|one, other| (&one.id, one.pair).cmp(&(&other.id, other.pair)));
+        all
     }
 
-    /// Replaces all.
-    pub(super) fn write(&self, pairs: impl Iterator<Item = StapleStatus>) {
-        let pairs = pairs.map(|pair| ((pair.id.clone(), pair.pair), pair)).collect();
-        *self.pairs() = pairs;
-    }
-
-    /// Replaces one.
-    pub(super) fn put(&self, pair: StapleStatus) {
-        self.pairs().insert((pair.id.clone(), pair.pair), pair);
+    /// Replaces one; `None` when there is nothing to say of it.
+    pub(super) fn put(&self, key: &Key, pair: Option<StapleStatus>) {
+        match pair {
+            Some(pair) => drop(self.pairs().insert(key.clone(), pair)),
+            None => drop(self.pairs().remove(key)),
+        }
     }
 
     fn pairs(&self) -> MutexGuard<'_, Pairs> {

@@ -1,11 +1,12 @@
 //! [`Certificate`]: names, pairs, and whom it demands of clients.
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
+use tokio::sync::watch;
 
 use super::client::{Client, ClientRules};
 use super::name::{is_pattern, normal};
@@ -32,6 +33,8 @@ pub struct Certificate {
     pairs: ArcSwap<Vec<Pair>>,
     versions: Versions,
     client: Option<Arc<Client>>,
+    /// Counts what is installed, for whoever sees to the table that it was put into.
+    installed: OnceLock<watch::Sender<u64>>,
 }
 
 impl Certificate {
@@ -106,6 +109,7 @@ impl Certificate {
                 pairs: ArcSwap::default(),
                 versions: Versions::Both,
                 client: Some(Arc::new(Client::nobody())),
+                installed: OnceLock::new(),
             })
         })
     }
@@ -119,7 +123,15 @@ impl Certificate {
             return Err(CertificateFault::NoPair);
         }
         self.pairs.store(Arc::new(pairs));
+        if let Some(installed) = self.installed.get() {
+            installed.send_modify(|count| *count = count.wrapping_add(1));
+        }
         Ok(())
+    }
+
+    /// Has what is installed counted there. One of several tables hears of it: the first.
+    pub(super) fn tell(&self, installed: &watch::Sender<u64>) {
+        self.installed.get_or_init(|| installed.clone());
     }
 
     /// Staples an OCSP response to the pair of this certificate, or takes it away, from the next handshake on. Nothing happens
@@ -249,6 +261,7 @@ impl CertificateBuilder {
         }
         let client = client.as_ref().map(Client::new).transpose()?.map(Arc::new);
         let pairs = ArcSwap::from_pointee(pairs);
-        Ok(Arc::new(Certificate { id, names: normals.into(), issued, pairs, versions, client }))
+        let names = normals.into();
+        Ok(Arc::new(Certificate { id, names, issued, pairs, versions, client, installed: OnceLock::new() }))
     }
 }

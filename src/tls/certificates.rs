@@ -35,6 +35,7 @@ struct Shared {
     /// The last order number of those that were put without one. Who changes the table holds it.
     last: Mutex<u64>,
     changed: watch::Sender<u64>,
+    installed: watch::Sender<u64>,
 }
 
 impl Default for Shared {
@@ -47,6 +48,7 @@ impl Default for Shared {
             counters: Counters::default(),
             last: Mutex::new(UNORDERED),
             changed: watch::Sender::new(0),
+            installed: watch::Sender::new(0),
         }
     }
 }
@@ -99,9 +101,15 @@ impl Certificates {
     }
 
     /// A number that changes with each change of the table. What is installed into a certificate or stapled to it does not
-    /// count.
+    /// count; [`installed`](Self::installed) tells of the former.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
+    }
+
+    /// A number that changes when pairs are installed into a certificate that is in the table. Where one is in several tables
+    /// only the first counts it.
+    pub fn installed(&self) -> watch::Receiver<u64> {
+        self.0.installed.subscribe()
     }
 
     /// Shows `shown` to clients that ask for this name and offer the protocol `acme-tls/1` alone (RFC 8737), and to nobody
@@ -179,6 +187,7 @@ impl Certificates {
                         *last = last.saturating_add(STEP);
                         *last
                     });
+                    certificate.tell(&self.0.installed);
                     table.put(Entry { order, certificate });
                 }
             }

@@ -3,13 +3,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use tollgate::acme::{Challenge, KeyType};
-use tollgate::server::{Listener, Server};
-use tollgate::tls::ServerTls;
-use tollgate::{ConnectInfo, Request, Response};
-use tower::service_fn;
 
 use super::pebble::Ways;
-use super::rig::{Part, Rig, wanted};
+use super::rig::{Part, Rig, answer_tls, wanted};
 
 #[tokio::test]
 async fn a_certificate_is_ordered_over_http_and_a_restart_orders_nothing() {
@@ -43,10 +39,7 @@ async fn a_certificate_is_ordered_over_http_and_a_restart_orders_nothing() {
 async fn a_certificate_is_ordered_over_tls_by_the_listener_that_it_is_for() {
     let rig = Rig::new(Ways::default()).await;
     let mut part = Part::new(rig.builder(Challenge::TlsAlpn01).build().unwrap(), None);
-    let certificates = part.certificates.clone();
-    let server = Server::builder().serve(|_: ConnectInfo| service_fn(|_: Request| async { Ok(Response::default()) }));
-    let listener = Listener::new(([127, 0, 0, 1], rig.ports.1).into()).with_tls(ServerTls::new(certificates));
-    server.listen(listener).unwrap();
+    let _server = answer_tls(&part.certificates, rig.ports.1);
     part.certificates.put(wanted("shop", &["shop.test", "www.shop.test"]));
     part.run();
     part.until_valid("shop").await;

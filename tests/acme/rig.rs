@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tollgate::acme::{Challenge, Clock, Issuer, IssuerBuilder, ItemStatus, State};
 use tollgate::server::{Listener, Server};
-use tollgate::tls::{Certificate, Certificates};
+use tollgate::tls::{Certificate, Certificates, ServerTls};
 use tollgate::{Body, ConnectInfo, Request};
 use tower::{Layer as _, service_fn};
 
@@ -90,6 +90,15 @@ impl Rig {
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Answers where the authority asks by TLS.
+pub(crate) fn answer_tls(certificates: &Certificates, port: u16) -> Server {
+    let server =
+        Server::builder().serve(|_: ConnectInfo| service_fn(|_: Request| async { Ok(tollgate::Response::default()) }));
+    let tls = ServerTls::new(certificates.clone());
+    server.listen(Listener::new(([127, 0, 0, 1], port).into()).with_tls(tls)).unwrap();
+    server
 }
 
 /// A certificate that is to be issued.

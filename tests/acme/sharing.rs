@@ -2,7 +2,7 @@
 use tollgate::acme::Challenge;
 
 use super::pebble::Ways;
-use super::rig::{Part, Rig, wanted};
+use super::rig::{Part, Rig, answer_tls, wanted};
 
 #[tokio::test]
 async fn of_three_gateways_one_orders_any_answers_and_all_have_the_certificate() {
@@ -24,4 +24,23 @@ async fn of_three_gateways_one_orders_any_answers_and_all_have_the_certificate()
         assert!(shown.windows(2).all(|two| two[0] == two[1]), "{name}");
     }
     assert_eq!(rig.pebble.issued(), names.len());
+}
+
+#[tokio::test]
+async fn a_gateway_that_nobody_asks_orders_over_tls_and_the_other_one_answers() {
+    let rig = Rig::new(Ways::default()).await;
+    let part = || Part::new(rig.builder(Challenge::TlsAlpn01).build().unwrap(), None);
+    let (mut asked, mut orders) = (part(), part());
+    // It has the listener, and no certificate that it would order itself.
+    let _server = answer_tls(&asked.certificates, rig.ports.1);
+    asked.run();
+    orders.certificates.put(wanted("shop", &["shop.test", "www.shop.test"]));
+    orders.run();
+    orders.until_valid("shop").await;
+    assert_eq!((rig.files("proofs"), rig.pebble.issued()), (vec![], 1));
+    // What it answered by is gone, and what came serves it as well.
+    asked.certificates.put(wanted("shop", &["shop.test", "www.shop.test"]));
+    asked.until_valid("shop").await;
+    assert_eq!(asked.shown("shop.test"), orders.shown("shop.test"));
+    assert_eq!(rig.pebble.issued(), 1);
 }

@@ -129,7 +129,7 @@ async fn answers_that_say_no_or_are_not_the_issuers_are_not_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn responders_that_are_huge_silent_or_lead_elsewhere_harm_nothing() {
+async fn sec_ssrf_03_responders_that_are_huge_silent_or_lead_elsewhere_harm_nothing() {
     let huge = format!("HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n{}", "x".repeat(70_000));
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     let redirect = format!(
