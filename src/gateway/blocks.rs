@@ -51,8 +51,8 @@ struct Built {
     is_incomplete: bool,
     /// The upstreams and Protobuf definitions that it asked for.
     leans_on: Box<[(Kind, Id)]>,
-    /// Whether it has upstreams of its own.
-    has_upstreams: bool,
+    /// Whether limits of the settings are in it.
+    has_limits: bool,
     /// Fields that clients must not send.
     identity_fields: Box<[HeaderName]>,
 }
@@ -77,13 +77,13 @@ impl Blocks {
                     warnings: built.warnings.clone(),
                     is_incomplete: built.is_incomplete,
                     leans_on: built.leans_on.clone(),
-                    has_upstreams: built.has_upstreams,
+                    has_limits: built.has_limits,
                     identity_fields: built.identity_fields.clone(),
                 },
                 None => {
                     tools.bench.asked.borrow_mut().clear();
                     tools.bench.doubts.borrow_mut().clear();
-                    tools.bench.made_upstream.set(false);
+                    tools.bench.took_limits.set(false);
                     match build(name, config, owner, tools) {
                         Ok(Made { block, warnings, is_incomplete, resolved, identity_fields }) => Built {
                             config: config.clone(),
@@ -92,7 +92,7 @@ impl Blocks {
                             warnings,
                             is_incomplete,
                             leans_on: tools.bench.asked.take().into_boxed_slice(),
-                            has_upstreams: tools.bench.made_upstream.get(),
+                            has_limits: tools.bench.took_limits.get(),
                             identity_fields: identity_fields.into_boxed_slice(),
                         },
                         Err(finding) => {
@@ -148,7 +148,7 @@ impl Built {
             && self.has_its_secrets(bench)
             && !tools.told_anew.contains(name)
             && (tools.leave_out_unknown_fields || !self.is_incomplete)
-            && !(self.has_upstreams && bench.other_limits)
+            && !(self.has_limits && bench.other_limits)
             && !self.leans_on.iter().any(|(kind, id)| bench.touches(*kind, id))
     }
 }

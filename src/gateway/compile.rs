@@ -31,6 +31,7 @@ use crate::model::{
     Resource, ServiceSpec, Settings, Snapshot, SslSpec, SslType, UpstreamSpec, duplicate,
 };
 use crate::plugin::ConfigError;
+use crate::plugins::bodies::Bodies;
 use crate::request::Environment;
 use crate::router::Router;
 use crate::upstream::Upstream;
@@ -334,9 +335,11 @@ impl<'a> Compile<'a> {
             names_fields: &self.names_fields,
             asked: RefCell::default(),
             doubts: RefCell::default(),
-            made_upstream: Cell::default(),
+            room: &self.kit.room,
+            took_limits: Cell::default(),
             other_limits: (self.rules.answers, self.rules.replay_bytes, self.rules.checks)
-                != (self.before.rules.answers, self.before.rules.replay_bytes, self.before.rules.checks),
+                != (self.before.rules.answers, self.before.rules.replay_bytes, self.before.rules.checks)
+                || Bodies::limits(&self.settings.limits) != Bodies::limits(&self.before.snapshot.settings.limits),
         };
         let ignore_unknown = self.rules.ignore_unknown_plugins;
         let tools = Toolbox {

@@ -1,7 +1,7 @@
 //! What is read and checked, but not acted on: nobody should believe himself guarded by it, so each use is a warning.
 use super::checks;
 use super::upstreams::Owner;
-use crate::model::{Described, DnsSettings, Finding, Id, Kind, Limits, Settings, Severity, UpstreamSpec};
+use crate::model::{Described, DnsSettings, Finding, Id, Kind, Settings, Severity, UpstreamSpec};
 #[cfg(not(feature = "tls"))]
 use crate::model::{SslSpec, SslType};
 use crate::request::{Asked, CustomVars};
@@ -64,8 +64,8 @@ pub(crate) fn variables(
     names.into_iter().map(warning).collect()
 }
 
-/// Warnings for what was changed of name servers, where this build asks the operating system.
-fn dns(settings: &Settings) -> impl Iterator<Item = Finding> {
+/// Warnings for the settings that were changed and do nothing: name servers, where this build asks the operating system.
+pub(crate) fn settings(settings: &Settings) -> impl Iterator<Item = Finding> {
     let (set, default) = (&settings.dns, DnsSettings::default());
     let changed = [
         ("servers", set.servers != default.servers),
@@ -79,22 +79,4 @@ fn dns(settings: &Settings) -> impl Iterator<Item = Finding> {
         let message = "is not used: this build has the operating system look names up";
         Finding::warning(Kind::Settings, None, format!("dns.{name}"), message).with_mend("build with the feature `dns`")
     })
-}
-
-/// Warnings for the settings that were changed and do nothing.
-pub(crate) fn settings(settings: &Settings) -> impl Iterator<Item = Finding> {
-    let (set, default) = (&settings.limits, Limits::default());
-    let changed = [
-        ("buffer_bytes", set.buffer_bytes != default.buffer_bytes),
-        ("buffer_total_bytes", set.buffer_total_bytes != default.buffer_total_bytes),
-        ("decompressed_bytes", set.decompressed_bytes != default.decompressed_bytes),
-        ("max_decompression_ratio", set.max_decompression_ratio != default.max_decompression_ratio),
-        ("max_parse_depth", set.max_parse_depth != default.max_parse_depth),
-        ("max_parse_nodes", set.max_parse_nodes != default.max_parse_nodes),
-    ];
-    let limits = changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| {
-        let path = format!("limits.{name}");
-        Finding::warning(Kind::Settings, None, path, "is not used yet: the default holds").with_mend(MEND)
-    });
-    limits.chain(dns(settings))
 }

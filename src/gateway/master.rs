@@ -23,6 +23,7 @@ use super::{ApplyError, Gateway};
 use crate::error::Error;
 use crate::model::{Finding, Id, Places, RouteSpec, ServiceSpec, Snapshot};
 use crate::plugin::Registry;
+use crate::plugins::bodies::Room;
 use crate::request::CustomVars;
 use crate::router::{Predicate, Router, RouterOptions};
 use crate::upstream::{Endpoints, Upstream, Upstreams};
@@ -35,6 +36,8 @@ pub(crate) struct Kit {
     pub(super) endpoints: Endpoints,
     pub(super) upstreams: Upstreams,
     pub(super) code_routes: Vec<CodeRoute>,
+    /// What plugins may hold of bodies, all together.
+    pub(super) room: Arc<Room>,
 }
 
 /// The last configuration in full: what the next one is compared with.
@@ -170,6 +173,7 @@ impl Master {
             endpoints,
             upstreams: upstreams.clone(),
             code_routes: routes,
+            room: Arc::default(),
         });
         let mut master = Self {
             kit: Arc::clone(&kit),
@@ -185,6 +189,7 @@ impl Master {
     fn compile(&mut self, snapshot: Snapshot) -> Result<Arc<Live>, ApplyError> {
         let prepared = Compile::run(&self.kit, &self.state, snapshot)?;
         let live = prepared.commit(&self.kit, &mut self.state);
+        self.kit.room.resize(self.state.snapshot.settings.limits.buffer_total_bytes);
         #[cfg(feature = "client")]
         self.names.apply(&self.state.snapshot.settings.dns, &self.kit.upstreams);
         Ok(live)

@@ -14,6 +14,7 @@ use super::tls::Vault;
 use super::upstreams::{self, Owner};
 use crate::model::{Id, Kind, Settings, UpstreamSpec};
 use crate::plugin::{Caveat, Registry, Scope, Workshop};
+use crate::plugins::bodies::{Bodies, Room};
 use crate::request::CustomVars;
 use crate::upstream::{Endpoints, Upstream, Upstreams};
 
@@ -42,8 +43,10 @@ pub(super) struct Bench<'a> {
     pub(super) asked: RefCell<Vec<(Kind, Id)>>,
     /// What its constructor doubts about it.
     pub(super) doubts: RefCell<Vec<Caveat>>,
-    /// Set when the block being built made an upstream of its own, under the limits of the settings.
-    pub(super) made_upstream: Cell<bool>,
+    /// What plugins may hold of bodies.
+    pub(super) room: &'a Arc<Room>,
+    /// Set when the block being built took up limits of the settings: by an upstream of its own, or to read bodies.
+    pub(super) took_limits: Cell<bool>,
     /// Whether those limits differ from before.
     pub(super) other_limits: bool,
 }
@@ -70,7 +73,7 @@ impl Workshop for Bench<'_> {
     }
 
     fn upstream(&self, scope: &Scope, plugin: &str, place: &str, spec: &UpstreamSpec) -> Result<Arc<Upstream>, String> {
-        self.made_upstream.set(true);
+        self.took_limits.set(true);
         let id = Id::from(format!("{}/{plugin}/{place}", scope.path()));
         let owner = Owner { kind: Kind::Upstream, id: &id };
         let made = upstreams::compile(spec, owner, self.rules, self.vault, self.pool, self.endpoints);
@@ -84,6 +87,11 @@ impl Workshop for Bench<'_> {
     fn proto(&self, id: &Id) -> Option<crate::proto::Proto> {
         self.asked.borrow_mut().push((Kind::Proto, id.clone()));
         self.protos.get(self.protos_before, id)
+    }
+
+    fn bodies(&self) -> Bodies {
+        self.took_limits.set(true);
+        Bodies::new(Arc::clone(self.room), &self.settings.limits)
     }
 
     fn doubt(&self, doubt: Caveat) {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Caveat, ConfigError, ConsumerLookup, Registry, shape};
 use crate::model::{Id, UpstreamSpec};
+use crate::plugins::bodies::Bodies;
 #[cfg(feature = "grpc-transcode")]
 use crate::proto::Proto;
 use crate::upstream::Upstream;
@@ -32,6 +33,8 @@ pub(crate) trait Workshop {
     /// The Protobuf definition of that id. That it was asked for is noted, as with upstreams.
     #[cfg(feature = "grpc-transcode")]
     fn proto(&self, id: &Id) -> Option<Proto>;
+    /// How bodies are read. That it was asked for is noted: the block is built anew when the limits change.
+    fn bodies(&self) -> Bodies;
     /// Takes note of what a constructor doubts.
     fn doubt(&self, doubt: Caveat);
     /// Every plugin.
@@ -61,6 +64,10 @@ impl Workshop for Bare {
     #[cfg(feature = "grpc-transcode")]
     fn proto(&self, _: &Id) -> Option<Proto> {
         None
+    }
+
+    fn bodies(&self) -> Bodies {
+        Bodies::default()
     }
 
     fn doubt(&self, _: Caveat) {}
@@ -143,6 +150,11 @@ impl<'a> BuildContext<'a> {
     #[cfg(feature = "grpc-transcode")]
     pub fn proto(&self, id: &Id) -> Option<Proto> {
         self.workshop.proto(id)
+    }
+
+    /// How the plugin reads whole bodies: within the limits of the gateway, which are the default ones without a gateway.
+    pub fn bodies(&self) -> Bodies {
+        self.workshop.bodies()
     }
 
     /// Says what is doubtful about the block by what the constructor was lent; [`Plugin::caveats`](super::Plugin::caveats)
