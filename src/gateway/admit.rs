@@ -32,9 +32,10 @@ pub struct Faulty {
 ///
 /// Faulty is what a reader rejected ([`Snapshot::rejected`]) and what `findings` has an error about, found by kind and
 /// id; warnings change nothing. If `previous` has an item of the same kind and id, it takes the place of the faulty
-/// one; else the item is left out, and a route whose paths, hosts and methods are known becomes [`Snapshot::blocked`]:
-/// it fails closed, rather than letting its requests fall through to a broader route. Faulty settings give way to the
-/// previous ones, else to the defaults. Lists without faults stay the very same lists.
+/// one; else the item is left out. What must not be taken over by a broader item then becomes [`Snapshot::blocked`], and
+/// fails closed: a route whose paths, hosts and methods are known, and a certificate that demands some of clients, by its
+/// names. Faulty settings give way to the previous ones, else to the defaults. Lists without faults stay the very same
+/// lists.
 ///
 /// A predecessor may not fit what has changed around it: judge the result, and admit it once more without `previous`
 /// if it has errors.
@@ -83,11 +84,12 @@ impl Sieve<'_> {
         }
     }
 
-    fn leave_out(&mut self, faulty: Faulty, place: usize, match_part: Option<MatchPart>) {
+    fn leave_out(&mut self, faulty: Faulty, (place, behind): (usize, usize), match_part: Option<MatchPart>) {
         if let Some(match_part) = match_part {
             let reason = faulty.findings.iter().filter(|finding| finding.is_error()).map(Finding::to_string);
             let reason = reason.collect::<Vec<_>>().join("; ");
-            self.blocked.push(Blocked { id: faulty.id.clone(), index: Some(place), match_part, reason });
+            let (kind, id) = (faulty.kind, faulty.id.clone());
+            self.blocked.push(Blocked { kind, id, index: Some(place), behind, match_part, reason });
         }
         self.left_out.push(faulty);
     }
@@ -135,7 +137,7 @@ impl Fold for Sieve<'_> {
                     admitted.push(item);
                     self.kept.push(faulty);
                 }
-                None => self.leave_out(faulty, place, match_part),
+                None => self.leave_out(faulty, (place, admitted.len()), match_part),
             }
         }
         admitted.into()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::compile::Compile;
 use super::difference::{difference, same};
-use crate::model::{ClientCertificates, Finding, Id, Kind, Severity, SslSpec, SslType, Status, TlsVersion};
+use crate::model::{Blocked, ClientCertificates, Finding, Host, Id, Kind, Severity, Snapshot, SslSpec, TlsVersion};
 use crate::tls::{Certificate, CertificateFault, Certificates, Change, ClientRules, Pair, Part, Versions};
 
 /// Room between two neighbours, for those that are put between them.
@@ -53,7 +53,7 @@ impl TableChanges {
             };
         }
         if !self.changes.is_empty() {
-            table.change(self.changes.iter().map(|(id, put)| match put {
+            table.begin_edition(self.changes.iter().map(|(id, put)| match put {
                 Some((certificate, order)) => Change::Put(Arc::clone(certificate), Some(*order)),
                 None => Change::Remove(id.as_str()),
             }));
@@ -70,7 +70,8 @@ struct Read {
 
 impl Compile<'_> {
     /// What differs in the table. With `everything` references to secrets are looked up once more.
-    pub(super) fn certificates(&mut self, ssls: &[Arc<SslSpec>], everything: bool) -> TableChanges {
+    pub(super) fn certificates(&mut self, snapshot: &Snapshot, everything: bool) -> TableChanges {
+        let ssls = &snapshot.ssls;
         let before = self.before.snapshot.ssls.clone();
         let by_id = |part: Range<usize>| -> HashMap<&Id, &Arc<SslSpec>> {
             before.get(part).unwrap_or(&[]).iter().map(|spec| (&spec.id, spec)).collect()
@@ -86,7 +87,7 @@ impl Compile<'_> {
         let mut done = TableChanges::default();
         let is: HashSet<&Id> = fresh.iter().map(|spec| &spec.id).collect();
         for (id, spec) in &was {
-            if !is.contains(id) && is_shown(spec) {
+            if !is.contains(id) && spec.is_shown() {
                 done.forget((*id).clone());
             }
         }
@@ -108,7 +109,38 @@ impl Compile<'_> {
                 }
             }
         }
+        self.left_out(snapshot, &mut done);
         done
+    }
+
+    /// What was left out with what it demands of clients stays in its place, closed. It has an id of its own, as that of the
+    /// item may be in use.
+    fn left_out(&self, snapshot: &Snapshot, done: &mut TableChanges) {
+        let is_same = self.before.snapshot.blocked_of(Kind::Ssl).eq(snapshot.blocked_of(Kind::Ssl));
+        if is_same && (done.changes.is_empty() || snapshot.blocked_of(Kind::Ssl).next().is_none()) {
+            return;
+        }
+        let id_of = |number: usize, blocked: &Blocked| {
+            Id::from(format!("{} (left out {number})", blocked.id.as_ref().map_or("", Id::as_str)))
+        };
+        let gone = self.before.snapshot.blocked_of(Kind::Ssl).enumerate();
+        let gone: Vec<_> = gone.map(|(number, blocked)| (id_of(number, blocked), None)).collect();
+        let orders: HashMap<&Id, Option<u64>> =
+            done.changes.iter().map(|(id, put)| (id, put.as_ref().map(|(_, order)| *order))).collect();
+        let order = |spec: &Arc<SslSpec>| match orders.get(&spec.id) {
+            Some(order) => *order,
+            None => self.shown_at(&spec.id),
+        };
+        let put = snapshot.blocked_of(Kind::Ssl).enumerate().filter_map(|(number, blocked)| {
+            let id = id_of(number, blocked);
+            let certificate = Certificate::closed(id.as_str(), blocked.match_part.hosts.iter().map(Host::as_str))?;
+            let (earlier, later) = snapshot.ssls.split_at_checked(blocked.behind).unwrap_or((&snapshot.ssls, &[]));
+            let later = later.iter().find_map(order).map(|order| order.saturating_sub(1));
+            let place = later.or_else(|| earlier.iter().rev().find_map(order).map(|order| order.saturating_add(1)));
+            Some((id, Some((certificate, place.unwrap_or(FIRST)))))
+        });
+        let put: Vec<_> = put.collect();
+        done.changes.extend(gone.into_iter().chain(put));
     }
 
     fn shown_at(&self, id: &Id) -> Option<u64> {
@@ -167,8 +199,8 @@ impl Compile<'_> {
     fn put(&mut self, spec: &SslSpec, was: Option<&Arc<SslSpec>>, order: u64, done: &mut TableChanges) {
         done.judged.insert(spec.id.clone());
         let is_as_it_was = was.is_some_and(|was| same_content(was, spec));
-        if !is_shown(spec) {
-            if was.is_some_and(|was| is_shown(was)) {
+        if !spec.is_shown() {
+            if was.is_some_and(|was| was.is_shown()) {
                 done.forget(spec.id.clone());
             }
             return;
@@ -282,12 +314,7 @@ impl TableChanges {
 /// What stands for an item that cannot be had: its demand of clients, if it has one.
 fn closed(spec: &SslSpec) -> Option<Arc<Certificate>> {
     spec.client.as_ref()?;
-    Certificate::closed(spec.id.as_str(), spec.names().map(|name| name.as_str()))
-}
-
-/// Whether listeners show it.
-fn is_shown(spec: &SslSpec) -> bool {
-    spec.purpose == SslType::Server && spec.status == Status::Enabled
+    Certificate::closed(spec.id.as_str(), spec.names().map(Host::as_str))
 }
 
 fn same_content(was: &Arc<SslSpec>, spec: &SslSpec) -> bool {

@@ -108,6 +108,8 @@ impl Prepared {
             global_blocks(&state.globals),
             environment,
             Arc::clone(&state.identity_fields),
+            #[cfg(feature = "tls")]
+            state.certificates.edition(),
         );
         Arc::new(live)
     }
@@ -187,11 +189,11 @@ impl<'a> Compile<'a> {
         everything |= !compile.told_anew.is_empty();
         compile.plugin_configs(&snapshot.plugin_configs, everything);
         compile.services(&snapshot.services, everything);
-        everything |= before.snapshot.blocked != snapshot.blocked;
+        everything |= !before.snapshot.blocked_of(Kind::Route).eq(snapshot.blocked_of(Kind::Route));
         #[cfg(feature = "tls")]
-        let certificates = compile.certificates(&snapshot.ssls, everything);
+        let certificates = compile.certificates(&snapshot, everything);
         // Left-out routes are in no table: they stand among the others by counting, and may have a service's hosts.
-        everything |= !snapshot.blocked.is_empty()
+        everything |= snapshot.blocked_of(Kind::Route).next().is_some()
             && (!compile.services.changes.is_empty() || before.snapshot.routes != snapshot.routes);
         let plan = if everything { None } else { compile.route_changes(&snapshot.routes) };
         let (changes, router) = match plan {

@@ -144,7 +144,7 @@ impl Inner {
         #[cfg(feature = "tls")]
         if let Some(handshake) = info.and_then(ConnectInfo::handshake) {
             let (host, matched) = (host.as_ref().map(HostName::name), target.matched.as_deref().unwrap_or(path));
-            client_certificate::judge(&self.certificates, handshake, host, [path, matched])?;
+            client_certificate::judge(&live.certificates, handshake, host, [path, matched])?;
         }
         let vars = RequestVars {
             method: request.method(),

@@ -22,6 +22,9 @@ pub(crate) struct Live {
     pub(crate) environment: Arc<Environment>,
     /// Fields that plugins tell upstreams who calls by, beside the usual ones.
     pub(crate) identity_fields: Arc<[HeaderName]>,
+    /// What is demanded of clients.
+    #[cfg(feature = "tls")]
+    pub(crate) certificates: Arc<crate::tls::Edition>,
     /// What runs on it.
     pub(super) running: Arc<Count>,
 }
@@ -34,8 +37,19 @@ impl Live {
         globals: Vec<Block>,
         environment: Arc<Environment>,
         identity_fields: Arc<[HeaderName]>,
+        #[cfg(feature = "tls")] certificates: Arc<crate::tls::Edition>,
     ) -> Self {
         let unrouted = Arc::new(Chain::straight(globals));
-        Self { revision, router, rules, unrouted, environment, identity_fields, running: Arc::new(Count::new()) }
+        Self {
+            revision,
+            router,
+            rules,
+            unrouted,
+            environment,
+            identity_fields,
+            #[cfg(feature = "tls")]
+            certificates,
+            running: Arc::new(Count::new()),
+        }
     }
 }

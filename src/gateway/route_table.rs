@@ -186,7 +186,7 @@ impl Compile<'_> {
         }
         let (mut router, faults) = Router::from_rules(self.rules.router, rules);
         self.findings.extend(faults.iter().flat_map(rule_faults));
-        for (number, blocked) in snapshot.blocked.iter().enumerate() {
+        for (number, blocked) in snapshot.blocked_of(Kind::Route).enumerate() {
             for rule in self.blocked(number, blocked) {
                 // A pattern that is itself the fault matches nothing.
                 let _ = router.insert(rule);
@@ -325,9 +325,7 @@ impl Compile<'_> {
         let service = service_id.as_ref().and_then(|id| self.services.get(&self.before.services, id));
         let hosts =
             if hosts.is_empty() { service.as_ref().map_or(&[][..], |service| &service.spec.hosts) } else { hosts };
-        // Its place in the document, without those that were left out before it: where the others are counted from.
-        let number = number as u64;
-        let position = (blocked.index.unwrap_or(0) as u64).saturating_sub(number);
+        let (number, position) = (number as u64, blocked.behind as u64);
         let id: Arc<str> = match &blocked.id {
             Some(id) => id.to_shared(),
             None => format!("arr_{}", blocked.index.unwrap_or(0) + 1).into(),

@@ -205,8 +205,7 @@ impl Reader {
                 }
             }
         }
-        let match_part = if T::KIND == Kind::Route { match_part(value) } else { None };
-        self.reject(T::KIND, Some(id), Some(index), match_part, before);
+        self.reject(T::KIND, Some(id), Some(index), match_part(T::KIND, value), before);
         None
     }
 
@@ -292,8 +291,29 @@ pub(crate) fn by_id_of(root: &Map<String, Value>) -> HashMap<(&str, Id), usize> 
     places
 }
 
-/// Which requests a broken route is for. `None` if paths, hosts or methods cannot be read, or it is not in use.
-pub(super) fn match_part(route: &Value) -> Option<MatchPart> {
+/// Which requests a broken item is for, if they are to fail closed and that much can be read.
+pub(super) fn match_part(kind: Kind, value: &Value) -> Option<MatchPart> {
+    match kind {
+        Kind::Route => of_route(value),
+        Kind::Ssl => of_ssl(value),
+        _ => None,
+    }
+}
+
+/// `None` if it demands nothing of clients, or is surely not in use. Of its names, those that can be read.
+fn of_ssl(ssl: &Value) -> Option<MatchPart> {
+    let is = |field: &str, value: Value| ssl.get(field) == Some(&value);
+    if ssl.get("client").is_none() || is("status", Value::from(0)) || is("type", Value::from("client")) {
+        return None;
+    }
+    let names = ["sni", "snis"].into_iter().filter_map(|field| ssl.get(field));
+    let names = names.flat_map(|names| names.as_array().map_or(std::slice::from_ref(names), Vec::as_slice));
+    let hosts: Vec<_> = names.filter_map(Value::as_str).map(Into::into).collect();
+    (!hosts.is_empty()).then(|| MatchPart { hosts, ..MatchPart::default() })
+}
+
+/// `None` if paths, hosts or methods cannot be read, or it is not in use.
+fn of_route(route: &Value) -> Option<MatchPart> {
     if route.get("status").and_then(Value::as_u64) == Some(0) {
         return None;
     }

@@ -15,7 +15,7 @@ use super::{Finding, Id, Kind, Rejected, Severity, UnknownFields};
 /// Gives the item with its doubts.
 ///
 /// # Errors
-/// What is wrong with it; of a route also which requests it is for.
+/// What is wrong with it; of a route, and of a certificate that demands some of clients, also which requests it is for.
 #[expect(private_bounds, reason = "the resources of this crate are all there are")]
 pub fn read_item<T: Described>(
     id: &Id,
@@ -42,7 +42,7 @@ pub fn read_item<T: Described>(
             Err(error) => findings.push(Finding::error(T::KIND, Some(id.clone()), "", error.to_string())),
         }
     }
-    let match_part = if T::KIND == Kind::Route { match_part(value) } else { None };
+    let match_part = match_part(T::KIND, value);
     Err(Rejected { kind: T::KIND, id: Some(id.clone()), index: None, match_part, findings })
 }
 

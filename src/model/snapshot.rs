@@ -59,7 +59,8 @@ pub struct Snapshot {
     pub rejected: Vec<Rejected>,
     /// What a reader doubts about the items that it made.
     pub warnings: Vec<Finding>,
-    /// Routes that were left out, and answer 503 in their place (security.md CFG-02).
+    /// What was left out and fails closed (security.md CFG-02): routes, which answer 503 in their place, and certificates
+    /// with what they demand of clients, whose hosts answer 421.
     pub blocked: Vec<Blocked>,
     /// Where the items stand in their document, if they came from one.
     pub places: Places,
@@ -74,26 +75,30 @@ pub struct Rejected {
     pub id: Option<Id>,
     /// Its 0-based place in its list.
     pub index: Option<usize>,
-    /// Of a route: which requests it is for, if that much could be read.
+    /// Of a route, and of a certificate that demands some of clients: which requests it is for, if that much could be read.
     pub match_part: Option<MatchPart>,
     /// Everything that is wrong with it.
     pub findings: Vec<Finding>,
 }
 
-/// A route that was left out.
+/// A route that was left out, or a certificate that demands some of clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blocked {
+    /// What it is.
+    pub kind: Kind,
     /// Its id, if it has a readable one.
     pub id: Option<Id>,
-    /// Its 0-based place in its list, which breaks ties.
+    /// Its 0-based place in its list, with those that were left out.
     pub index: Option<usize>,
+    /// How many items of its list stand before it in the snapshot: what tells who comes first of two that match alike.
+    pub behind: usize,
     /// Which requests it is for.
     pub match_part: MatchPart,
     /// Why it was left out: its faults in words.
     pub reason: String,
 }
 
-/// Which requests a route is for.
+/// Which requests a route is for; of a certificate, its names alone.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct MatchPart {
     /// Path patterns.
@@ -221,6 +226,11 @@ pub(crate) trait Fold {
 }
 
 impl Snapshot {
+    /// What was left out of one kind.
+    pub(crate) fn blocked_of(&self, kind: Kind) -> impl Iterator<Item = &Blocked> {
+        self.blocked.iter().filter(move |blocked| blocked.kind == kind)
+    }
+
     /// Shows every list to `visitor`. With [`Snapshot::fold`] the one place that knows them all.
     pub(crate) fn visit(&self, visitor: &mut impl Visit) {
         visitor.items(&self.routes);

@@ -7,7 +7,7 @@ use super::check::shape::{
     CREATED, DESC, Field, HOST, HOSTS, ID, LABELS, List, Rule, Shape, Struct, Text, UPDATED, text,
 };
 use super::check::walk::Walk;
-use super::{Host, Id, Kind, Labels, Resource, Sensitive, Status};
+use super::{Host, Id, Kind, Labels, MatchPart, Resource, Sensitive, Status};
 
 /// A certificate with its key, for clients by SNI or towards upstreams (model.md §6).
 ///
@@ -70,6 +70,11 @@ impl SslSpec {
     /// Its server names, whichever field they stand in.
     pub fn names(&self) -> impl Iterator<Item = &Host> {
         self.sni.iter().chain(&self.snis)
+    }
+
+    /// Whether listeners show it.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.purpose == SslType::Server && self.status == Status::Enabled
     }
 }
 
@@ -164,6 +169,11 @@ impl Described for SslSpec {
 
     fn set_id(&mut self, id: Id) {
         self.id = id;
+    }
+
+    fn match_part(&self) -> Option<MatchPart> {
+        let demands = self.client.is_some() && self.is_shown();
+        demands.then(|| MatchPart { hosts: self.names().cloned().collect(), ..MatchPart::default() })
     }
 }
 

@@ -2,11 +2,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use rustls::crypto::CryptoProvider;
 use rustls::server::ProducesTickets;
 use tokio::sync::{Semaphore, watch};
 
+use super::edition::Edition;
 use super::handshake::Counters;
 use super::name::normal;
 use super::provider::{provider, tickets};
@@ -26,7 +27,7 @@ const UNORDERED: u64 = 1 << 63;
 pub struct Certificates(Arc<Shared>);
 
 struct Shared {
-    table: ArcSwap<Table>,
+    newest: ArcSwap<Edition>,
     /// What all listeners with this table share.
     provider: Arc<CryptoProvider>,
     tickets: OnceLock<Arc<dyn ProducesTickets>>,
@@ -41,7 +42,7 @@ struct Shared {
 impl Default for Shared {
     fn default() -> Self {
         Self {
-            table: ArcSwap::default(),
+            newest: ArcSwap::default(),
             provider: Arc::new(provider()),
             tickets: OnceLock::new(),
             turns: OnceLock::new(),
@@ -66,7 +67,7 @@ impl Certificates {
 
     /// Takes a certificate out, and tells whether there was one.
     pub fn remove(&self, id: &str) -> bool {
-        let known = self.0.table.load().get(id).is_some();
+        let known = self.table().get(id).is_some();
         if known {
             self.change([Change::Remove(id)]);
         }
@@ -75,29 +76,22 @@ impl Certificates {
 
     /// The certificate for a server name, as a handshake finds it.
     pub fn find(&self, name: &str) -> Option<Arc<Certificate>> {
-        let table = self.0.table.load();
+        let table = self.table();
         table.candidates(&normal(name)).find(|certificate| certificate.is_ready()).cloned()
-    }
-
-    /// Who decides about requests for a name: as [`find`](Self::find), but one that demands certificates of clients does so
-    /// before it has anything to show.
-    pub(crate) fn guarding(&self, name: &str) -> Option<Arc<Certificate>> {
-        let table = self.0.table.load();
-        table.candidates(&normal(name)).find(|one| one.is_ready() || one.client().is_some()).cloned()
     }
 
     /// The certificate of an id.
     pub fn get(&self, id: &str) -> Option<Arc<Certificate>> {
-        self.0.table.load().get(id).map(|entry| Arc::clone(&entry.certificate))
+        self.0.newest.load().get(id)
     }
 
     pub(crate) fn order_of(&self, id: &str) -> Option<u64> {
-        self.0.table.load().get(id).map(|entry| entry.order)
+        self.table().get(id).map(|entry| entry.order)
     }
 
     /// All certificates, in the order in which those of one name are tried.
     pub fn all(&self) -> Vec<Arc<Certificate>> {
-        self.0.table.load().all()
+        self.table().all()
     }
 
     /// A number that changes with each change of the table. What is installed into a certificate or stapled to it does not
@@ -116,9 +110,9 @@ impl Certificates {
     /// else; `None` ends it.
     pub fn set_challenge(&self, name: &str, shown: Option<Pair>) {
         let _last = self.last();
-        let mut table = Table::clone(&self.0.table.load());
+        let mut table = Table::clone(&self.table());
         table.set_challenge(&normal(name), shown);
-        self.0.table.store(Arc::new(table));
+        self.0.newest.load().set(table);
     }
 
     /// How the handshakes of its listeners ended.
@@ -132,7 +126,7 @@ impl Certificates {
         name: &str,
         take: impl Fn(&Certificate) -> Option<T>,
     ) -> Result<(Arc<Certificate>, T), HandshakeFault> {
-        let table = self.0.table.load();
+        let table = self.table();
         let mut fault = HandshakeFault::UnknownName;
         for certificate in table.candidates(name) {
             match take(certificate) {
@@ -144,13 +138,8 @@ impl Certificates {
         Err(fault)
     }
 
-    /// Whether any certificate demands one of clients.
-    pub(crate) fn demand_of_clients(&self) -> bool {
-        self.0.table.load().is_demanding()
-    }
-
     pub(super) fn challenge(&self, name: &str) -> Option<Pair> {
-        self.0.table.load().challenge(name).cloned()
+        self.table().challenge(name).cloned()
     }
 
     pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
@@ -174,10 +163,29 @@ impl Certificates {
         &self.0.counters
     }
 
-    /// Makes changes at once: handshakes see all of them, or none.
-    pub(crate) fn change<'c>(&self, changes: impl IntoIterator<Item = Change<'c>>) {
+    fn table(&self) -> Guard<Arc<Table>> {
+        self.0.newest.load().table()
+    }
+
+    /// The newest one.
+    pub(crate) fn edition(&self) -> Arc<Edition> {
+        self.0.newest.load_full()
+    }
+
+    /// Makes the changes of a host, which hold for the requests of the configuration in force.
+    fn change<'c>(&self, changes: impl IntoIterator<Item = Change<'c>>) {
+        self.replace(changes, |table| self.0.newest.load().set(table));
+    }
+
+    /// Makes the changes of a configuration: the edition that there was stays as it is.
+    pub(crate) fn begin_edition<'c>(&self, changes: impl IntoIterator<Item = Change<'c>>) {
+        self.replace(changes, |table| self.0.newest.store(Edition::new(table)));
+    }
+
+    /// Handshakes see all changes at once.
+    fn replace<'c>(&self, changes: impl IntoIterator<Item = Change<'c>>, store: impl FnOnce(Table)) {
         let mut last = self.last();
-        let mut table = Table::clone(&self.0.table.load());
+        let mut table = Table::clone(&self.table());
         for change in changes {
             match change {
                 Change::Remove(id) => drop(table.remove(id)),
@@ -192,7 +200,7 @@ impl Certificates {
                 }
             }
         }
-        self.0.table.store(Arc::new(table));
+        store(table);
         self.0.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
 

@@ -11,6 +11,7 @@ mod acceptor;
 mod certificate;
 mod certificates;
 mod client;
+mod edition;
 mod fault;
 mod greeting;
 mod handshake;
@@ -28,6 +29,7 @@ pub use certificate::{Certificate, CertificateBuilder};
 pub use certificates::Certificates;
 pub(crate) use certificates::Change;
 pub use client::ClientRules;
+pub(crate) use edition::Edition;
 pub use fault::{CertificateFault, Part};
 #[cfg(feature = "server")]
 pub(crate) use greeting::Greeting;

@@ -21,7 +21,7 @@ pub(crate) trait Described: Resource + DeserializeOwned + Serialize {
 
     fn set_id(&mut self, id: Id);
 
-    /// Of a route: which requests it is for.
+    /// Of a route, and of a certificate that demands some of clients: which requests it is for.
     fn match_part(&self) -> Option<MatchPart> {
         None
     }
