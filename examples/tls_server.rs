@@ -12,7 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::rustls::server::Acceptor;
 use tollgate::BoxError;
 use tollgate::tls::{Certificate, Certificates, Pair, ServerTls};
 
@@ -44,7 +45,7 @@ async fn main() -> Result<(), BoxError> {
 
     // Clients that ask for no name get what those get that ask for this one.
     let tls = ServerTls::new(certificates.clone()).with_fallback_sni("example.test");
-    let acceptor = TlsAcceptor::from(tls.server_config(&[b"h2", b"http/1.1"])?);
+    let acceptor = tls.acceptor(&[b"h2", b"http/1.1"])?;
     let service = TowerToHyperService::new(Router::new().route("/", get(|| async { "over TLS\n" })));
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8443".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
@@ -56,9 +57,14 @@ async fn main() -> Result<(), BoxError> {
         };
         let (acceptor, service) = (acceptor.clone(), service.clone());
         tokio::spawn(async move {
+            // The hello is read first, so that a certificate is shown under its own rules, of versions or clients, if it has any.
+            let handshake = async {
+                let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+                let config = acceptor.config_for(&hello.client_hello())?;
+                Ok::<_, BoxError>(hello.into_stream(config).await?)
+            };
             // A client that only connects is no client.
-            let handshake = tokio::time::timeout(Duration::from_secs(10), acceptor.accept(stream));
-            let Ok(Ok(stream)) = handshake.await else { return };
+            let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_secs(10), handshake).await else { return };
             let server = auto::Builder::new(TokioExecutor::new());
             let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
         });

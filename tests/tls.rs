@@ -74,7 +74,8 @@ async fn a_hosts_own_server_has_the_table_and_shows_nothing_against_its_rules() 
     let building = Certificate::builder("strict").name("strict.test").pair(strict);
     certificates.put(building.client(ClientRules::new(ca)).build().unwrap());
     let tls = ServerTls::new(certificates.clone());
-    let acceptor = TlsAcceptor::from(tls.server_config(&[b"http/1.1"]).unwrap());
+    let host = tls.acceptor(&[b"http/1.1"]).unwrap();
+    let acceptor = TlsAcceptor::from(host.config());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let connector = client(&[&root, &strict_root]);
@@ -89,7 +90,8 @@ async fn a_hosts_own_server_has_the_table_and_shows_nothing_against_its_rules() 
     let (_near, far) = tokio::join!(connect("strict.test"), async {
         let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), listener.accept().await.unwrap().0);
         let hello = hello.await.unwrap();
-        let config = tls.server_config_for(&hello.client_hello(), &[]).unwrap();
+        let config = host.config_for(&hello.client_hello()).unwrap();
+        assert!(!Arc::ptr_eq(&config, &host.config()));
         hello.into_stream(config).await
     });
     let error = far.unwrap_err().into_inner().unwrap().downcast::<rustls::Error>().unwrap();

@@ -108,6 +108,10 @@ impl Control {
         metrics.gauge("connections_refused", "Connections that were closed over a limit.", refused);
         let failed = of_server(|server| sum(server, |one| one.failed));
         metrics.gauge("connections_failed", "Connections whose PROXY header or TLS handshake failed.", failed);
+        let certificates = gateway.certificates();
+        metrics.counters("tls_handshakes_total", "TLS handshakes of clients by how they ended.", "result", move || {
+            certificates.handshakes().by_result().collect()
+        });
         let of = |gateway: &Gateway, read: fn(&tollgate::gateway::Status) -> u64| {
             let gateway = gateway.clone();
             move || read(&gateway.status()) as f64

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::compile::Compile;
 use super::difference::{difference, same};
+use super::secrets::Told;
 use crate::model::{Blocked, ClientCertificates, Finding, Host, Id, Kind, Severity, Snapshot, SslSpec, TlsVersion};
 use crate::tls::{Certificate, CertificateFault, Certificates, Change, ClientRules, Pair, Part, Versions};
 
@@ -62,9 +63,9 @@ impl TableChanges {
 }
 
 /// One item, with what its references lead to.
-struct Read {
-    pairs: Vec<(String, String)>,
-    ca: Option<String>,
+struct Read<'s> {
+    pairs: Vec<(Told<'s>, Told<'s>)>,
+    ca: Option<Told<'s>>,
     digest: Option<blake3::Hash>,
 }
 
@@ -217,6 +218,8 @@ impl Compile<'_> {
                 return;
             }
         };
+        #[cfg(unix)]
+        self.findings.extend(self.open_keys(spec));
         match self.build(spec, &read) {
             Ok(certificate) => {
                 let answer = read.digest.map(|digest| Answer { digest: Some(digest), order });
@@ -236,19 +239,19 @@ impl Compile<'_> {
     }
 
     /// The texts of an item, where it has references what those lead to.
-    fn read(&self, spec: &SslSpec) -> Result<Read, Finding> {
+    fn read<'s>(&self, spec: &'s SslSpec) -> Result<Read<'s>, Finding> {
         let mut hasher = blake3::Hasher::new();
         let mut refers = false;
-        let mut text = |value: &str, field: &str| {
+        let mut text = |value: &'s str, field: &str| {
             let found = self.secrets.text(value).map_err(|reason| {
                 let mut finding = fault(spec, field, &format!("is closed: {reason}"), "give the reference a value");
                 finding.severity = Severity::Warning;
                 finding
             })?;
-            refers |= matches!(found, std::borrow::Cow::Owned(_));
+            refers |= matches!(found, Told::Found(_));
             hasher.update(&(found.len() as u64).to_le_bytes());
             hasher.update(found.as_bytes());
-            Ok::<_, Finding>(found.into_owned())
+            Ok::<_, Finding>(found)
         };
         let mut pairs = Vec::with_capacity(1 + spec.certs.len());
         if !spec.acme {
@@ -262,7 +265,24 @@ impl Compile<'_> {
         Ok(Read { pairs, ca, digest: refers.then(|| hasher.finalize()) })
     }
 
-    fn build(&mut self, spec: &SslSpec, read: &Read) -> Result<Arc<Certificate>, Finding> {
+    /// Keys in files that others than their owner may read (security.md TLS-04).
+    #[cfg(unix)]
+    fn open_keys(&self, spec: &SslSpec) -> Vec<Finding> {
+        let named = |place: usize| match place {
+            0 => "key".to_owned(),
+            place => format!("keys[{}]", place - 1),
+        };
+        let keys = std::iter::once(&spec.key).chain(&spec.keys).enumerate();
+        let open = keys.filter_map(|(place, key)| Some((place, self.secrets.open_mode(key.expose())?)));
+        let finding = |(place, mode)| {
+            let message = format!("is in a file that others than its owner may use (its mode is {mode:03o})");
+            let finding = Finding::warning(Kind::Ssl, Some(spec.id.clone()), &named(place), message);
+            finding.with_mend("chmod 600, with the gateway's user as its owner")
+        };
+        open.map(finding).collect()
+    }
+
+    fn build(&mut self, spec: &SslSpec, read: &Read<'_>) -> Result<Arc<Certificate>, Finding> {
         let mut builder = Certificate::builder(spec.id.as_str()).versions(self.versions(spec)?);
         for name in spec.names() {
             builder = builder.name(name.as_str());

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
 use std::path::{Component, Path};
 
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::model::{Id, Items, SecretManager, SecretSpec, is_reference};
 
@@ -13,7 +15,7 @@ use crate::model::{Id, Items, SecretManager, SecretSpec, is_reference};
 pub(super) struct Secrets<'a> {
     managers: BTreeMap<&'a Id, &'a SecretManager>,
     /// Each reference is looked up once for a configuration, so that all blocks see the same value.
-    answers: RefCell<Answers>,
+    answers: RefCell<BTreeMap<String, Result<Zeroizing<String>, Unresolved>>>,
     /// Each file or variable is read once, since thousands of references may lead into one.
     sources: RefCell<HashMap<Source, Result<Text, Unresolved>>>,
 }
@@ -28,12 +30,28 @@ enum Source {
 
 /// What was read, and what it is as JSON, as soon as somebody wants to know.
 struct Text {
-    text: String,
+    text: Zeroizing<String>,
     json: OnceCell<Option<Value>>,
 }
 
-/// What references were answered.
-pub(super) type Answers = BTreeMap<String, Result<String, Unresolved>>;
+/// What references were answered, as digests: what is kept to compare with is no copy of a secret (security.md SECR-01).
+pub(super) type Answers = BTreeMap<String, Result<blake3::Hash, Unresolved>>;
+
+/// A text, or what it refers to, which is wiped when it is done with.
+pub(super) enum Told<'t> {
+    Written(&'t str),
+    Found(Zeroizing<String>),
+}
+
+impl Deref for Told<'_> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        match self {
+            Self::Written(text) => text,
+            Self::Found(text) => text,
+        }
+    }
+}
 
 /// Why a reference has no value. The text never holds one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,12 +88,12 @@ impl<'a> Secrets<'a> {
 
     /// Whether references that were answered so would be answered differently now.
     pub(super) fn differ_from(&self, answers: &Answers) -> bool {
-        answers.iter().any(|(reference, answer)| self.look_up(reference) != *answer)
+        answers.iter().any(|(reference, answer)| digest(&self.look_up(reference)) != *answer)
     }
 
     /// Every reference that was looked up, with its answer.
     pub(super) fn into_answers(self) -> Answers {
-        self.answers.into_inner()
+        self.answers.into_inner().into_iter().map(|(reference, answer)| (reference, digest(&answer))).collect()
     }
 
     /// The block with values in the place of references.
@@ -91,14 +109,25 @@ impl<'a> Secrets<'a> {
     }
 
     /// The text, or what it refers to.
-    pub(super) fn text<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, Unresolved> {
-        if is_reference(text) { self.answer(text).map(Cow::Owned) } else { Ok(Cow::Borrowed(text)) }
+    pub(super) fn text<'t>(&self, text: &'t str) -> Result<Told<'t>, Unresolved> {
+        if is_reference(text) { self.answer(text).map(Told::Found) } else { Ok(Told::Written(text)) }
+    }
+
+    /// The mode of the file that a reference leads into, if others than its owner may do anything with it.
+    #[cfg(all(unix, feature = "tls"))]
+    pub(super) fn open_mode(&self, text: &str) -> Option<u32> {
+        use std::os::unix::fs::MetadataExt as _;
+        let (Source::File(folder, name), _) = self.source(text).ok().filter(|_| is_reference(text))? else {
+            return None;
+        };
+        let mode = std::fs::metadata(Path::new(&folder).join(name)).ok()?.mode() & 0o777;
+        (mode & 0o077 != 0).then_some(mode)
     }
 
     fn fill(&self, value: &mut Value, path: &str) -> Result<(), Fault> {
         match value {
             Value::String(text) if is_reference(text) => {
-                *text = self.answer(text).map_err(|reason| Fault { field: path.to_owned(), reason })?;
+                *text = self.answer(text).map_err(|reason| Fault { field: path.to_owned(), reason })?.to_string();
                 Ok(())
             }
             Value::Array(list) => {
@@ -111,7 +140,7 @@ impl<'a> Secrets<'a> {
         }
     }
 
-    fn answer(&self, reference: &str) -> Result<String, Unresolved> {
+    fn answer(&self, reference: &str) -> Result<Zeroizing<String>, Unresolved> {
         if let Some(answer) = self.answers.borrow().get(reference) {
             return answer.clone();
         }
@@ -120,11 +149,17 @@ impl<'a> Secrets<'a> {
         answer
     }
 
-    fn look_up(&self, reference: &str) -> Result<String, Unresolved> {
+    fn look_up(&self, reference: &str) -> Result<Zeroizing<String>, Unresolved> {
+        let (source, key) = self.source(reference)?;
+        self.read(source, key)
+    }
+
+    /// Where a reference leads, and the keys into JSON behind it.
+    fn source<'r>(&self, reference: &'r str) -> Result<(Source, Option<&'r str>), Unresolved> {
         let Some(path) = reference.strip_prefix("$secret://") else {
             // `$env://NAME[/key]`, whose prefix may be in any case.
             let (name, key) = cut(reference.get("$env://".len()..).unwrap_or_default());
-            return self.read(Source::Variable(name.to_owned()), key);
+            return Ok((Source::Variable(name.to_owned()), key));
         };
         let mut parts = path.splitn(3, '/');
         let (Some(manager), Some(id), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
@@ -134,8 +169,8 @@ impl<'a> Secrets<'a> {
         let found = self.managers.get(&Id::from(&*id)).ok_or(Unresolved::NoManager(id))?;
         let (name, key) = cut(rest);
         match found {
-            SecretManager::Env(env) => self.read(Source::Variable(format!("{}{name}", env.prefix)), key),
-            SecretManager::File(file) => self.read(Source::File(file.path.clone(), name.to_owned()), key),
+            SecretManager::Env(env) => Ok((Source::Variable(format!("{}{name}", env.prefix)), key)),
+            SecretManager::File(file) => Ok((Source::File(file.path.clone(), name.to_owned()), key)),
             SecretManager::Vault(_) => Err(Unresolved::NotAsked("vault")),
             SecretManager::Aws(_) => Err(Unresolved::NotAsked("aws")),
             SecretManager::Gcp(_) => Err(Unresolved::NotAsked("gcp")),
@@ -143,14 +178,14 @@ impl<'a> Secrets<'a> {
     }
 
     /// What a source says, or what stands under a path of keys in it.
-    fn read(&self, source: Source, key: Option<&str>) -> Result<String, Unresolved> {
+    fn read(&self, source: Source, key: Option<&str>) -> Result<Zeroizing<String>, Unresolved> {
         let mut sources = self.sources.borrow_mut();
         let read = sources.entry(source).or_insert_with_key(|source| {
             let text = match source {
                 Source::Variable(name) => variable(name),
                 Source::File(folder, name) => content(Path::new(folder), name),
             };
-            text.map(|text| Text { text, json: OnceCell::new() })
+            text.map(|text| Text { text: text.into(), json: OnceCell::new() })
         });
         match (read, key) {
             (Err(error), _) => Err(error.clone()),
@@ -162,14 +197,18 @@ impl<'a> Secrets<'a> {
 
 impl Text {
     /// The value under a path of keys, when there is one.
-    fn under(&self, key: &str) -> Result<String, Unresolved> {
+    fn under(&self, key: &str) -> Result<Zeroizing<String>, Unresolved> {
         let json = self.json.get_or_init(|| serde_json::from_str(&self.text).ok());
         match json.as_ref().and_then(|json| json.pointer(&format!("/{key}"))) {
-            Some(Value::String(value)) => Ok(value.clone()),
-            Some(Value::Number(value)) => Ok(value.to_string()),
+            Some(Value::String(value)) => Ok(value.clone().into()),
+            Some(Value::Number(value)) => Ok(value.to_string().into()),
             _ => Err(Unresolved::NoKey(key.to_owned())),
         }
     }
+}
+
+fn digest(answer: &Result<Zeroizing<String>, Unresolved>) -> Result<blake3::Hash, Unresolved> {
+    answer.as_ref().map(|text| blake3::hash(text.as_bytes())).map_err(Clone::clone)
 }
 
 /// The name, and the keys into JSON behind it.

@@ -1,6 +1,5 @@
 //! From the `tls` of an upstream as written to what the upstream side takes: references are looked up, certificates of
 //! `client_cert_id` are found.
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,7 +69,7 @@ impl<'a> Vault<'a> {
             finding.severity = Severity::Warning;
             finding.with_mend("give the reference a value")
         });
-        found.map(Cow::into_owned)
+        found.map(|found| found.to_owned())
     }
 
     fn client_certificate(&self, id: &Id) -> Result<&'a SslSpec, (String, &'static str)> {

@@ -154,14 +154,14 @@ pub(super) fn for_anybody(acceptor: &Arc<TlsAcceptor>) -> Result<Arc<ServerConfi
     under(acceptor, acceptor.usual())
 }
 
-/// A configuration with the rules that a hello leads to.
+/// A configuration with the rules that a hello leads to; `None` for the usual ones.
 pub(super) fn for_hello(
     acceptor: &Arc<TlsAcceptor>,
     hello: &ClientHello<'_>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
+) -> Result<Option<Arc<ServerConfig>>, rustls::Error> {
     match Choice::new(acceptor, acceptor.usual()).choose(hello).0 {
-        LedTo::OtherWay(way) => under(acceptor, way),
-        _ => for_anybody(acceptor),
+        LedTo::OtherWay(way) => under(acceptor, way).map(Some),
+        _ => Ok(None),
     }
 }
 

@@ -130,6 +130,12 @@ impl HandshakeCounts {
     pub fn failed(&self, fault: HandshakeFault) -> u64 {
         self.failed.get(fault as usize).copied().unwrap_or_default()
     }
+
+    /// All of them by a word for metrics: `full`, `resumed`, and the [words](HandshakeFault::word) of faults.
+    pub fn by_result(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let failed = HandshakeFault::ALL.into_iter().map(|fault| (fault.word(), self.failed(fault)));
+        [("full", self.full), ("resumed", self.resumed)].into_iter().chain(failed)
+    }
 }
 
 /// [`HandshakeCounts`] that count.

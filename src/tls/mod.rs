@@ -15,6 +15,7 @@ mod edition;
 mod fault;
 mod greeting;
 mod handshake;
+mod host;
 mod name;
 mod pair;
 mod provider;
@@ -34,6 +35,7 @@ pub use fault::{CertificateFault, Part};
 #[cfg(feature = "server")]
 pub(crate) use greeting::Greeting;
 pub use handshake::{HandshakeCounts, HandshakeFault};
+pub use host::HostAcceptor;
 pub use pair::Pair;
 pub use server::ServerTls;
 pub use versions::Versions;

@@ -32,8 +32,8 @@ impl Metrics {
 
     /// Many labels make a long text, which is not to hold up the requests of this thread.
     async fn fresh_text(&self) -> Bytes {
-        let (inner, gauges) = (self.0.clone(), self.gauges().clone());
-        let make = move || Bytes::from(write(&inner, &gauges));
+        let (inner, figures) = (self.0.clone(), self.figures().clone());
+        let make = move || Bytes::from(write(&inner, &figures));
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return make() };
         runtime.spawn_blocking(make).await.unwrap_or_default()
     }

@@ -27,17 +27,21 @@ pub(super) struct Inner {
     /// Requests behind labels that were forgotten.
     retired: AtomicU64,
     begun: Instant,
-    gauges: Mutex<Vec<Gauge>>,
+    figures: Mutex<Vec<Figure>>,
     /// The last text.
     pub(super) text: tokio::sync::Mutex<Option<(Instant, Bytes)>>,
 }
 
 /// A figure of the host's.
 #[derive(Clone)]
-pub(super) struct Gauge {
+pub(super) struct Figure {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
-    pub(super) read: Arc<dyn Fn() -> f64 + Send + Sync>,
+    /// `gauge` or `counter`.
+    pub(super) kind: &'static str,
+    /// What tells its values apart, if there are several.
+    pub(super) label: Option<&'static str>,
+    pub(super) read: Arc<dyn Fn() -> Vec<(&'static str, f64)> + Send + Sync>,
 }
 
 impl Default for Metrics {
@@ -48,7 +52,7 @@ impl Default for Metrics {
             overflows: AtomicU64::new(0),
             retired: AtomicU64::new(0),
             begun: Instant::now(),
-            gauges: Mutex::default(),
+            figures: Mutex::default(),
             text: tokio::sync::Mutex::default(),
         }))
     }
@@ -87,7 +91,26 @@ impl Metrics {
 
     /// Adds a figure of the program to the text: its name without the prefix, what it says, and what reads it.
     pub fn gauge(&self, name: &'static str, help: &'static str, read: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.gauges().push(Gauge { name, help, read: Arc::new(read) });
+        let read = Arc::new(move || vec![("", read())]);
+        self.figures().push(Figure { name, help, kind: "gauge", label: None, read });
+    }
+
+    /// Adds counters of the program to the text: their name without the prefix, what they say, the label that tells them
+    /// apart, and what reads them, each with the value of that label.
+    ///
+    /// ```
+    /// # let metrics = tollgate::plugins::prometheus::Metrics::default();
+    /// metrics.counters("jobs_total", "Jobs by how they ended.", "result", || vec![("done", 7), ("failed", 0)]);
+    /// ```
+    pub fn counters(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        label: &'static str,
+        read: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static,
+    ) {
+        let read = Arc::new(move || read().into_iter().map(|(value, count)| (value, count as f64)).collect());
+        self.figures().push(Figure { name, help, kind: "counter", label: Some(label), read });
     }
 
     /// Puts attributes into force, unless some are.
@@ -97,8 +120,8 @@ impl Metrics {
         Ok(())
     }
 
-    pub(super) fn gauges(&self) -> MutexGuard<'_, Vec<Gauge>> {
-        self.0.gauges.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn figures(&self) -> MutexGuard<'_, Vec<Figure>> {
+        self.0.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::labels::{Family, RESPONSE_SOURCE, escape};
 use super::meter::{Histogram, Meter, Source};
-use super::metrics::{Gauge, Inner};
+use super::metrics::{Figure, Inner};
 use super::plan::Plan;
 
 /// Writes everything.
-pub(super) fn write(metrics: &Inner, gauges: &[Gauge]) -> String {
+pub(super) fn write(metrics: &Inner, figures: &[Figure]) -> String {
     let plan = metrics.plan();
     let meters = metrics.meters();
     let live = |family: Family| {
@@ -38,8 +38,14 @@ pub(super) fn write(metrics: &Inner, gauges: &[Gauge]) -> String {
         "Requests whose labels had no place and stand under *.",
         overflows as f64,
     );
-    for gauge in gauges {
-        text.single(gauge.name, "gauge", gauge.help, (gauge.read)());
+    for figure in figures {
+        text.head(figure.name, figure.kind, figure.help);
+        for (of, value) in (figure.read)() {
+            match figure.label {
+                None => text.plain(figure.name, value),
+                Some(label) => text.line(figure.name, "", &format!("{label}=\"{of}\""), value),
+            }
+        }
     }
     text.out
 }
@@ -66,6 +72,10 @@ impl Text<'_> {
 
     fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
         self.head(name, kind, help);
+        self.plain(name, value);
+    }
+
+    fn plain(&mut self, name: &str, value: f64) {
         let _ = writeln!(self.out, "{}{name} {value}", self.prefix);
     }
 }
