@@ -321,6 +321,20 @@ mod tests {
     }
 
     #[test]
+    fn sec_secr_01_what_is_kept_to_compare_with_is_no_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
+        let managers = managers(folder.path());
+        let secrets = Secrets::new(&managers);
+        assert_eq!(&*secrets.text("$secret://file/k8s/token").unwrap(), "s3cret");
+        let answers = secrets.into_answers();
+        assert_eq!(answers["$secret://file/k8s/token"], Ok(blake3::hash(b"s3cret")));
+        assert!(!Secrets::new(&managers).differ_from(&answers));
+        std::fs::remove_file(folder.path().join("token")).unwrap();
+        assert!(Secrets::new(&managers).differ_from(&answers));
+    }
+
+    #[test]
     fn what_has_no_value_is_a_fault_at_its_field() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("text"), "no json").unwrap();

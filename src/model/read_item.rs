@@ -71,7 +71,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{CredentialSpec, RouteSpec, SecretSpec};
+    use crate::model::{CredentialSpec, MatchPart, RouteSpec, SecretSpec, SslSpec};
 
     #[test]
     fn an_item_is_called_by_its_key() {
@@ -94,6 +94,27 @@ mod tests {
             }
             let read = read_item::<SecretSpec>(&"vault/1".into(), &vault, UnknownFields::Reject);
             assert_eq!(read.unwrap().0.id, "vault/1");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_demands_some_of_clients_fails_closed_by_its_names() {
+        let names = |ssl: serde_json::Value| {
+            let rejected = read_item::<SslSpec>(&"s".into(), &ssl, UnknownFields::Reject).unwrap_err();
+            let names = |part: MatchPart| part.hosts.iter().map(|host| host.as_str().to_owned()).collect::<Vec<_>>();
+            rejected.match_part.map(names)
+        };
+        let one = |name: &str| Some(vec![name.to_owned()]);
+        assert_eq!(names(json!({"sni": "A.test", "client": {}})), one("a.test"));
+        assert_eq!(names(json!({"snis": [7, "b.test"], "client": 5, "status": 2})), one("b.test"));
+        assert_eq!(names(json!({"snis": "c.test", "client": {}, "type": "klient"})), one("c.test"));
+        for nothing in [
+            json!({"sni": "a.test"}),
+            json!({"client": {}}),
+            json!({"sni": "a.test", "client": {}, "status": 0}),
+            json!({"sni": "a.test", "client": {}, "type": "client"}),
+        ] {
+            assert_eq!(names(nothing), None);
         }
     }
 

@@ -23,6 +23,7 @@ async fn metrics_are_served_from_the_first_block_on_that_keeps_them() {
         let text = client.answer_to("GET").await.text();
         assert!(text.contains("tollgate_http_status{code=\"200\""), "{text}");
         assert!(text.contains("\ntollgate_limit_count_keys 0\n"), "{text}");
+        assert!(text.contains("\ntollgate_tls_handshakes_total{result=\"full\"} 0\n"), "{text}");
         assert!(text.contains("\ntollgate_config_revision ") && text.contains("\ntollgate_routes 1\n"), "{text}");
     }
 }

@@ -1,6 +1,8 @@
 //! The certificates of listeners as the configuration has them: which is found for which name, what a change leaves alone,
 //! and what is refused.
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -184,6 +186,12 @@ fn sec_tls_04_what_is_broken_is_refused_by_field_and_the_old_one_stays() {
     }
 }
 
+/// As keys are to be kept: for their owner alone.
+fn write_key(path: &Path, key: &str) {
+    fs::write(path, key).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 fn messages(gateway: &Gateway) -> Vec<String> {
     gateway.status().findings.iter().map(Finding::to_string).collect()
 }
@@ -195,7 +203,7 @@ fn references_are_followed_looked_up_again_and_fail_closed() {
     let (one, two) = (authority.certificate(&["t.io"]), authority.certificate(&["t.io"]));
     let write = |pair: &Certificate| {
         fs::write(folder.path().join("cert"), &pair.chain).unwrap();
-        fs::write(folder.path().join("key"), &pair.key).unwrap();
+        write_key(&folder.path().join("key"), &pair.key);
     };
     let refers = json!({
         "id": "a", "sni": "t.io", "cert": "$secret://file/f/cert", "key": "$secret://file/f/key",
@@ -246,7 +254,7 @@ fn sec_tls_04_half_a_renewal_holds_up_nothing_and_takes_nothing_away() {
     let [one, two, three] = [(); 3].map(|()| authority.certificate(&["t.io"]));
     let write = |id: &str, chain: &Certificate, key: &Certificate| {
         fs::write(folder.path().join(format!("{id}-cert")), &chain.chain).unwrap();
-        fs::write(folder.path().join(format!("{id}-key")), &key.key).unwrap();
+        write_key(&folder.path().join(format!("{id}-key")), &key.key);
     };
     let refers = |id: &str| {
         let (cert, key) = (format!("$secret://file/f/{id}-cert"), format!("$secret://file/f/{id}-key"));
@@ -286,6 +294,79 @@ fn sec_tls_04_half_a_renewal_holds_up_nothing_and_takes_nothing_away() {
     write("a", &one, &one);
     gateway.refresh_secrets().unwrap();
     assert_eq!((shown("a"), messages(&gateway).len()), (before, 0));
+}
+
+#[test]
+fn sec_tls_04_a_key_that_others_may_use_is_warned_of_and_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = Authority::new().certificate(&["t.io"]);
+    let path = folder.path().join("key");
+    write_key(&path, &pair.key);
+    let document = |desc: &str| {
+        let more = json!({"certs": [pair.chain], "keys": ["$secret://file/f/key"], "desc": desc});
+        let mut refers = ssl("a", &["t.io"], &pair);
+        refers.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        snapshot(&json!({"secrets": [{"id": "file/f", "path": folder.path()}], "ssls": [refers]}))
+    };
+    let gateway = Gateway::builder().build().unwrap();
+    for (mode, warned) in [(0o600, false), (0o640, true), (0o604, true), (0o400, false)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        gateway.apply(document(&format!("{mode:o}"))).unwrap();
+        assert_eq!(gateway.certificates().find("t.io").unwrap().pairs().len(), 2);
+        let status = gateway.status();
+        let found: Vec<_> = status.findings.iter().map(|one| (one.is_error(), &*one.path)).collect();
+        assert_eq!(found, if warned { vec![(false, "keys[0]")] } else { vec![] }, "{mode:o}");
+        for finding in &*status.findings {
+            assert!(finding.message.contains(&format!("{mode:03o}")), "{finding}");
+            assert!(finding.mend.as_deref().unwrap().starts_with("chmod 600"), "{finding}");
+        }
+    }
+}
+
+/// What was said of many whose secrets could not be had is over for each of them when they can.
+#[test]
+fn of_many_that_were_closed_each_is_judged_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = Authority::new().certificate(&["t.io"]);
+    let refers = |number: usize| {
+        let name = format!("{number}.t.io");
+        json!({"id": format!("s{number}"), "sni": name, "cert": pair.chain, "key": format!("$secret://file/f/{}", number % 2)})
+    };
+    let ssls: Vec<Value> = (0..300).map(refers).collect();
+    let gateway = Gateway::builder().build().unwrap();
+    let document = json!({"secrets": [{"id": "file/f", "path": folder.path()}], "ssls": ssls});
+    gateway.apply(snapshot(&document)).unwrap();
+    assert_eq!((messages(&gateway).len(), gateway.certificates().all().len()), (300, 0));
+    for (known, left) in [("0", 150), ("1", 0)] {
+        write_key(&folder.path().join(known), &pair.key);
+        gateway.refresh_secrets().unwrap();
+        assert_eq!((messages(&gateway).len(), gateway.certificates().all().len()), (left, 300 - left));
+        assert!(messages(&gateway).iter().all(|message| message.contains("the file `1` cannot be read")));
+    }
+}
+
+/// One that was closed while all were numbered anew comes back in its place.
+#[test]
+fn what_was_closed_comes_back_where_it_stands_in_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = Authority::new().certificate(&["t.io"]);
+    let closed = json!({"id": "closed", "sni": "t.io", "cert": pair.chain, "key": "$secret://file/f/key"});
+    let gateway = Gateway::builder().build().unwrap();
+    let mut between = Vec::new();
+    // Each directly behind the first: half of the room is gone each time, until there is none.
+    for number in 0..30 {
+        let name = if number == 0 { "t.io".to_owned() } else { format!("{number}.test") };
+        between.insert(0, ssl(&format!("m{number}"), &[&name], &pair));
+        let mut ssls = vec![ssl("first", &["first.test"], &pair)];
+        ssls.extend(between.iter().cloned().chain([closed.clone(), ssl("last", &["t.io"], &pair)]));
+        let document = json!({"secrets": [{"id": "file/f", "path": folder.path()}], "ssls": ssls});
+        gateway.apply(snapshot(&document)).unwrap();
+    }
+    write_key(&folder.path().join("key"), &pair.key);
+    gateway.refresh_secrets().unwrap();
+    let ids: Vec<_> = gateway.certificates().all().iter().map(|one| one.id().to_owned()).collect();
+    assert_eq!(ids[ids.len() - 3..], ["m0", "closed", "last"], "{ids:?}");
+    assert_eq!(found(&gateway, "t.io").as_deref(), Some("m0"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tollgate::Body;
 use tollgate::gateway::{Gateway, Route, RouteMatch};
-use tollgate::model::{Blocked, Items, MatchPart, Resource, Snapshot};
+use tollgate::model::{Blocked, Items, Kind, MatchPart, Resource, Snapshot};
 
 use super::support::{ask, with_marks};
 
@@ -151,7 +151,14 @@ fn perform(snapshot: &mut Snapshot, edit: &Edit) {
                 service_id: (take(&mut bits, 2) == 0).then(|| "s0".into()),
                 ..MatchPart::default()
             };
-            let blocked = Blocked { id: Some("b".into()), index: Some(edit.place), match_part, reason: String::new() };
+            let blocked = Blocked {
+                kind: Kind::Route,
+                id: Some("b".into()),
+                index: Some(edit.place),
+                behind: edit.place,
+                match_part,
+                reason: String::new(),
+            };
             snapshot.blocked = if matches!(edit.act, Do::Remove) { Vec::new() } else { vec![blocked] };
         }
     }

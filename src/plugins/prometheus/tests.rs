@@ -82,6 +82,22 @@ async fn what_nobody_asks_for_is_forgotten_and_still_counted_in_all() {
     assert_eq!(values(&metrics, "tollgate_http_requests_total").await, [2.0]);
 }
 
+#[tokio::test]
+async fn figures_of_the_program_stand_beside_those_of_requests() {
+    let metrics = metrics(0);
+    metrics.gauge("rooms", "Rooms.", || 2.5);
+    metrics.counters("jobs_total", "Jobs by how they ended.", "result", || vec![("done", 7), ("failed", 0)]);
+    let rooms = ["# HELP tollgate_rooms Rooms.", "# TYPE tollgate_rooms gauge", "tollgate_rooms 2.5"];
+    let jobs = [
+        "# HELP tollgate_jobs_total Jobs by how they ended.",
+        "# TYPE tollgate_jobs_total counter",
+        "tollgate_jobs_total{result=\"done\"} 7",
+        "tollgate_jobs_total{result=\"failed\"} 0",
+    ];
+    let all = lines(&metrics, "").await;
+    assert_eq!(all[all.len() - 7..], [&rooms[..], &jobs[..]].concat());
+}
+
 #[test]
 fn nothing_is_lost_between_threads() {
     let metrics = metrics(0);
