@@ -1,8 +1,13 @@
 //! Listeners that change with the file, sockets of a service manager, and the end in good order.
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
 
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
 
 use super::peers::End;
 use super::peers::client::Client;
@@ -180,4 +185,48 @@ async fn sockets_of_a_service_manager_are_listened_on_by_name() {
     // Closed here, it is still open there: nobody is refused.
     assert!(tokio::net::TcpStream::connect(first).await.is_ok());
     assert!(tokio::net::UnixStream::connect(&path).await.is_ok());
+}
+
+/// A start that serves what is valid leaves a host whose certificate is faulty to nobody, if it demanded some of clients.
+#[tokio::test]
+async fn sec_tls_02_a_start_with_a_faulty_demand_opens_its_host_to_nobody() {
+    let origin = Origin::saying("one").await;
+    let key = KeyPair::generate().unwrap();
+    let pair = CertificateParams::new(vec!["shop.test".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let folder = Folder::new();
+    folder.write("pem", &pair.pem());
+    folder.write("key", &key.serialize_pem());
+    folder.write("torn", "-----BEGIN CERTIFICATE-----\nQUFB\n-----END CERTIFICATE-----\n");
+    let document = |ca: &str| {
+        let path = folder.path("");
+        let pair = "cert: $secret://file/f/pem, key: $secret://file/f/key";
+        let ssls = format!(
+            "secrets: [{{id: file/f, path: {path:?}}}]\nssls:\n  - {{id: shop, sni: \"*\", {pair}}}\n  - {{id: partners, \
+             sni: partners.test, {pair}, client: {{ca: $secret://file/f/{ca}}}}}\n"
+        );
+        let more = "tollgate:\n  start_policy: serve_valid\n  listeners: [{address: \"127.0.0.1:0\", tls: {}}]\n#END";
+        leading_to(origin.address()).replace("#END", &(ssls + more))
+    };
+    let file = folder.write("a.yaml", &document("torn"));
+    let gateway = Gateway::start_exactly(&["--config", &file]).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(pair.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let connector = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
+    let ask = async |host: &str| {
+        let socket = tokio::net::TcpStream::connect(gateway.address()).await.unwrap();
+        let mut stream = connector.connect("shop.test".try_into().unwrap(), socket).await.unwrap();
+        let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await.unwrap();
+        heard.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!((ask("shop.test").await, ask("partners.test").await), ("200".to_owned(), "421".to_owned()));
+    assert!(gateway.told().iter().any(|line| line.contains("ssl partners: left out")), "{:#?}", gateway.told());
+    // Mended, it still is for its own connections alone.
+    folder.write("a.yaml", &document("pem"));
+    gateway.hear("revision 2 in force").await;
+    assert_eq!((ask("shop.test").await, ask("partners.test").await), ("200".to_owned(), "421".to_owned()));
 }

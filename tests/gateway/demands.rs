@@ -192,8 +192,18 @@ async fn a_left_out_certificate_stands_where_it_would_have_stood() {
         (json!([plain("x", "x.test"), faulty("a", nothing.clone()), plain("b", "same.test")]), 421),
         (json!([plain("a", "same.test"), faulty("b", nothing.clone()), plain("x", "x.test")]), 200),
         // Those that demand nothing leave nothing, and count for nothing.
-        (json!([faulty("o", json!({"client": "x", "status": 0})), faulty("a", nothing.clone()), plain("b", "same.test")]), 421),
-        (json!([{"id": "o", "sni": "same.test", "cert": 7}, faulty("a", nothing.clone()), plain("b", "same.test")]), 421),
+        (
+            json!([
+                faulty("o", json!({"client": "x", "status": 0})),
+                faulty("a", nothing.clone()),
+                plain("b", "same.test")
+            ]),
+            421,
+        ),
+        (
+            json!([{"id": "o", "sni": "same.test", "cert": 7}, faulty("a", nothing.clone()), plain("b", "same.test")]),
+            421,
+        ),
         (json!([faulty("a", json!({"status": 0})), plain("b", "same.test")]), 200),
         (json!([faulty("a", json!({"type": "client"})), plain("b", "same.test")]), 200),
         // The later one of an id.
