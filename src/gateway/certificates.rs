@@ -276,7 +276,7 @@ impl Compile<'_> {
         let open = keys.filter_map(|(place, key)| Some((place, self.secrets.open_mode(key.expose())?)));
         let finding = |(place, mode)| {
             let message = format!("is in a file that others than its owner may use (its mode is {mode:03o})");
-            let finding = Finding::warning(Kind::Ssl, Some(spec.id.clone()), &named(place), message);
+            let finding = Finding::warning(Kind::Ssl, Some(spec.id.clone()), named(place), message);
             finding.with_mend("chmod 600, with the gateway's user as its owner")
         };
         open.map(finding).collect()
