@@ -31,7 +31,7 @@ use crate::model::{
     Resource, ServiceSpec, Settings, Snapshot, SslSpec, SslType, UpstreamSpec, duplicate,
 };
 use crate::plugin::ConfigError;
-use crate::plugins::bodies::Bodies;
+use crate::plugin::bodies::Bodies;
 use crate::request::Environment;
 use crate::router::Router;
 use crate::upstream::Upstream;

@@ -23,7 +23,7 @@ use super::{ApplyError, Gateway};
 use crate::error::Error;
 use crate::model::{Finding, Id, Places, RouteSpec, ServiceSpec, Snapshot};
 use crate::plugin::Registry;
-use crate::plugins::bodies::Room;
+use crate::plugin::bodies::Room;
 use crate::request::CustomVars;
 use crate::router::{Predicate, Router, RouterOptions};
 use crate::upstream::{Endpoints, Upstream, Upstreams};

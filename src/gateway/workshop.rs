@@ -13,8 +13,8 @@ use super::settings::Rules;
 use super::tls::Vault;
 use super::upstreams::{self, Owner};
 use crate::model::{Id, Kind, Settings, UpstreamSpec};
+use crate::plugin::bodies::{Bodies, Room};
 use crate::plugin::{Caveat, Registry, Scope, Workshop};
-use crate::plugins::bodies::{Bodies, Room};
 use crate::request::CustomVars;
 use crate::upstream::{Endpoints, Upstream, Upstreams};
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::bodies::Bodies;
 use super::{Caveat, ConfigError, ConsumerLookup, Registry, shape};
 use crate::model::{Id, UpstreamSpec};
-use crate::plugins::bodies::Bodies;
 #[cfg(feature = "grpc-transcode")]
 use crate::proto::Proto;
 use crate::upstream::Upstream;

@@ -7,6 +7,7 @@
 //! only walks through them.
 mod around;
 mod authenticate;
+pub mod bodies;
 mod choice;
 mod context;
 mod contract;

@@ -1,7 +1,6 @@
 //! The plugins that come with the crate, one folder or file each, and the list of them.
 pub mod acl;
 pub mod basic_auth;
-pub mod bodies;
 #[cfg(feature = "callout")]
 pub mod callout;
 mod chance;

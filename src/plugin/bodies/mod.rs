@@ -9,7 +9,7 @@
 //! # Example
 //! ```
 //! # use tollgate::Body;
-//! # use tollgate::plugins::bodies::{Bodies, Misread};
+//! # use tollgate::plugin::bodies::{Bodies, Misread};
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! let bodies = Bodies::default();
 //! let bytes = bodies.collect(Body::from(r#"{"a": 1, "a": 2}"#), 1024).await.unwrap();
