@@ -12,7 +12,8 @@ use tollgate::server::{Applied, Listener, ListenerStatus, Protocols, Server};
 use tollgate::tls::Certificates;
 use tollgate::{BoxError, Next};
 
-use crate::origin;
+use crate::restart::Restart;
+use crate::{args, origin};
 
 /// How often an address is tried again that could not be had.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -59,17 +60,20 @@ impl Listeners {
         }
     }
 
-    /// Follows a file that has settings alone, beside a store.
-    pub(crate) async fn follow(&self, file: FileSource, gateway: &Gateway) {
+    /// Follows a file that has settings alone, beside a store. What it does not take is named by `restart`.
+    pub(crate) async fn follow(&self, file: FileSource, gateway: &Gateway, args: &args::Serve, restart: &mut Restart) {
         let place = file.path().to_owned();
         let mut changes = std::pin::pin!(file.watch());
         while let Some(change) = changes.next().await {
             let settings = change.map_err(BoxError::from).and_then(|snapshot| {
                 origin::settings_alone(&place, &snapshot, gateway)?;
-                Ok(snapshot.settings)
+                origin::with_flags(args, &snapshot.settings)
             });
             match settings {
-                Ok(settings) => self.change(&settings),
+                Ok(settings) => {
+                    self.change(&settings);
+                    restart.look(&settings);
+                }
                 Err(error) => eprintln!("{error}; the listeners before serve on"),
             }
         }

@@ -25,8 +25,8 @@ pub(crate) fn find(args: &Serve, gateway: &Gateway) -> Result<(Origin, Settings)
         Some(path) => Some((path, FileSource::new(path).load()?.snapshot)),
         None => None,
     };
-    let mut settings = loaded.as_ref().map(|(_, snapshot)| (*snapshot.settings).clone()).unwrap_or_default();
-    flags(args, &mut settings)?;
+    let file = loaded.as_ref().map(|(_, snapshot)| Arc::clone(&snapshot.settings)).unwrap_or_default();
+    let settings = with_flags(args, &file)?;
     if settings.store.is_none() {
         if settings.admin.is_some() {
             return Err("the Admin API needs a store: set `tollgate.store`, or say --store".into());
@@ -46,6 +46,13 @@ pub(crate) fn find(args: &Serve, gateway: &Gateway) -> Result<(Origin, Settings)
         settings_alone(path, snapshot, gateway)?;
     }
     Ok((Origin::Store, settings))
+}
+
+/// A file's settings, and what flags say instead.
+pub(crate) fn with_flags(args: &Serve, settings: &Settings) -> Result<Settings, BoxError> {
+    let mut settings = settings.clone();
+    flags(args, &mut settings)?;
+    Ok(settings)
 }
 
 fn flags(args: &Serve, settings: &mut Settings) -> Result<(), BoxError> {

@@ -189,7 +189,8 @@ impl Process<'_> {
         let beside_store = async {
             match (origin, &args.config) {
                 (Origin::Store, Some(path)) if settings.role != Role::ControlPlane => {
-                    listeners.follow(FileSource::new(path), gateway).await;
+                    let mut restart = Restart::beside_store(settings);
+                    listeners.follow(FileSource::new(path), gateway, args, &mut restart).await;
                 }
                 _ => std::future::pending().await,
             }

@@ -76,25 +76,37 @@ async fn listeners_change_with_the_file_and_connections_of_others_notice_nothing
     says(&mut passed_on, "one").await;
 
     // What waits for the next start is named.
-    let settings = "tollgate:\n  workers: 2\n  limits: {idle_timeout_ms: 5000}\n  listeners: ";
+    let settings = "tollgate:\n  workers: 2\n  errors: problem\n  limits: {idle_timeout_ms: 5000, body_bytes: 5000}\n  listeners: ";
     let changed =
         with(origin.address(), &format!("[{{address: \"{first}\"}}]")).replace("tollgate:\n  listeners: ", settings);
     folder.write("a.yaml", &changed);
     gateway.hear("tollgate.workers has changed, which takes effect at the next start").await;
+    gateway.hear("tollgate.errors has changed, which takes effect at the next start").await;
     gateway.hear("tollgate.limits.idle_timeout_ms has changed, which takes effect at the next start").await;
     says(&mut kept, "one").await;
+    assert!(!gateway.told().iter().any(|line| line.contains("tollgate.limits.body_bytes")), "that is in force");
 }
 
 #[tokio::test]
 async fn beside_a_store_the_file_has_the_listeners() {
     let [first, second] = free();
     let folder = Folder::new();
-    let settings = |listeners: &str| format!("tollgate:\n  store: {{kind: memory}}\n  listeners: {listeners}\n#END\n");
+    let settings = |listeners: &str| format!("tollgate:\n  listeners: {listeners}\n#END\n");
     let file = folder.write("a.yaml", &settings(&format!("[{{address: \"{first}\"}}]")));
-    let gateway = Gateway::start_exactly(&["--config", &file]).await;
+    let gateway = Gateway::start_exactly(&["--config", &file, "--store", "memory"]).await;
     folder.write("a.yaml", &settings(&format!("[{{address: \"{second}\"}}]")));
     gateway.hear(&format!("listeners: {second}: opened")).await;
     gateway.hear(&format!("listeners: {first}: closed")).await;
+
+    // All else is of the next start there, what a file without a store would change live included.
+    let more = format!("[{{address: \"{second}\"}}]\n  trusted_proxies: [10.0.0.0/8]\n  limits: {{body_bytes: 5000}}");
+    folder.write("a.yaml", &settings(&more));
+    for name in ["trusted_proxies", "limits.body_bytes"] {
+        gateway.hear(&format!("tollgate.{name} has changed, which takes effect at the next start")).await;
+    }
+    // Neither the listeners, which are in force, nor what a flag says.
+    let named = gateway.told().iter().filter(|line| line.contains("takes effect at the next start")).count();
+    assert_eq!(named, 2, "{:?}", gateway.told());
     folder.write("a.yaml", "routes: [{id: a, uri: /x}]\n#END\n");
     gateway.hear("the listeners before serve on").await;
     assert!(tokio::net::TcpStream::connect(second).await.is_ok());
