@@ -72,11 +72,10 @@ upstreams: [{id: u, nodes: {\"127.0.0.1:1\": 1}, checks: {active: {req_headers: 
 stream_routes: [{id: l4, server_port: 1, upstream_id: u}]
 secrets: [{id: vault/1, prefix: kv, token: a, uri: \"http://127.0.0.1\"}]
 plugin_metadata: [{id: x, a: 1}]
-tollgate: {limits: {max_parse_depth: 5}}
 ";
     let found = findings(text);
     let lines: Vec<_> = found.iter().filter_map(|finding| finding.split_once(": ")).map(|(line, _)| line).collect();
-    assert_eq!(lines, (1..=5).map(|line| format!("line {line}")).collect::<Vec<_>>());
+    assert_eq!(lines, (1..=4).map(|line| format!("line {line}")).collect::<Vec<_>>());
     assert!(found.iter().all(|finding| finding.contains("is not used")), "{found:#?}");
 }
 
@@ -163,7 +162,7 @@ fn warnings_stay_as_long_as_what_they_are_about() {
     };
     let expect = |list: &[(u32, &str)]| list.iter().map(|(line, kind)| (*line, (*kind).to_owned())).collect::<Vec<_>>();
     let all = "\
-tollgate: {limits: {max_parse_depth: 5}}
+tollgate: {trusted_proxies: [\"0.0.0.0/0\"]}
 upstreams: [{id: u, nodes: {\"127.0.0.1:1\": 1}, checks: {active: {req_headers: [\"Host: a\"]}}}]
 consumers: [{username: jack, group_id: none}]
 routes:
@@ -176,7 +175,7 @@ routes:
     assert_eq!(apply(&all.replace("/a", "/d")), warned, "the item changed, what is wrong did not");
     let below = expect(&[(2, "settings"), (3, "upstream"), (4, "consumer"), (6, "route")]);
     assert_eq!(apply(&format!("# a note\n{all}")), below, "the lines are those of the text in force");
-    assert_eq!(apply(&all.replace("depth: 5", "depth: 6")), warned, "everything is built anew");
+    assert_eq!(apply(&all.replace("0.0.0.0/0", "::/0")), warned, "everything is built anew");
     assert_eq!(
         apply(&all.replace(", checks: {active: {req_headers: [\"Host: a\"]}}", "")),
         expect(&[(1, "settings"), (3, "consumer"), (5, "route")])
@@ -186,7 +185,7 @@ routes:
         .replace("{never: {_meta: {disable: true}}}", "{}")
         .replace("consumers: [{username: jack, group_id: none}]", "");
     assert_eq!(apply(&mended), expect(&[(1, "settings"), (2, "upstream")]));
-    assert_eq!(apply(&mended.replace("max_parse_depth: 5", "")), expect(&[(2, "upstream")]));
+    assert_eq!(apply(&mended.replace("trusted_proxies: [\"0.0.0.0/0\"]", "")), expect(&[(2, "upstream")]));
 }
 
 #[test]
@@ -266,4 +265,29 @@ fn no_finding_shows_a_secret_whatever_is_wrong_with_it() {
         }
     }
     assert!(faults > 200, "{faults}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn listeners_that_have_no_certificate_to_show_are_named_until_there_is_one() {
+    const NAMED: &str = "settings, field listeners[1].tls: has no certificate to show: every handshake fails; add one to \
+                         `ssls`, with its server names, or leave out `tls`";
+    let text = |more: &str| {
+        format!(
+            "tollgate:\n  listeners:\n    - {{address: \"127.0.0.1:1\"}}\n    - {{address: \"127.0.0.1:2\", tls: true}}\n{more}"
+        )
+    };
+    let with = |status: u8| text(&format!("ssls: [{{id: a, sni: a.test, acme: true, status: {status}}}]\n"));
+    let named = |text: &str| findings(text).iter().filter(|line| line.ends_with(NAMED)).count();
+    assert_eq!((named(&text("")), named(&with(0)), named(&with(1))), (1, 1, 0), "{:?}", findings(&text("")));
+    assert_eq!(named(&text("  store: {kind: memory}\n")), 0, "they are in the store");
+
+    // It comes and goes with the certificates, though the settings stay as they are.
+    let gateway = Gateway::builder().build().unwrap();
+    for (text, wanted) in [(text(""), 1), (with(1), 0), (with(1), 0), (text(""), 1), (text(""), 1)] {
+        gateway.apply(FileSource::new("a.yaml").read(text.as_bytes()).unwrap().snapshot).unwrap();
+        let status = gateway.status();
+        let told = status.findings.iter().filter(|finding| finding.to_string().ends_with(NAMED)).count();
+        assert_eq!(told, wanted, "{:?}", status.findings);
+    }
 }

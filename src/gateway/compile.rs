@@ -213,6 +213,9 @@ impl<'a> Compile<'a> {
         let names_fields = compile.names_fields.get();
         let Compile { findings, rules, globals, metadata, protos, upstreams, services, plugin_configs, .. } = compile;
         let is_current = |warning: &&Finding| match warning.kind {
+            #[cfg(feature = "tls")]
+            Kind::Settings => !other_settings && warning.message != idle::NOTHING_TO_SHOW,
+            #[cfg(not(feature = "tls"))]
             Kind::Settings => !other_settings,
             _ => ids.is_current(warning),
         };
@@ -288,6 +291,8 @@ impl<'a> Compile<'a> {
             let (_, ssls) = self.changed(&self.before.snapshot.ssls, &snapshot.ssls);
             self.findings.extend(ssls.into_iter().filter_map(|ssl| idle::ssl(ssl)));
         }
+        #[cfg(feature = "tls")]
+        self.findings.extend(idle::listeners(snapshot));
         let judge = Judge::new(first, &self.before.ids, &in_code, &mut self.findings);
         judge.run(snapshot, &self.before.snapshot)
     }

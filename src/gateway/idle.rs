@@ -1,6 +1,8 @@
 //! What is read and checked, but not acted on: nobody should believe himself guarded by it, so each use is a warning.
 use super::checks;
 use super::upstreams::Owner;
+#[cfg(feature = "tls")]
+use crate::model::Snapshot;
 use crate::model::{Described, DnsSettings, Finding, Id, Kind, Settings, Severity, UpstreamSpec};
 #[cfg(not(feature = "tls"))]
 use crate::model::{SslSpec, SslType};
@@ -32,6 +34,23 @@ pub(crate) fn ssl(ssl: &SslSpec) -> Option<Finding> {
     let warning =
         || Finding::warning(Kind::Ssl, Some(ssl.id.clone()), "", message).with_mend("build with the feature `tls`");
     (ssl.purpose == SslType::Server).then(warning)
+}
+
+/// What a listener is told whose handshakes all fail. It depends on other items than the settings, and is judged each time.
+#[cfg(feature = "tls")]
+pub(crate) const NOTHING_TO_SHOW: &str = "has no certificate to show: every handshake fails";
+
+/// A warning for each listener with TLS, where there is no certificate that any could show. Not for a file beside a store, where
+/// the certificates are.
+#[cfg(feature = "tls")]
+pub(crate) fn listeners(snapshot: &Snapshot) -> impl Iterator<Item = Finding> {
+    let settings = &snapshot.settings;
+    let has_none = settings.store.is_none() && !snapshot.ssls.iter().any(|ssl| ssl.is_shown());
+    let listeners = settings.listeners.iter().enumerate().filter(move |(_, one)| has_none && one.tls.is_some());
+    listeners.map(|(at, _)| {
+        Finding::warning(Kind::Settings, None, format!("listeners[{at}].tls"), NOTHING_TO_SHOW)
+            .with_mend("add one to `ssls`, with its server names, or leave out `tls`")
+    })
 }
 
 /// A warning for each part of the upstream that nothing acts on.
