@@ -5,6 +5,9 @@ mod peers;
 
 #[path = "embedding/host.rs"]
 mod host;
+#[cfg(all(feature = "tls", feature = "http2"))]
+#[path = "embedding/pieces.rs"]
+mod pieces;
 #[path = "embedding/streams.rs"]
 mod streams;
 #[path = "embedding/websocket.rs"]

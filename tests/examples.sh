@@ -97,6 +97,11 @@ ask_listeners() {
   grep -q "no such address on this machine" "$LOGS/example-listeners.log" || fail listeners "it names no address that cannot be had"
 }
 ask_live_apply() { says live_apply "$1" "This is tollgate" /; }
+ask_strict_acceptor() {
+  says strict_acceptor "$1" "hello, 127.0.0.1" /
+  says strict_acceptor "$1" "hello, 127.0.0.1 by 127.0.0.1" / --haproxy-protocol
+  says strict_acceptor "$1" "400 Bad Request" / -d x -H 'Transfer-Encoding: chunked' -H 'Content-Length: 1'
+}
 ask_tls_server() {
   local url="https://example.test:$1/" answer first
   local curl=(curl -sk --retry 50 --retry-delay 1 --retry-connrefused --max-time 20 --resolve "example.test:$1:127.0.0.1")

@@ -9,19 +9,18 @@
 )]
 mod support;
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+#[path = "server_listeners/ends.rs"]
+mod ends;
+#[path = "server_listeners/handover.rs"]
+mod handover;
+
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
 use support::{Raw, Record, echo, wait_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
-use tollgate::server::{
-    BindError, Drain, Limits, ListenAddress, Listener, Protocols, ProxyProtocol, Server, SocketOptions,
-};
+use tollgate::server::{BindError, Limits, ListenAddress, Listener, Protocols, ProxyProtocol, Server, SocketOptions};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -57,54 +56,6 @@ async fn served(client: &mut Raw) {
 
 async fn is_refused(address: SocketAddr) -> bool {
     TcpStream::connect(address).await.is_err()
-}
-
-/// Clients that connect, ask once, and begin again: none is refused, none goes without its answer.
-struct Crowd {
-    stop: Arc<AtomicBool>,
-    asked: Arc<AtomicUsize>,
-    clients: Vec<std::thread::JoinHandle<()>>,
-}
-
-impl Crowd {
-    fn of(address: SocketAddr) -> Self {
-        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let client = |_| {
-            let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
-            std::thread::spawn(move || {
-                while !stop.load(Relaxed) {
-                    let mut stream = StdStream::connect(address).expect("refused");
-                    stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
-                    let mut answer = String::new();
-                    stream.read_to_string(&mut answer).expect("reset");
-                    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-                    asked.fetch_add(1, Relaxed);
-                }
-            })
-        };
-        let clients = (0..2).map(client).collect();
-        Self { stop, asked, clients }
-    }
-
-    async fn goes_on(&self) {
-        let seen = self.asked.load(Relaxed);
-        wait_until("some are served", || self.asked.load(Relaxed) > seen + 3).await;
-    }
-
-    fn end(self) {
-        self.stop.store(true, Relaxed);
-        for client in self.clients {
-            client.join().expect("a connection was refused or lost");
-        }
-    }
-}
-
-/// The one address of the listener that was asked for by this one.
-fn bound(server: &Server, asked: SocketAddr) -> Vec<SocketAddr> {
-    let of = |one: tollgate::server::ListenerStatus| {
-        if one.listener.address == asked.into() { one.addresses } else { vec![] }
-    };
-    server.listeners().into_iter().flat_map(of).collect()
 }
 
 #[tokio::test]
@@ -193,74 +144,6 @@ async fn of_two_alike_one_is_refused() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sec_drn_03_a_port_moves_to_all_addresses_and_back_and_nobody_is_refused() {
-    let server = Arc::new(server());
-    let address = server.listen(Listener::new(local(0))).unwrap();
-    let port = address.port();
-    let mut kept = client(address).await;
-    let crowd = Crowd::of(address);
-    for round in 0..6 {
-        let to = if round % 2 == 0 { everywhere(port) } else { local(port) };
-        let applied = server.apply(vec![Listener::new(to)]);
-        assert_eq!((applied.opened, applied.closed.len(), applied.failed.len()), (vec![to.into()], 1, 0));
-        crowd.goes_on().await;
-    }
-    crowd.end();
-    served(&mut kept).await;
-}
-
-#[tokio::test]
-async fn what_cannot_be_had_leaves_in_place_what_it_should_replace() {
-    let server = server();
-    // All addresses are not to be had, since somebody has another one.
-    let theirs = StdListener::bind("127.0.0.2:0").unwrap();
-    let port = theirs.local_addr().unwrap().port();
-    server.listen(Listener::new(local(port))).unwrap();
-    let mut before = client(local(port)).await;
-    let applied = server.apply(vec![Listener::new(everywhere(port))]);
-    assert_eq!((applied.kept.len(), applied.failed.len(), applied.is_change()), (1, 1, false), "{applied:?}");
-    served(&mut before).await;
-    served(&mut client(local(port)).await).await;
-    drop(theirs);
-    let applied = server.retry().unwrap();
-    assert_eq!((applied.opened, applied.closed), (vec![everywhere(port).into()], vec![local(port).into()]));
-    served(&mut client(([127, 0, 0, 2], port).into()).await).await;
-    served(&mut before).await;
-    assert_eq!(bound(&server, everywhere(port)), [everywhere(port)]);
-}
-
-#[tokio::test]
-async fn what_the_system_took_in_is_served_though_the_socket_is_closed() {
-    let server = server();
-    let address = server.listen(Listener::new(local(0))).unwrap();
-    // One thread: nobody accepts meanwhile.
-    let waiting: Vec<_> = (0..5).map(|_| StdStream::connect(address).unwrap()).collect();
-    assert!(server.stop_listening(address));
-    assert!(is_refused(address).await);
-    for stream in waiting {
-        stream.set_nonblocking(true).unwrap();
-        let mut stream = TcpStream::from_std(stream).unwrap();
-        stream.write_all(GET.as_bytes()).await.unwrap();
-        let mut begin = [0; 12];
-        stream.read_exact(&mut begin).await.unwrap();
-        assert_eq!(&begin, b"HTTP/1.1 200");
-    }
-}
-
-#[tokio::test]
-async fn connections_of_a_removed_listener_end_where_it_says_so() {
-    let server = server();
-    let mut listener = Listener::new(local(0));
-    listener.drain_when_removed = true;
-    let leaving = server.listen(listener).unwrap();
-    let staying = server.listen(Listener::new(local(0))).unwrap();
-    let (mut leaves, mut stays) = (client(leaving).await, client(staying).await);
-    server.apply(vec![Listener::new(staying)]);
-    assert!(leaves.ends().await);
-    served(&mut stays).await;
-}
-
 #[tokio::test]
 async fn sec_lim_11_a_listener_has_a_limit_of_its_own() {
     let server = server();
@@ -311,92 +194,6 @@ async fn unix_sockets_have_a_mode_and_may_be_abstract() {
     let applied = server.apply(Vec::new());
     assert_eq!(applied.closed.len(), 2);
     assert!(!path.exists());
-}
-
-#[tokio::test]
-async fn a_socket_of_somebody_else_is_listened_on_and_stays_open() {
-    let server = server();
-    let theirs = StdListener::bind("127.0.0.1:0").unwrap();
-    let second = StdListener::bind("127.0.0.1:0").unwrap();
-    let addresses = [theirs.local_addr().unwrap(), second.local_addr().unwrap()];
-    server.adopt("web", theirs);
-    server.adopt("web", second);
-    let web = || vec![Listener::at(ListenAddress::Inherited("web".to_owned()))];
-    let applied = server.apply(web());
-    assert_eq!(applied.opened, [ListenAddress::Inherited("web".to_owned())]);
-    for address in addresses {
-        served(&mut client(address).await).await;
-    }
-    // Nobody accepts, and nobody is refused.
-    assert_eq!(server.apply(Vec::new()).closed.len(), 1);
-    let mut patient = Raw::connect(addresses[0]).await;
-    patient.send(GET).await;
-    server.apply(web());
-    assert_eq!(patient.answer().await.status, 200);
-    let applied = server.apply(vec![Listener::at(ListenAddress::Inherited("other".to_owned()))]);
-    assert!(matches!(applied.failed[..], [BindError::NotInherited(_)]));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sec_drn_03_two_processes_share_a_port_that_says_so() {
-    let (old, new) = (server(), server());
-    let shared = || {
-        let mut options = SocketOptions::default();
-        options.reuse_port = true;
-        options
-    };
-    let address = old.listen(Listener::new(local(0)).with_socket(shared())).unwrap();
-    assert!(matches!(new.listen(Listener::new(address)), Err(BindError::InUse(_))), "without the option");
-    let crowd = Crowd::of(address);
-    crowd.goes_on().await;
-    new.listen(Listener::new(address).with_socket(shared())).unwrap();
-    crowd.goes_on().await;
-    old.drain(Duration::from_secs(20)).await;
-    crowd.goes_on().await;
-    crowd.end();
-}
-
-#[tokio::test(start_paused = true)]
-async fn sec_drn_01_readiness_goes_first_and_connections_are_taken_for_the_grace_period() {
-    let server = Arc::new(server());
-    let address = server.listen(Listener::new(local(0))).unwrap();
-    let handle = server.drain_handle();
-    assert!(!handle.has_begun());
-    let drain = tokio::spawn({
-        let server = Arc::clone(&server);
-        async move { server.drain_with(Drain::within(Duration::from_secs(30)).with_grace(Duration::from_secs(3600))).await }
-    });
-    handle.begun().await;
-    let mut late = client(address).await;
-    served(&mut late).await;
-    assert!(!drain.is_finished());
-    assert!(server.apply(vec![Listener::new(address)]).failed.is_empty());
-    tokio::time::advance(Duration::from_secs(3601)).await;
-    assert!(late.ends().await);
-    drain.await.unwrap();
-    assert!(is_refused(address).await);
-    assert!(!server.apply(vec![Listener::new(address)]).is_change(), "it is over");
-}
-
-#[tokio::test]
-async fn sec_drn_01_a_drain_can_be_cut() {
-    let server = Arc::new(server());
-    let address = server.listen(Listener::new(local(0))).unwrap();
-    let mut busy = Raw::connect(address).await;
-    busy.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab").await;
-    wait_until("it is served", || server.connections() == 1).await;
-    let handle = server.drain_handle();
-    let drain = tokio::spawn({
-        let server = Arc::clone(&server);
-        async move {
-            server.drain_with(Drain::within(Duration::from_secs(3600)).with_grace(Duration::from_secs(3600))).await
-        }
-    });
-    handle.begun().await;
-    handle.cut();
-    drain.await.unwrap();
-    assert_eq!(server.connections(), 0);
-    assert!(busy.ends().await);
 }
 
 #[tokio::test]

@@ -188,6 +188,22 @@ async fn a_header_may_be_optional() {
     assert_eq!(client.answer().await.status, 200);
 }
 
+#[tokio::test]
+async fn the_beginning_of_an_optional_header_that_nothing_follows_ends_at_once() {
+    let proxy = ProxyProtocol::default().with_optional(true).with_timeout(Duration::from_secs(3600));
+    let (server, address) = listening(proxy);
+    for begin in [&b"P"[..], b"PROXY", &SIGNATURE[..1], &SIGNATURE[..11]] {
+        let mut client = Raw::connect(address).await;
+        client.send(begin).await;
+        wait_until("it is looked at", || server.connections() == 1).await;
+        tokio::task::yield_now().await;
+        client.stream.shutdown().await.unwrap();
+        assert!(client.ends().await);
+        wait_until("it is gone", || server.connections() == 0).await;
+    }
+    assert_eq!(server.listeners()[0].failed, 4);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_header_has_its_time_and_none_is_waited_for_in_a_drain() {
     let (server, address) = listening(ProxyProtocol::default());

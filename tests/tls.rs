@@ -97,3 +97,33 @@ async fn a_hosts_own_server_has_the_table_and_shows_nothing_against_its_rules() 
     let error = far.unwrap_err().into_inner().unwrap().downcast::<rustls::Error>().unwrap();
     assert_eq!(*error, rustls::Error::NoCertificatesPresented);
 }
+
+#[tokio::test]
+async fn sec_lim_11_a_connection_with_tls_counts_once_for_its_client() {
+    let certificates = Certificates::new();
+    let (pair, root, _) = pair(&["one.test"]);
+    certificates.put(Certificate::builder("one").name("one.test").pair(pair).build().unwrap());
+    let mut limits = Limits::default();
+    limits.max_connections_per_ip = Some(1);
+    let server = Server::builder().limits(limits);
+    let server = server.serve(|_| Next::from_fn(|_| async { http::Response::new(Body::from("served")) }));
+    let tls = ServerTls::new(certificates);
+    let address = server.listen(Listener::new(([127, 0, 0, 1], 0).into()).with_tls(tls)).unwrap();
+    let connector = client(&[&root]);
+    let connect = async || connector.connect(name("one.test"), TcpStream::connect(address).await.unwrap()).await;
+    for _ in 0..3 {
+        let mut first = connect().await.expect("it has none yet");
+        assert!(connect().await.is_err(), "it has one");
+        first.write_all(b"GET / HTTP/1.1\r\nHost: one.test\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut heard = String::new();
+        first.read_to_string(&mut heard).await.unwrap();
+        assert!(heard.ends_with("served"), "{heard}");
+        let gone = async {
+            while server.connections() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    }
+    assert_eq!(server.listeners()[0].refused, 3);
+}

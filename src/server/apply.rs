@@ -110,7 +110,7 @@ impl Listeners {
         let leaving = self.leaving.iter().map(AsRef::as_ref);
         let mut is_move = false;
         // A socket of somebody else is not shared: that would outlast the listener, and whoever else has the socket has it too.
-        let own = old.iter().chain(leaving).filter(|one| !one.is_inherited());
+        let own = old.iter().chain(leaving).filter(|one| !one.inherited);
         for one in own.filter(|one| one.overlaps(&listener.address)) {
             is_move = true;
             // If it cannot be shared, the other one cannot be opened, which is told.

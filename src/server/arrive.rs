@@ -13,6 +13,7 @@ use super::door::Accepted;
 use super::group::Group;
 use super::proxy_protocol::{self, Claim};
 use super::registry::{Arrival, Entry};
+use super::seat::Seat;
 #[cfg(feature = "tls")]
 use super::secure::secure;
 use super::{Listener, Protocols, ProxyProtocol};
@@ -58,8 +59,19 @@ impl Way {
         })
     }
 
+    /// HTTP/1 in clear text.
+    pub(super) fn clear() -> Self {
+        Self {
+            protocols: Protocols::H1,
+            proxy: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+            max_connections: None,
+        }
+    }
+
     /// Whether a connection can be spoken to as it is.
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         #[cfg(feature = "tls")]
         if self.tls.is_some() {
             return false;
@@ -74,18 +86,13 @@ impl Way {
         let client = peer.map(|peer| peer.ip());
         // Of a balancer's connection it is not known yet whose it is.
         let known = if self.proxy.is_some() { None } else { client };
-        if !group.admit(self.max_connections, known) {
-            // It is closed by being dropped.
-            return;
-        }
+        // Without one it is closed, by being dropped.
+        let Some(seat) = group.admit(self.max_connections, known) else { return };
         if self.is_plain() {
-            let io = Io::new(transport, &group.registry().sweep);
-            let info = info(peer, &io);
-            let entry = group.enter(io, client);
-            start(Arrived { entry, info, protocols: self.protocols });
+            start(self.at_once(transport, peer, seat));
             return;
         }
-        let arrival = group.arrive(known);
+        let arrival = Group::arrive(seat);
         let ended_by = arrival.ended_by();
         let (way, start) = (Arc::clone(self), Arc::clone(start));
         let task = tokio::spawn(async move {
@@ -94,6 +101,13 @@ impl Way {
             }
         });
         ended_by(task.abort_handle());
+    }
+
+    /// A connection that can be spoken to as it is.
+    pub(super) fn at_once(&self, transport: Transport, peer: Option<SocketAddr>, seat: Seat) -> Arrived {
+        let io = Io::new(transport, &seat.group().registry().sweep);
+        let info = info(peer, &io);
+        Arrived { entry: Group::enter(io, seat), info, protocols: self.protocols }
     }
 
     /// What is to be learned before the first request. `None` when the connection ends before that.
@@ -124,7 +138,7 @@ impl Way {
         &self,
         transport: Transport,
         peer: Option<SocketAddr>,
-        arrival: Arrival,
+        mut arrival: Arrival,
     ) -> io::Result<Option<Arrived>> {
         let claim = match &self.proxy {
             Some(proxy) if proxy.believes(peer.map(|peer| peer.ip())) => {
@@ -137,15 +151,11 @@ impl Way {
             Claim::For { client, .. } => Some(client),
             Claim::Own => peer,
         };
-        // Without a PROXY header it was asked before, and is known as one that arrives: it would count against itself.
-        if self.proxy.is_some()
-            && let Some(client) = client
+        if let Some(client) = client
+            && !arrival.is_for(client.ip())
         {
-            if !arrival.group().registry().admit_client(client.ip()) {
-                arrival.group().refuse();
-                return Ok(None);
-            }
-            arrival.is_from(client.ip());
+            arrival.group().refuse();
+            return Ok(None);
         }
         let (io, info, protocols) = self.spoken(transport, peer, &arrival).await?;
         let info = match claim {

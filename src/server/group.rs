@@ -1,11 +1,12 @@
 //! The connections of one listener: how many, and how they are told to end.
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 use tokio::sync::watch;
 
 use super::registry::Registry;
+use super::seat::{Seat, Seats};
 
 /// What all connections of a listener share.
 pub(super) struct Group {
@@ -13,7 +14,7 @@ pub(super) struct Group {
     draining: AtomicBool,
     /// Tells tunnels and HTTP/2 connections of a drain; the others look at `draining` when they answer.
     drain: watch::Sender<bool>,
-    open: AtomicUsize,
+    seats: Seats,
     accepted: AtomicU64,
     refused: AtomicU64,
     failed: AtomicU64,
@@ -25,7 +26,7 @@ impl Group {
             registry: Arc::clone(registry),
             draining: AtomicBool::new(false),
             drain: watch::Sender::new(false),
-            open: AtomicUsize::new(0),
+            seats: Seats::default(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -36,15 +37,16 @@ impl Group {
         &self.registry
     }
 
-    /// Whether there is room for one more connection (LIM-11), of the listener (`most`), the server, and the client, where
-    /// its address is known by now.
-    pub(super) fn admit(&self, most: Option<usize>, client: Option<IpAddr>) -> bool {
+    /// A seat for one more connection (LIM-11), of the listener (`most`), the server, and the client, where its address is
+    /// known by now: it came in by a Unix socket, or a PROXY header is to come.
+    pub(super) fn admit(self: &Arc<Self>, most: Option<usize>, client: Option<IpAddr>) -> Option<Seat> {
         self.accepted.fetch_add(1, Relaxed);
-        let admitted = most.is_none_or(|most| self.open() < most) && self.registry.admit(client);
-        if !admitted {
-            self.refused.fetch_add(1, Relaxed);
+        self.registry.make_room();
+        let seat = Seat::take(self, most, client);
+        if seat.is_none() {
+            self.refuse();
         }
-        admitted
+        seat
     }
 
     /// Counts a connection that was accepted and is closed over a limit after all.
@@ -57,17 +59,13 @@ impl Group {
         self.failed.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn joined(&self) {
-        self.open.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn left(&self) {
-        self.open.fetch_sub(1, Relaxed);
+    pub(super) fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     /// Connections at the moment, tunnels and those that still arrive included.
     pub(super) fn open(&self) -> usize {
-        self.open.load(Relaxed)
+        self.seats.count()
     }
 
     pub(super) fn accepted(&self) -> u64 {

@@ -36,6 +36,8 @@ pub(super) struct Listening {
     pub(super) entrance: Arc<Entrance>,
     /// It is no longer wanted, and stays because what should be in its place is not to be had.
     pub(super) outdated: bool,
+    /// Somebody else opened the socket, whatever address it goes by since.
+    pub(super) inherited: bool,
     since: SystemTime,
     task: AbortHandle,
 }
@@ -59,7 +61,8 @@ impl Listening {
         let way = ArcSwap::from_pointee(way);
         let entrance = Arc::new(Entrance { door, group: registry.group(), way });
         let task = tokio::spawn(accept(Arc::clone(&entrance), Arc::clone(start))).abort_handle();
-        Ok(Self { listener, entrance, outdated: false, since: SystemTime::now(), task })
+        let inherited = matches!(listener.address, ListenAddress::Inherited(_));
+        Ok(Self { listener, entrance, outdated: false, inherited, since: SystemTime::now(), task })
     }
 
     /// Whether it is at this address, be it the one that was asked for or the one that this became.
@@ -93,12 +96,7 @@ impl Listening {
 
     /// Whether it may share its port with another process, which then has the connections that this one turns away.
     pub(super) fn shares_port(&self) -> bool {
-        self.listener.socket.reuse_port && !self.is_inherited()
-    }
-
-    /// Whether somebody else opened the socket.
-    pub(super) fn is_inherited(&self) -> bool {
-        matches!(self.listener.address, ListenAddress::Inherited(_))
+        self.listener.socket.reuse_port && !self.inherited
     }
 
     /// Takes other options, for connections from now on; the socket is the same.

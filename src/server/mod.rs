@@ -30,6 +30,7 @@ mod listening;
 mod proxy_protocol;
 mod registry;
 mod running;
+mod seat;
 #[cfg(feature = "tls")]
 mod secure;
 mod settings;

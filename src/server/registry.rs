@@ -1,7 +1,7 @@
 //! All connections of one server: how many, which are idle, and how they are told to end.
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::Notify;
@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 use super::Limits;
 use super::drain::{DrainHandle, Phase};
 use super::group::Group;
+use super::seat::{self, Seat, Seats};
 use crate::net::{Io, Sweep};
 
 /// What all connections of a server share.
@@ -18,11 +19,14 @@ pub(super) struct Registry {
     pub(super) sweep: Sweep,
     /// How far the server's end has come.
     pub(super) end: DrainHandle,
+    /// Connections at the moment.
+    pub(super) seats: Seats,
+    /// Of those, how many each client has.
+    pub(super) clients: seat::Clients,
     groups: Mutex<Vec<Weak<Group>>>,
-    clients: Mutex<HashMap<u64, Arc<Client>>>,
+    connections: Mutex<HashMap<u64, Arc<Client>>>,
     arrivals: Mutex<HashMap<u64, Arc<Arriving>>>,
     next: AtomicU64,
-    count: AtomicUsize,
     departed: Notify,
     /// The server is gone: a connection that is only about to tell its task ends when it does.
     gone: AtomicBool,
@@ -44,30 +48,34 @@ pub(super) struct Client {
     key: u64,
     /// Tick since which nothing is under way, plus one; 0 while something is.
     idle_since: AtomicU32,
-    /// Who it is from, for [`Limits::max_connections_per_ip`].
-    address: Option<IpAddr>,
     task: OnceLock<AbortHandle>,
 }
 
 /// Keeps a connection registered.
-pub(super) struct Entry(Arc<Client>);
+pub(super) struct Entry {
+    client: Arc<Client>,
+    /// Given back once the connection is no longer in the list.
+    _seat: Seat,
+}
 
 /// One connection that is not yet spoken to: its PROXY header or its TLS handshake is under way.
 struct Arriving {
     /// Tick at which it was accepted, plus one: it counts as idle from then on.
     since: u32,
-    /// Whom it is from, once that is known.
-    address: OnceLock<IpAddr>,
     task: OnceLock<AbortHandle>,
 }
 
 /// Keeps a connection that arrives registered.
 pub(super) struct Arrival {
+    place: Place,
+    seat: Seat,
+}
+
+/// Its place in the list of those that arrive.
+struct Place {
     group: Arc<Group>,
     key: u64,
     arriving: Arc<Arriving>,
-    /// It counts no longer as one that arrives.
-    settled: bool,
 }
 
 /// What can be closed to make room.
@@ -79,14 +87,15 @@ enum Idle {
 impl Registry {
     pub(super) fn new(options: Options) -> Arc<Self> {
         Arc::new(Self {
+            seats: Seats::default(),
+            clients: seat::Clients::new(options.limits.max_connections_per_ip),
             options,
             sweep: Sweep::new(),
             end: DrainHandle::new(),
             groups: Mutex::default(),
-            clients: Mutex::default(),
+            connections: Mutex::default(),
             arrivals: Mutex::default(),
             next: AtomicU64::new(0),
-            count: AtomicUsize::new(0),
             departed: Notify::new(),
             gone: AtomicBool::new(false),
             barren: AtomicU32::new(0),
@@ -108,62 +117,36 @@ impl Registry {
 
     /// Connections at the moment, tunnels and those that still arrive included.
     pub(super) fn count(&self) -> usize {
-        self.count.load(Relaxed)
+        self.seats.count()
     }
 
-    /// Makes room for one more connection, and tells whether there is any (LIM-11). Without an address only the number of all
-    /// counts: it came in by a Unix socket, or it is not known yet whom it is from.
-    pub(super) fn admit(&self, client: Option<IpAddr>) -> bool {
-        let (limits, count) = (&self.options.limits, self.count());
-        if count >= limits.max_connections / 10 * 9 + limits.max_connections % 10 * 9 / 10 {
-            // A batch at a time, so that the look at all of them is not made for every newcomer.
-            self.make_room(limits.max_connections / 100 + 1);
+    /// Has idle connections end when the server is nearly full (LIM-11), so that newcomers find room.
+    pub(super) fn make_room(&self) {
+        let most = self.options.limits.max_connections;
+        if self.count() < most / 10 * 9 + most % 10 * 9 / 10 {
+            return;
         }
-        if count >= limits.max_connections {
-            return false;
+        // Unless a moment ago there were none: with all of them busy, newcomers do not make it look through all each time.
+        let now = self.sweep.clock().ticks().saturating_add(1);
+        // A batch at a time, for the same reason.
+        if self.barren.load(Relaxed) != now && !self.close_idle_oldest(most / 100 + 1) {
+            self.barren.store(now, Relaxed);
         }
-        client.is_none_or(|client| self.admit_client(client))
-    }
-
-    /// Whether this client may have one more connection (LIM-11).
-    pub(super) fn admit_client(&self, client: IpAddr) -> bool {
-        self.options.limits.max_connections_per_ip.is_none_or(|most| {
-            let client = client.to_canonical();
-            // Held meanwhile: one that settles is in one of the two.
-            let arrivals = lock(&self.arrivals);
-            let arriving = arrivals.values().filter(|one| one.address.get() == Some(&client)).count();
-            arriving + lock(&self.clients).values().filter(|other| other.address == Some(client)).count() < most
-        })
     }
 
     fn next_key(&self) -> u64 {
         self.next.fetch_add(1, Relaxed)
     }
 
-    fn joined(&self, group: &Group) {
-        self.count.fetch_add(1, Relaxed);
-        group.joined();
-    }
-
-    fn left(&self, group: &Group) {
-        self.count.fetch_sub(1, Relaxed);
-        group.left();
+    /// Tells whoever waits that a connection ended.
+    pub(super) fn has_departed(&self) {
         self.departed.notify_waiters();
         self.departed.notify_one();
     }
 
-    /// Has idle connections end, unless a moment ago there were none: with all of them busy, newcomers do not make it look
-    /// through all each time.
-    fn make_room(&self, most: usize) {
-        let now = self.sweep.clock().ticks().saturating_add(1);
-        if self.barren.load(Relaxed) != now && !self.close_idle_oldest(most) {
-            self.barren.store(now, Relaxed);
-        }
-    }
-
     /// Has the connections end that are idle for the longest time, at most `most`; tells whether there were any.
     pub(super) fn close_idle_oldest(&self, most: usize) -> bool {
-        let mut idle: Vec<_> = lock(&self.clients)
+        let mut idle: Vec<_> = lock(&self.connections)
             .values()
             .map(|client| (client.idle_since.load(Relaxed), client))
             .filter(|(since, _)| *since > 0)
@@ -184,7 +167,7 @@ impl Registry {
 
     /// Has all connections end that are idle, or those of one group; those that arrive are none of them.
     pub(super) fn close_all_idle(&self, of: Option<&Arc<Group>>) {
-        for client in lock(&self.clients).values() {
+        for client in lock(&self.connections).values() {
             let is_meant = of.is_none_or(|group| Arc::ptr_eq(group, &client.group));
             if is_meant && client.idle_since.load(SeqCst) > 0 {
                 client.io.shutdown_read();
@@ -204,7 +187,7 @@ impl Registry {
         for arriving in lock(&self.arrivals).values() {
             arriving.abort();
         }
-        for client in lock(&self.clients).values() {
+        for client in lock(&self.connections).values() {
             if let Some(task) = client.task.get() {
                 task.abort();
             }
@@ -242,41 +225,24 @@ impl Group {
         self.registry().close_all_idle(Some(self));
     }
 
-    /// Registers a connection; `address` is whom it is from.
-    pub(super) fn enter(self: &Arc<Self>, io: Arc<Io>, address: Option<IpAddr>) -> Entry {
-        self.registry().joined(self);
-        self.register(io, address)
+    /// Registers a connection.
+    pub(super) fn enter(io: Arc<Io>, seat: Seat) -> Entry {
+        let group = Arc::clone(seat.group());
+        let key = group.registry().next_key();
+        let client = Arc::new(Client { io, group, key, idle_since: AtomicU32::new(0), task: OnceLock::new() });
+        lock(&client.group.registry().connections).insert(key, Arc::clone(&client));
+        Entry { client, _seat: seat }
     }
 
-    /// As [`enter`](Self::enter), of one that counts already.
-    fn register(self: &Arc<Self>, io: Arc<Io>, address: Option<IpAddr>) -> Entry {
-        let registry = self.registry();
-        let key = registry.next_key();
-        let client = Arc::new(Client {
-            io,
-            group: Arc::clone(self),
-            key,
-            idle_since: AtomicU32::new(0),
-            address: address.map(|address| address.to_canonical()),
-            task: OnceLock::new(),
-        });
-        lock(&registry.clients).insert(key, Arc::clone(&client));
-        Entry(client)
-    }
-
-    /// Registers a connection that is not yet spoken to; `address` is whom it is from, if that is known.
-    pub(super) fn arrive(self: &Arc<Self>, address: Option<IpAddr>) -> Arrival {
-        let registry = self.registry();
+    /// Registers a connection that is not yet spoken to.
+    pub(super) fn arrive(seat: Seat) -> Arrival {
+        let group = Arc::clone(seat.group());
+        let registry = group.registry();
         let since = registry.sweep.clock().ticks().saturating_add(1);
-        let arriving = Arc::new(Arriving { since, address: OnceLock::new(), task: OnceLock::new() });
+        let arriving = Arc::new(Arriving { since, task: OnceLock::new() });
         let key = registry.next_key();
         lock(&registry.arrivals).insert(key, Arc::clone(&arriving));
-        registry.joined(self);
-        let arrival = Arrival { group: Arc::clone(self), key, arriving, settled: false };
-        if let Some(address) = address {
-            arrival.is_from(address);
-        }
-        arrival
+        Arrival { place: Place { group, key, arriving }, seat }
     }
 }
 
@@ -317,15 +283,13 @@ impl Client {
 
 impl Entry {
     pub(super) fn client(&self) -> &Arc<Client> {
-        &self.0
+        &self.client
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let group = &self.0.group;
-        lock(&group.registry().clients).remove(&self.0.key);
-        group.registry().left(group);
+        lock(&self.client.group.registry().connections).remove(&self.client.key);
     }
 }
 
@@ -339,37 +303,30 @@ impl Arriving {
 
 impl Arrival {
     pub(super) fn group(&self) -> &Arc<Group> {
-        &self.group
+        self.seat.group()
     }
 
-    /// Tells whom the connection is from.
-    pub(super) fn is_from(&self, address: IpAddr) {
-        // It is found out once.
-        let _ = self.arriving.address.set(address.to_canonical());
+    /// Tells whom the connection is from; whether that client may have one more.
+    pub(super) fn is_for(&mut self, client: IpAddr) -> bool {
+        self.seat.is_for(client)
     }
 
     /// Takes the task that has this, to end it by.
     pub(super) fn ended_by(&self) -> impl FnOnce(AbortHandle) + use<> {
-        let (arriving, group) = (Arc::clone(&self.arriving), Arc::clone(&self.group));
+        let (arriving, group) = (Arc::clone(&self.place.arriving), Arc::clone(self.group()));
         move |task| group.registry().tell(&arriving.task, task)
     }
 
     /// The connection has arrived: it counts on as what it is now.
-    pub(super) fn settle(mut self, io: Arc<Io>) -> Entry {
-        self.settled = true;
-        let mut arrivals = lock(&self.group.registry().arrivals);
-        arrivals.remove(&self.key);
-        self.group.register(io, self.arriving.address.get().copied())
+    pub(super) fn settle(self, io: Arc<Io>) -> Entry {
+        // In both lists for a moment, so that nobody looks at a time at which it is in none.
+        Group::enter(io, self.seat)
     }
 }
 
-impl Drop for Arrival {
+impl Drop for Place {
     fn drop(&mut self) {
-        if !self.settled {
-            let registry = self.group.registry();
-            lock(&registry.arrivals).remove(&self.key);
-            registry.left(&self.group);
-        }
+        lock(&self.group.registry().arrivals).remove(&self.key);
     }
 }
 
@@ -377,3 +334,6 @@ impl Drop for Arrival {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

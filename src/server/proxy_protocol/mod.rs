@@ -12,3 +12,6 @@ mod version2;
 pub(super) use header::Claim;
 pub use options::ProxyProtocol;
 pub(super) use read::read;
+
+#[cfg(test)]
+mod tests;
