@@ -400,6 +400,8 @@ fn rules_of_the_other_resources() {
             (ssl(json!({"client": {"depth": 1}})), &[at("client.ca", "is missing")]),
             (ssl(json!({"ssl_protocols": ["TLSv1.2", "TLSv1.3"]})), &[]),
             (ssl(json!({"ssl_protocols": ["SSLv3"]})), &[at("ssl_protocols[0]", "is none of the words known here")]),
+            (ssl(json!({"ocsp_stapling": {"enabled": true, "skip_verify": false, "cache_ttl": 60}})), &[]),
+            (ssl(json!({"ocsp_stapling": {"cache_ttl": 59}})), &[at("ocsp_stapling.cache_ttl", RANGE)]),
         ],
     );
     judge(

@@ -22,7 +22,7 @@ use crate::stores::resolved;
 #[derive(Clone)]
 pub(crate) struct Upkeep {
     issuer: Option<Issuer>,
-    stapler: Option<Stapler>,
+    stapler: Stapler,
 }
 
 impl Upkeep {
@@ -33,7 +33,7 @@ impl Upkeep {
         }
         let issuer = acme.as_ref().map(|acme| IssuerBuilder::from(acme).build()).transpose();
         let issuer = issuer.map_err(|fault| format!("tollgate.acme: {fault}"))?;
-        let stapler = settings.ocsp_stapling.then(Stapler::new).transpose()?;
+        let stapler = Stapler::new()?.with_unsaid(settings.ocsp_stapling);
         Ok(Self { issuer, stapler })
     }
 
@@ -54,7 +54,7 @@ impl Upkeep {
         let this = self.clone();
         let status = Next::from_fn(move |_| {
             let acme = this.issuer.as_ref().map(Issuer::status);
-            let ocsp = this.stapler.as_ref().map(Stapler::status);
+            let ocsp = this.stapler.status();
             let mut response = Response::new(Body::from(json!({"acme": acme, "ocsp": ocsp}).to_string()));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             async move { response }
@@ -79,11 +79,10 @@ impl Upkeep {
                 ends.map_or(f64::NAN, |end| end.duration_since(SystemTime::now()).unwrap_or_default().as_secs_f64())
             });
         }
-        if let Some(stapler) = self.stapler.clone() {
-            metrics.gauge("ocsp_missing", "Certificates that name a responder and show no answer.", move || {
-                stapler.status().iter().filter(|pair| pair.responder.is_some() && pair.until.is_none()).count() as f64
-            });
-        }
+        let stapler = self.stapler.clone();
+        metrics.gauge("ocsp_missing", "Certificates that name a responder and show no answer.", move || {
+            stapler.status().iter().filter(|pair| pair.responder.is_some() && pair.until.is_none()).count() as f64
+        });
     }
 
     /// Sees to the certificates. Never ends.
@@ -94,12 +93,7 @@ impl Upkeep {
                 None => std::future::pending().await,
             }
         };
-        let staple = async {
-            match &self.stapler {
-                Some(stapler) => stapler.run(gateway.certificates()).await,
-                None => std::future::pending().await,
-            }
-        };
+        let staple = self.stapler.run(gateway.certificates());
         tokio::join!(issue, staple, self.warn(gateway.certificates()));
     }
 
@@ -113,11 +107,11 @@ impl Upkeep {
                 if self.issuer.is_none() && certificate.is_issued() && told.insert(id.to_owned()) {
                     eprintln!("ssl {id}: no certificate is ordered: `tollgate.acme` says of which authority");
                 }
-                let demands = self.stapler.is_none() && certificate.pairs().iter().any(needs_staple);
+                let demands = !self.stapler.staples(&certificate) && certificate.pairs().iter().any(needs_staple);
                 if demands && told.insert(id.to_owned()) {
                     eprintln!(
                         "ssl {id}: clients may refuse the certificate, which demands an OCSP answer (must-staple): \
-                         set `tollgate.ocsp_stapling`"
+                         set `tollgate.ocsp_stapling`, or the item's own"
                     );
                 }
             }

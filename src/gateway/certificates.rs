@@ -3,12 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::compile::Compile;
 use super::difference::{difference, same};
 use super::secrets::Told;
-use crate::model::{Blocked, ClientCertificates, Finding, Host, Id, Kind, Severity, Snapshot, SslSpec, TlsVersion};
-use crate::tls::{Certificate, CertificateFault, Certificates, Change, ClientRules, Pair, Part, Versions};
+use crate::model::{
+    Blocked, ClientCertificates, Finding, Host, Id, Kind, OcspStapling, Severity, Snapshot, SslSpec, TlsVersion,
+};
+use crate::tls::{Certificate, CertificateFault, Certificates, Change, ClientRules, Pair, Part, Stapling, Versions};
 
 /// Room between two neighbours, for those that are put between them.
 const GAP: u64 = 1 << 40;
@@ -297,12 +300,28 @@ impl Compile<'_> {
         if spec.acme {
             builder = builder.issued();
         }
+        if let Some(said) = &spec.ocsp_stapling {
+            builder = builder.stapling(self.stapling(spec, said));
+        }
         let certificate = builder.build().map_err(|error| refused(spec, &error, 0))?;
         if let Some(before) = self.before.certificates.get(spec.id.as_str()).filter(|before| before.is_issued()) {
             // What was issued goes on being shown until there is another. None at all is no fault.
             let _ = if spec.acme { certificate.install(before.pairs().to_vec()) } else { Ok(()) };
         }
         Ok(certificate)
+    }
+
+    fn stapling(&mut self, spec: &SslSpec, said: &OcspStapling) -> Stapling {
+        if said.enabled && said.skip_verify {
+            let message = "answers about the certificate are shown whoever signed them";
+            let mut finding = fault(spec, "ocsp_stapling.skip_verify", message, "remove it");
+            finding.severity = Severity::Warning;
+            self.findings.push(finding);
+        }
+        let mut stapling = Stapling::default();
+        (stapling.enabled, stapling.skip_verify) = (said.enabled, said.skip_verify);
+        stapling.cache_ttl = Duration::from_secs(said.cache_ttl.into());
+        stapling
     }
 
     fn versions(&mut self, spec: &SslSpec) -> Result<Versions, Finding> {

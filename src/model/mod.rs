@@ -89,7 +89,7 @@ pub use settings::{
 };
 pub(crate) use snapshot::Fold;
 pub use snapshot::{Blocked, Items, MatchPart, Rejected, Snapshot};
-pub use ssl::{ClientCertificates, SslSpec, SslType, TlsVersion};
+pub use ssl::{ClientCertificates, OcspStapling, SslSpec, SslType, TlsVersion};
 pub use store::{EtcdSettings, EtcdTls, HistorySettings, StoreKind, StoreSettings};
 #[cfg(feature = "admin")]
 pub(crate) use stored::stored;

@@ -58,6 +58,9 @@ pub struct SslSpec {
     /// Protocol versions that a handshake may have. Unset: as the listener has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ssl_protocols: Vec<TlsVersion>,
+    /// Whether and how handshakes show what its authority says of it (OCSP). Unset: as `tollgate.ocsp_stapling` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ocsp_stapling: Option<OcspStapling>,
     /// When it was made, in Unix seconds; set by a store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create_time: Option<u64>,
@@ -123,6 +126,26 @@ impl Default for ClientCertificates {
     }
 }
 
+/// How what an authority says of a certificate (OCSP) is stapled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct OcspStapling {
+    /// Whether it is. Default false.
+    pub enabled: bool,
+    /// Whether an answer is shown whoever signed it. Default false.
+    pub skip_verify: bool,
+    /// After how many seconds the next answer is asked for, 60 or more, if half of the last one's time is not over before.
+    /// Default 3,600.
+    pub cache_ttl: u32,
+}
+
+impl Default for OcspStapling {
+    fn default() -> Self {
+        Self { enabled: false, skip_verify: false, cache_ttl: 3600 }
+    }
+}
+
 impl Resource for SslSpec {
     const KIND: Kind = Kind::Ssl;
     fn id(&self) -> &Id {
@@ -161,6 +184,14 @@ impl Described for SslSpec {
         Field::new(
             "ssl_protocols",
             Shape::List(&List { of: Shape::Word(&["TLSv1.1", "TLSv1.2", "TLSv1.3"]), min: 0, max: 3, unique: true }),
+        ),
+        Field::new(
+            "ocsp_stapling",
+            Shape::Struct(&Struct::new(&[
+                Field::new("enabled", Shape::Bool),
+                Field::new("skip_verify", Shape::Bool),
+                Field::new("cache_ttl", Shape::Int(60, u32::MAX as i64)),
+            ])),
         ),
         CREATED,
         UPDATED,

@@ -66,7 +66,7 @@ impl Authority {
     }
 
     pub(super) fn subject(&self) -> Subject {
-        Subject::of(&self.pair()).unwrap()
+        Subject::of(&self.pair(), false).unwrap()
     }
 
     /// What the authority itself says, for a day from `from` on.

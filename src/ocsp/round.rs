@@ -90,7 +90,8 @@ impl Round {
         let before = Arc::clone(&known);
         let certificates = self.certificates.clone();
         // There may be a hundred thousand.
-        let looked = task::spawn_blocking(move || looked(&certificates, &known, now)).await;
+        let staples_unsaid = self.stapler.staples_unsaid;
+        let looked = task::spawn_blocking(move || looked(&certificates, staples_unsaid, &known, now)).await;
         let Ok(Looked { pairs, fresh, moved, gone }) = looked else {
             // A look that failed forgets nothing: what is shown has to be taken away when it is over.
             self.pairs = Arc::unwrap_or_clone(before);
@@ -161,7 +162,7 @@ impl Round {
             // A responder that goes back in time is one that lags, or somebody who plays an old answer.
             Ok(answer) if pair.answer.as_ref().is_none_or(|held| held.from <= answer.from) => {
                 pair.certificate.staple(&pair.leaf, Some(answer.der.clone()));
-                pair.due = again(&answer, now);
+                pair.due = again(&pair.certificate, &answer, now);
                 (pair.answer, pair.failures, pair.error) = (Some(Arc::new(answer)), 0, None);
             }
             other => {
@@ -184,10 +185,14 @@ impl Round {
 }
 
 /// The pairs of a table, with what is known of them.
-fn looked(certificates: &Certificates, known: &HashMap<Key, Pair>, now: SystemTime) -> Looked {
+fn looked(certificates: &Certificates, staples_unsaid: bool, known: &HashMap<Key, Pair>, now: SystemTime) -> Looked {
     let mut pairs: HashMap<Key, Pair> = HashMap::with_capacity(known.len());
     let (mut fresh, mut moved) = (Vec::new(), Vec::new());
     for certificate in certificates.all() {
+        let is_stapled = certificate.stapling().map_or(staples_unsaid, |stapling| stapling.enabled);
+        if !is_stapled && known.is_empty() {
+            continue;
+        }
         let id = certificate.shared_id();
         for (place, pair) in certificate.pairs().iter().enumerate() {
             let Some(leaf) = pair.chain().first() else { continue };
@@ -196,7 +201,19 @@ fn looked(certificates: &Certificates, known: &HashMap<Key, Pair>, now: SystemTi
             if pairs.contains_key(&key) {
                 continue;
             }
+            if !is_stapled {
+                if known.get(&key).is_some_and(|known| known.answer.is_some()) {
+                    certificate.staple(leaf, None);
+                }
+                continue;
+            }
             let entry = match known.get(&key) {
+                // What was shown whoever signed it is not shown any longer where that counts.
+                Some(known) if skips_verify(&known.certificate) != skips_verify(&certificate) => {
+                    certificate.staple(leaf, None);
+                    fresh.push(key.clone());
+                    Pair::new(&certificate, pair, leaf, place, now)
+                }
                 Some(known) => {
                     if known.place != place {
                         moved.push(key.clone());
@@ -244,7 +261,7 @@ impl Pair {
             certificate: Arc::clone(certificate),
             leaf: leaf.clone(),
             place,
-            subject: Subject::of(pair).map(Arc::new),
+            subject: Subject::of(pair, skips_verify(certificate)).map(Arc::new),
             must_staple: needs_staple(pair),
             answer: None,
             due: now,
@@ -264,10 +281,17 @@ impl Pair {
     }
 }
 
-/// When half of an answer's time is over, and at the soonest in a minute.
-fn again(answer: &Answer, now: SystemTime) -> SystemTime {
+/// Whether who signs an answer does not count.
+fn skips_verify(certificate: &Certificate) -> bool {
+    certificate.stapling().is_some_and(|stapling| stapling.skip_verify)
+}
+
+/// When half of an answer's time is over or, where the certificate says so, sooner; at the soonest in a minute.
+fn again(certificate: &Certificate, answer: &Answer, now: SystemTime) -> SystemTime {
     let half = answer.until.duration_since(answer.from).unwrap_or_default() / 2;
-    (answer.from + half.mul_f64(0.9 + 0.2 * lot())).max(now + FIRST_PAUSE)
+    let half = answer.from + half.mul_f64(0.9 + 0.2 * lot());
+    let sooner = certificate.stapling().and_then(|stapling| now.checked_add(stapling.cache_ttl));
+    sooner.map_or(half, |sooner| half.min(sooner)).max(now + FIRST_PAUSE)
 }
 
 /// From a minute, doubled each time, up to an hour, of which chance takes up to a half away.
@@ -304,6 +328,7 @@ fn told_over(_: &str, _: &Pair) {}
 mod tests {
     use super::super::examples::{Authority, Said};
     use super::*;
+    use crate::tls::Stapling;
 
     /// A table with one pair, and a round that has looked at it.
     async fn round(authority: &Authority) -> (Round, Certificates, Key) {
@@ -398,5 +423,40 @@ mod tests {
         certificates.get("shop").unwrap().install(vec![Authority::new().pair()]).unwrap();
         until(2).await.unwrap();
         run.abort();
+    }
+    #[tokio::test]
+    async fn a_certificate_says_itself_whether_and_how_it_is_stapled() {
+        let authority = Authority::new();
+        let (mut round, certificates, key) = round(&authority).await;
+        let put = |stapling: Stapling| {
+            let certificate = Certificate::builder("shop").name("shop.test").pair(authority.pair());
+            certificates.put(certificate.stapling(stapling).build().unwrap());
+        };
+        let ttl = Duration::from_secs(300);
+        put(Stapling { cache_ttl: ttl, ..Stapling::default() });
+        round.look().await;
+        let now = SystemTime::now();
+        let der = authority.answer(Said::Good, now);
+        let good = Answer::judge(&der, &authority.subject(), now).unwrap();
+        round.take(Asked { key: key.clone(), answer: Ok(good.clone()) });
+        assert_eq!(shown(&certificates), [true]);
+        let due = round.questions.first().unwrap();
+        assert!(due >= now + ttl && due < now + 2 * ttl, "half of a day would be later");
+        put(Stapling { enabled: false, ..Stapling::default() });
+        round.look().await;
+        assert_eq!((shown(&certificates), round.next()), (vec![false], None));
+        put(Stapling { skip_verify: true, ..Stapling::default() });
+        round.look().await;
+        round.take(Asked { key, answer: Ok(good) });
+        assert_eq!(shown(&certificates), [true]);
+        put(Stapling::default());
+        round.look().await;
+        assert_eq!(shown(&certificates), [false], "it was taken from anybody");
+        round.stapler.staples_unsaid = false;
+        round.look().await;
+        assert_eq!(round.pairs.len(), 1, "this one says it");
+        certificates.put(Certificate::builder("shop").name("shop.test").pair(authority.pair()).build().unwrap());
+        round.look().await;
+        assert_eq!(round.pairs.len(), 0);
     }
 }

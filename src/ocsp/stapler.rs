@@ -15,7 +15,7 @@ use super::status::{Board, StapleStatus};
 use super::subject::Subject;
 use super::{Clock, OcspFault};
 use crate::fetch::{Fetch, Reach};
-use crate::tls::Certificates;
+use crate::tls::{Certificate, Certificates};
 
 /// Between two looks at a table that changes.
 const REST: Duration = Duration::from_secs(1);
@@ -28,6 +28,7 @@ const REST: Duration = Duration::from_secs(1);
 pub struct Stapler {
     pub(super) fetch: Fetch,
     pub(super) clock: Clock,
+    pub(super) staples_unsaid: bool,
     look_every: Duration,
     board: Board,
 }
@@ -45,7 +46,8 @@ impl Stapler {
     pub fn new() -> Result<Self, OcspFault> {
         let reach = Reach { roots: None, plain: true, patience: Self::PATIENCE, most: Self::MOST };
         let fetch = Fetch::new(reach).map_err(OcspFault)?;
-        Ok(Self { fetch, clock: Clock::system(), look_every: Duration::from_secs(60), board: Board::default() })
+        let (clock, look_every) = (Clock::system(), Duration::from_secs(60));
+        Ok(Self { fetch, clock, staples_unsaid: true, look_every, board: Board::default() })
     }
 
     /// Sets the clock that dates are compared with. Default: the system's.
@@ -53,6 +55,19 @@ impl Stapler {
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// Sets whether certificates are stapled that don't say it themselves
+    /// ([`CertificateBuilder::stapling`](crate::tls::CertificateBuilder::stapling)). Default true.
+    #[must_use]
+    pub fn with_unsaid(mut self, stapled: bool) -> Self {
+        self.staples_unsaid = stapled;
+        self
+    }
+
+    /// Whether a certificate is stapled, if it names a responder.
+    pub fn staples(&self, certificate: &Certificate) -> bool {
+        certificate.stapling().map_or(self.staples_unsaid, |stapling| stapling.enabled)
     }
 
     /// Sets how often the table is looked at, for pairs that were installed where another table hears of it. Default a minute;

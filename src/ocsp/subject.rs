@@ -29,6 +29,8 @@ pub(super) struct Subject {
     pub(super) id: CertId,
     /// Who issued it, and may answer.
     pub(super) issuer: CertificateDer<'static>,
+    /// Whether anybody may.
+    pub(super) skip_verify: bool,
 }
 
 /// Why there is nothing to ask.
@@ -46,7 +48,7 @@ pub(super) enum Unasked {
 }
 
 impl Subject {
-    pub(super) fn of(pair: &Pair) -> Result<Self, Unasked> {
+    pub(super) fn of(pair: &Pair, skip_verify: bool) -> Result<Self, Unasked> {
         let leaf = pair.chain().first().ok_or(Unasked::Unread)?;
         let (_, certificate) = X509Certificate::from_der(leaf).map_err(|_| Unasked::Unread)?;
         let responder = responder(&certificate)?;
@@ -66,7 +68,7 @@ impl Subject {
             })
         };
         let id = id().map_err(|_| Unasked::Unread)?;
-        Ok(Self { responder, id, issuer })
+        Ok(Self { responder, id, issuer, skip_verify })
     }
 
     /// The question, in DER.

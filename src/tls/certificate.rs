@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::client::{Client, ClientRules};
 use super::name::{is_pattern, normal};
-use super::{CertificateFault, Pair, Versions};
+use super::{CertificateFault, Pair, Stapling, Versions};
 use crate::connect::TlsClient;
 
 /// What clients that ask for its names are shown, and what it demands of them.
@@ -33,6 +33,7 @@ pub struct Certificate {
     pairs: ArcSwap<Vec<Pair>>,
     versions: Versions,
     client: Option<Arc<Client>>,
+    stapling: Option<Stapling>,
     /// Counts what is installed, for whoever sees to the table that it was put into.
     installed: OnceLock<watch::Sender<u64>>,
 }
@@ -47,6 +48,7 @@ impl Certificate {
             pairs: Vec::new(),
             versions: Versions::Both,
             client: None,
+            stapling: None,
         }
     }
 
@@ -73,6 +75,11 @@ impl Certificate {
     /// The versions of TLS that are spoken with it, if the listener has them.
     pub fn versions(&self) -> Versions {
         self.versions
+    }
+
+    /// How it is stapled, if it says so itself.
+    pub fn stapling(&self) -> Option<Stapling> {
+        self.stapling
     }
 
     /// Whether a request for this path (canonical, without query) may be served to a client that showed `client` in the
@@ -109,6 +116,7 @@ impl Certificate {
                 pairs: ArcSwap::default(),
                 versions: Versions::Both,
                 client: Some(Arc::new(Client::nobody())),
+                stapling: None,
                 installed: OnceLock::new(),
             })
         })
@@ -198,6 +206,7 @@ pub struct CertificateBuilder {
     pairs: Vec<Pair>,
     versions: Versions,
     client: Option<ClientRules>,
+    stapling: Option<Stapling>,
 }
 
 impl CertificateBuilder {
@@ -236,13 +245,20 @@ impl CertificateBuilder {
         self
     }
 
+    /// Says how it is stapled. Default: as whoever staples does with those that don't say.
+    #[must_use]
+    pub fn stapling(mut self, stapling: Stapling) -> Self {
+        self.stapling = Some(stapling);
+        self
+    }
+
     /// Makes it.
     ///
     /// # Errors
     /// Names that no client asks for, no name at all, no pair where none is to be issued, and rules about clients that
     /// cannot be followed.
     pub fn build(self) -> Result<Arc<Certificate>, CertificateFault> {
-        let Self { id, names, issued, pairs, versions, client } = self;
+        let Self { id, names, issued, pairs, versions, client, stapling } = self;
         let mut normals: Vec<Arc<str>> = Vec::with_capacity(names.len());
         for name in &names {
             let normal = normal(name);
@@ -262,6 +278,6 @@ impl CertificateBuilder {
         let client = client.as_ref().map(Client::new).transpose()?.map(Arc::new);
         let pairs = ArcSwap::from_pointee(pairs);
         let names = normals.into();
-        Ok(Arc::new(Certificate { id, names, issued, pairs, versions, client, installed: OnceLock::new() }))
+        Ok(Arc::new(Certificate { id, names, issued, pairs, versions, client, stapling, installed: OnceLock::new() }))
     }
 }

@@ -197,6 +197,28 @@ fn messages(gateway: &Gateway) -> Vec<String> {
 }
 
 #[test]
+fn an_item_says_itself_how_it_is_stapled() {
+    let authority = Authority::new();
+    let pair = authority.certificate(&["t.io"]);
+    let gateway = Gateway::builder().build().unwrap();
+    let stapling = |said: Value| {
+        let mut spec = ssl("a", &["t.io"], &pair);
+        if !said.is_null() {
+            spec["ocsp_stapling"] = said;
+        }
+        apply(&gateway, json!([spec]));
+        let found = gateway.certificates().get("a").unwrap().stapling();
+        (found.map(|one| (one.enabled, one.skip_verify, one.cache_ttl.as_secs())), messages(&gateway))
+    };
+    assert_eq!(stapling(json!(null)), (None, vec![]));
+    assert_eq!(stapling(json!({})), (Some((false, false, 3600)), vec![]));
+    assert_eq!(stapling(json!({"enabled": true, "cache_ttl": 60})), (Some((true, false, 60)), vec![]));
+    let (said, messages) = stapling(json!({"enabled": true, "skip_verify": true}));
+    assert_eq!(said, Some((true, true, 3600)));
+    assert!(messages.len() == 1 && messages[0].contains("ocsp_stapling.skip_verify"), "{messages:?}");
+}
+
+#[test]
 fn references_are_followed_looked_up_again_and_fail_closed() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
