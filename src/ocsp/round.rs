@@ -106,6 +106,8 @@ impl Round {
         for key in &fresh {
             let pair = self.pairs.get(key);
             self.questions.set(key, pair.and_then(|pair| pair.subject.is_ok().then_some(pair.due)));
+            // One that was known under other rules is begun anew.
+            self.ends.set(key, None);
         }
         for key in fresh.iter().chain(&moved) {
             self.board.put(key, self.pairs.get(key).and_then(|pair| status(key, pair)));
@@ -451,7 +453,7 @@ mod tests {
         assert_eq!(shown(&certificates), [true]);
         put(Stapling::default());
         round.look().await;
-        assert_eq!(shown(&certificates), [false], "it was taken from anybody");
+        assert_eq!((shown(&certificates), round.ends.first()), (vec![false], None), "it was taken from anybody");
         round.stapler.staples_unsaid = false;
         round.look().await;
         assert_eq!(round.pairs.len(), 1, "this one says it");
