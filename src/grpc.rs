@@ -40,6 +40,8 @@ impl MessageHead {
         Some(Self { compressed, length: u32::from_be_bytes(length) })
     }
 
+    /// The bytes.
+    #[cfg(any(test, feature = "grpc-transcode"))]
     pub(crate) fn write(self) -> [u8; Self::SIZE] {
         let [a, b, c, d] = self.length.to_be_bytes();
         [u8::from(self.compressed), a, b, c, d]
