@@ -32,6 +32,11 @@ enum Kind {
 
 type Stream = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
 
+/// Response extension: only the end of the connection ends the body, so nobody can tell whether it is whole (RFC 9112 §6.3).
+#[cfg(feature = "client")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndsWithConnection;
+
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

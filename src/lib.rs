@@ -81,6 +81,7 @@
 //! | `csrf` | `csrf`: tokens against cross-site request forgery |
 //! | `decode` | `response-rewrite` works on answers in gzip and br |
 //! | `grpc-transcode` | `grpc-transcode`: JSON over HTTP to gRPC and back; `protos` are compiled |
+//! | `cache` | `proxy-cache`, `graphql-proxy-cache`: answers are kept, in memory or on disk |
 //! | `full` | all of these |
 //!
 //! A feature adds; it changes nothing that is there without it.
@@ -117,6 +118,8 @@ mod wall;
 pub mod acme;
 #[cfg(feature = "admin")]
 pub mod admin;
+#[cfg(feature = "cache")]
+pub mod cache;
 #[cfg(feature = "config-file")]
 pub mod config;
 #[cfg(feature = "control")]

@@ -29,6 +29,7 @@ fn pages() -> Vec<Page> {
         plain::<csrf::CsrfPlugin>(),
         plain::<fault_injection::FaultInjectionPlugin>(),
         plain::<forward_auth::ForwardAuthPlugin>(),
+        plain::<graphql_proxy_cache::GraphqlProxyCachePlugin>(),
         plain::<grpc_transcode::GrpcTranscodePlugin>(),
         plain::<grpc_web::GrpcWebPlugin>(),
         auth::<hmac_auth::HmacAuthPlugin>(),
@@ -44,6 +45,7 @@ fn pages() -> Vec<Page> {
         plain::<prometheus::PrometheusPlugin>()
             .metadata::<prometheus::PrometheusMetadata>()
             .attr::<prometheus::PrometheusAttr>(),
+        plain::<proxy_cache::ProxyCachePlugin>(),
         plain::<proxy_rewrite::ProxyRewritePlugin>(),
         plain::<public_api::PublicApiPlugin>(),
         plain::<real_ip::RealIpPlugin>(),

@@ -11,8 +11,8 @@ use tollgate::model::{Limits, RouterSettings};
 const TEXT: &str = include_str!("../docs/security.md");
 
 /// Rules by their prefix, and how many there are.
-const RULES: [(&str, u32); 8] =
-    [("H1", 25), ("PATH", 12), ("HOP", 11), ("UPG", 6), ("UP", 9), ("RET", 6), ("HC", 2), ("LIM", 15)];
+const RULES: [(&str, u32); 9] =
+    [("H1", 25), ("PATH", 12), ("HOP", 11), ("UPG", 6), ("UP", 9), ("RET", 6), ("HC", 2), ("LIM", 15), ("CACHE", 4)];
 
 /// The words of a row in place of a test, for rules about parts that there are none of yet.
 const NOTHING: &str = "nothing to apply it to";

@@ -80,6 +80,14 @@ ask_axum_fallback() {
   says axum_fallback "$1" "axum's own route" /own
   says axum_fallback "$1" "/api/hello in process" /api/hello
 }
+ask_axum_cache() {
+  says axum_cache "$1" "apisix-cache-status: MISS" /
+  says axum_cache "$1" "apisix-cache-status: HIT" /
+  says axum_cache "$1" "206 Partial Content" / -H 'range: bytes=0-3'
+  says axum_cache "$1" "200 OK" / -X PURGE
+  says axum_cache "$1" "apisix-cache-status: MISS" /
+}
+
 ask_axum_plugins() {
   says axum_plugins "$1" "Missing API key in request" /
   says axum_plugins "$1" "Hello, acme!" / -H 'apikey: key-of-acme'

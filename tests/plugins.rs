@@ -48,9 +48,15 @@ mod examples;
 #[cfg(feature = "callout")]
 #[path = "plugins/forward_auth.rs"]
 mod forward_auth;
+#[cfg(feature = "cache")]
+#[path = "plugins/graphql_proxy_cache.rs"]
+mod graphql_proxy_cache;
 #[cfg(feature = "oidc")]
 #[path = "plugins/openid_connect.rs"]
 mod openid_connect;
 #[cfg(feature = "prometheus")]
 #[path = "plugins/prometheus.rs"]
 mod prometheus;
+#[cfg(feature = "cache")]
+#[path = "plugins/proxy_cache.rs"]
+mod proxy_cache;

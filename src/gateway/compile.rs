@@ -318,6 +318,9 @@ impl<'a> Compile<'a> {
             let (old, new) = (&self.before.snapshot.settings.plugin_attr, &settings.plugin_attr);
             let differs = old.keys().chain(new.keys()).filter(|name| old.get(name) != new.get(name));
             self.told_anew.extend(differs.cloned());
+            if self.before.snapshot.settings.cache_zones != settings.cache_zones {
+                self.told_anew.extend(["proxy-cache", "graphql-proxy-cache"].map(Into::into));
+            }
         }
         !same
     }

@@ -94,8 +94,16 @@ pub(crate) fn settings(settings: &Settings) -> impl Iterator<Item = Finding> {
         ("search", set.search != default.search),
         ("hosts_file", set.hosts_file != default.hosts_file),
     ];
-    changed.into_iter().filter(|(_, changed)| *changed && !cfg!(feature = "dns")).map(|(name, _)| {
+    let names = changed.into_iter().filter(|(_, changed)| *changed && !cfg!(feature = "dns")).map(|(name, _)| {
         let message = "is not used: this build has the operating system look names up";
         Finding::warning(Kind::Settings, None, format!("dns.{name}"), message).with_mend("build with the feature `dns`")
-    })
+    });
+    names.chain(zones(settings))
+}
+
+/// A warning for zones that nothing can keep answers in.
+fn zones(settings: &Settings) -> Option<Finding> {
+    let idle = !settings.cache_zones.is_empty() && !cfg!(feature = "cache");
+    let warning = || Finding::warning(Kind::Settings, None, "cache_zones", "is not used: this build has no cache");
+    idle.then(|| warning().with_mend("build with the feature `cache`"))
 }

@@ -12,7 +12,7 @@ use super::secrets::Secrets;
 use super::settings::Rules;
 use super::tls::Vault;
 use super::upstreams::{self, Owner};
-use crate::model::{Id, Kind, Settings, UpstreamSpec};
+use crate::model::{CacheZoneSpec, Id, Kind, Settings, UpstreamSpec};
 use crate::plugin::bodies::{Bodies, Room};
 use crate::plugin::{Caveat, Registry, Scope, Workshop};
 use crate::request::CustomVars;
@@ -65,6 +65,10 @@ impl Workshop for Bench<'_> {
 
     fn attr(&self, plugin: &str) -> Option<&Map<String, Value>> {
         self.settings.plugin_attr.get(plugin)
+    }
+
+    fn cache_zones(&self) -> &[CacheZoneSpec] {
+        &self.settings.cache_zones
     }
 
     fn upstream_by_id(&self, id: &Id) -> Option<Arc<Upstream>> {

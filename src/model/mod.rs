@@ -10,6 +10,7 @@
 mod acme;
 mod admin;
 mod balancing;
+mod cache;
 mod check;
 mod compat;
 mod consumer;
@@ -46,6 +47,7 @@ mod upstream;
 pub use acme::{AcmeBinding, AcmeChallenge, AcmeKeyType, AcmeSettings};
 pub use admin::{AdminKey, AdminRole, AdminSettings, Role};
 pub use balancing::{Affinity, SameSite, SlowStart};
+pub use cache::{ByteSize, CacheZoneSpec, NotASize};
 pub(crate) use check::hint::closest;
 pub(crate) use check::shape::is_reference;
 pub(crate) use check::{Described, GlobalPlugins, duplicate};

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::acme::ACME;
 use super::admin::{ADMIN, ROLE};
+use super::cache::{CACHE_ZONES, apart};
 use super::check::shape::{Field, List, Rule, Shape, Struct, Text};
 use super::check::walk::Walk;
 use super::dns::DNS;
@@ -16,8 +17,8 @@ use super::listener::LISTENERS;
 use super::plugin::PLUGINS;
 use super::store::STORE;
 use super::{
-    AcmeSettings, AdminSettings, DnsSettings, DrainSettings, IpOrCidr, Limits, ListenAddress, ListenerSpec, PluginMap,
-    Protocol, Role, Sensitive, StoreSettings,
+    AcmeSettings, AdminSettings, CacheZoneSpec, DnsSettings, DrainSettings, IpOrCidr, Limits, ListenAddress,
+    ListenerSpec, PluginMap, Protocol, Role, Sensitive, StoreSettings,
 };
 
 /// Settings of a gateway.
@@ -58,6 +59,10 @@ pub struct Settings {
     /// Static attributes of plugins, by plugin; each judges its own. Default none.
     #[serde(skip_serializing_if = "PluginMap::is_empty")]
     pub plugin_attr: PluginMap,
+    /// Zones that caches keep answers in, beside `disk_cache_one` and `memory_cache`, which are there unasked; one of these
+    /// names replaces that zone. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cache_zones: Vec<CacheZoneSpec>,
     /// What a file with faults does to the first start. Default `refuse`.
     pub start_policy: StartPolicy,
     /// Whether a YAML file without a last line `#END` counts as incomplete. Default `false`.
@@ -111,6 +116,7 @@ impl Default for Settings {
             drain: DrainSettings::default(),
             dns: DnsSettings::default(),
             plugin_attr: PluginMap::new(),
+            cache_zones: Vec::new(),
             start_policy: StartPolicy::default(),
             require_end_marker: false,
             store: None,
@@ -305,6 +311,7 @@ static TABLE: Struct = Struct::new(&[
     Field::new("drain", DRAIN),
     Field::new("dns", DNS),
     Field::new("plugin_attr", PLUGINS),
+    Field::new("cache_zones", CACHE_ZONES),
     Field::new("start_policy", Shape::Word(&["refuse", "serve_valid", "serve_empty", "wait", "serve_stale"])),
     Field::new("require_end_marker", Shape::Bool),
     Field::new("store", STORE),
@@ -326,7 +333,12 @@ static TABLE: Struct = Struct::new(&[
     Field::new("role", ROLE),
     Field::new("disable_upstream_healthcheck", Shape::Bool),
 ])
-.with_rule(one_listener_an_address);
+.with_rule(nothing_twice);
+
+fn nothing_twice<'v>(settings: &'v Map<String, Value>, walk: &mut Walk<'_, 'v>) {
+    one_listener_an_address(settings, walk);
+    apart(settings, walk);
+}
 
 fn one_listener_an_address<'v>(settings: &'v Map<String, Value>, walk: &mut Walk<'_, 'v>) {
     let listeners = settings.get("listeners").and_then(Value::as_array);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::bodies::Bodies;
 use super::{Caveat, ConfigError, ConsumerLookup, Registry, shape};
-use crate::model::{Id, UpstreamSpec};
+use crate::model::{CacheZoneSpec, Id, UpstreamSpec};
 #[cfg(feature = "grpc-transcode")]
 use crate::proto::Proto;
 use crate::upstream::Upstream;
@@ -26,6 +26,8 @@ pub(crate) trait Workshop {
     fn metadata(&self, plugin: &str) -> Option<&Map<String, Value>>;
     /// `tollgate.plugin_attr` by plugin.
     fn attr(&self, plugin: &str) -> Option<&Map<String, Value>>;
+    /// `tollgate.cache_zones`.
+    fn cache_zones(&self) -> &[CacheZoneSpec];
     /// The upstream resource of that id. That it was asked for is noted: the block is built anew when it changes.
     fn upstream_by_id(&self, id: &Id) -> Option<Arc<Upstream>>;
     /// An upstream of a block's own, at `place` in it.
@@ -51,6 +53,10 @@ impl Workshop for Bare {
 
     fn attr(&self, _: &str) -> Option<&Map<String, Value>> {
         None
+    }
+
+    fn cache_zones(&self) -> &[CacheZoneSpec] {
+        &[]
     }
 
     fn upstream_by_id(&self, _: &Id) -> Option<Arc<Upstream>> {
@@ -125,6 +131,13 @@ impl<'a> BuildContext<'a> {
     pub fn attr<T: DeserializeOwned>(&self, plugin: &'static str) -> Result<Option<T>, ConfigError> {
         let attr = self.workshop.attr(plugin).map(|map| shape(plugin, map)).transpose();
         attr.map_err(|error| error.under(plugin, &format!("tollgate.plugin_attr.{plugin}")))
+    }
+
+    /// The cache zone of that name: of `tollgate.cache_zones`, or one that is there unasked. Blocks of the plugins that
+    /// come with the crate and keep answers are built anew when the zones change.
+    pub fn cache_zone(&self, name: &str) -> Option<CacheZoneSpec> {
+        let own = self.workshop.cache_zones().iter().find(|zone| zone.name == name).cloned();
+        own.or_else(|| CacheZoneSpec::standard().into_iter().find(|zone| zone.name == name))
     }
 
     /// The upstream resource of that id, as it is now; the block is built anew when it changes.

@@ -85,7 +85,7 @@ pub trait Plugin: Send + Sync + 'static {
 /// Something that a plugin answers by itself.
 #[derive(Clone, Debug)]
 pub struct Api {
-    /// The path that it is known by, such as `/apisix/prometheus/metrics`.
+    /// The path that it is known by, such as `/apisix/prometheus/metrics`; with `/*` at its end, all that is below.
     pub path: String,
     /// What answers.
     pub service: Next,

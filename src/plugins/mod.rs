@@ -1,6 +1,8 @@
 //! The plugins that come with the crate, one folder or file each, and the list of them.
 pub mod acl;
 pub mod basic_auth;
+#[cfg(feature = "cache")]
+mod caching;
 #[cfg(feature = "callout")]
 pub mod callout;
 mod chance;
@@ -15,6 +17,8 @@ pub mod edit;
 pub mod fault_injection;
 #[cfg(feature = "callout")]
 pub mod forward_auth;
+#[cfg(feature = "cache")]
+pub mod graphql_proxy_cache;
 #[cfg(feature = "grpc-transcode")]
 pub mod grpc_transcode;
 pub mod grpc_web;
@@ -36,6 +40,8 @@ pub mod openid_connect;
 mod patterns;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+#[cfg(feature = "cache")]
+pub mod proxy_cache;
 pub mod proxy_rewrite;
 pub mod public_api;
 mod random;

@@ -71,10 +71,16 @@ impl PublicApi {
         })
     }
 
+    /// What answers everything below a path that this one begins with.
+    fn below(&self, path: &str) -> Option<&Next> {
+        let begins = |known: &str| known.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix));
+        self.apis.iter().find(|(known, _)| begins(known)).map(|(_, service)| service)
+    }
+
     /// Sends a request to what answers it.
     fn answer(&self, mut request: Request) -> BoxFuture {
         let path = self.uri.as_ref().map_or(request.uri().path(), PathAndQuery::path);
-        let Some(api) = self.apis.get(path) else {
+        let Some(api) = self.apis.get(path).or_else(|| self.below(path)) else {
             return Box::pin(std::future::ready(reject_empty(StatusCode::NOT_FOUND, PublicApiPlugin::NAME)));
         };
         if let Some(uri) = &self.uri {
@@ -135,8 +141,12 @@ mod tests {
         Api { path: "/status".to_owned(), service }
     }
 
+    fn below() -> Api {
+        Api { path: "/below/*".to_owned(), ..echo() }
+    }
+
     async fn ask(uri: Option<&str>, target: &str) -> (u16, String) {
-        let api = PublicApi::new(PublicApiConfig { uri: uri.map(Into::into) }, [echo()]).unwrap();
+        let api = PublicApi::new(PublicApiConfig { uri: uri.map(Into::into) }, [echo(), below()]).unwrap();
         let request = http::Request::builder().uri(target).body(Body::empty()).unwrap();
         let response = api.answer(request).await;
         let status = response.status().as_u16();
@@ -148,6 +158,9 @@ mod tests {
         for (uri, target, status, text) in [
             (None, "/status?a=1", 200, "/status?a=1"),
             (None, "/status/", 404, ""),
+            (None, "/below/a/b?c", 200, "/below/a/b?c"),
+            (None, "/below", 404, ""),
+            (Some("/below/x"), "/any", 200, "/below/x"),
             (Some("/status"), "/any?a=1", 200, "/status?a=1"),
             (Some("/status"), "/any", 200, "/status"),
             (Some("/none"), "/status", 404, ""),

@@ -9,6 +9,8 @@ impl Registry {
     pub fn standard() -> Self {
         let mut registry = Self::new();
         let (conn, count, req) = (LimitConnPlugin::default(), LimitCountPlugin::default(), LimitReqPlugin::default());
+        #[cfg(feature = "cache")]
+        let cache = super::proxy_cache::ProxyCachePlugin::default();
         registry.register(super::acl::AclPlugin);
         registry.register_auth(super::basic_auth::BasicAuthPlugin::default());
         registry.register(super::consumer_restriction::ConsumerRestrictionPlugin);
@@ -18,6 +20,8 @@ impl Registry {
         registry.register(super::fault_injection::FaultInjectionPlugin);
         #[cfg(feature = "callout")]
         registry.register(super::forward_auth::ForwardAuthPlugin::default());
+        #[cfg(feature = "cache")]
+        registry.register(super::graphql_proxy_cache::GraphqlProxyCachePlugin::new(cache.zones().clone()));
         #[cfg(feature = "grpc-transcode")]
         registry.register(super::grpc_transcode::GrpcTranscodePlugin::default());
         registry.register(super::grpc_web::GrpcWebPlugin);
@@ -35,7 +39,14 @@ impl Registry {
         #[cfg(feature = "oidc")]
         registry.register(super::openid_connect::OpenidConnectPlugin::default());
         #[cfg(feature = "prometheus")]
-        registry.register(super::prometheus::PrometheusPlugin::new(watching(&conn, &count, &req)));
+        {
+            let metrics = watching(&conn, &count, &req);
+            #[cfg(feature = "cache")]
+            watching_zones(&metrics, cache.zones());
+            registry.register(super::prometheus::PrometheusPlugin::new(metrics));
+        }
+        #[cfg(feature = "cache")]
+        registry.register(cache.clone());
         registry.register(super::proxy_rewrite::ProxyRewritePlugin);
         registry.register(super::public_api::PublicApiPlugin);
         registry.register(super::real_ip::RealIpPlugin);
@@ -70,6 +81,31 @@ fn watching(conn: &LimitConnPlugin, count: &LimitCountPlugin, req: &LimitReqPlug
     metrics.gauge("limit_req_keys", KEYS, move || keys(held.keys()));
     metrics.gauge("limit_req_evicted_total", EVICTED, move || evicted(gone.evicted()));
     metrics
+}
+
+/// Metrics that tell of the caches' zones, all together.
+#[cfg(all(feature = "prometheus", feature = "cache"))]
+fn watching_zones(metrics: &super::prometheus::Metrics, zones: &crate::cache::Zones) {
+    use crate::cache::Stats;
+    type Figure = (&'static str, &'static str, fn(Stats) -> u64);
+    const FIGURES: [Figure; 7] = [
+        ("cache_hits_total", "Requests that were answered out of a cache.", |stats| stats.hits),
+        ("cache_misses_total", "Requests that might have been answered out of a cache and were not.", |stats| {
+            stats.misses
+        }),
+        ("cache_stored_total", "Answers that were stored.", |stats| stats.stored),
+        ("cache_evicted_total", "Answers that went for want of room.", |stats| stats.evicted),
+        ("cache_errors_total", "Failures of disks, and files that were not as written.", |stats| {
+            stats.errors + stats.corrupt
+        }),
+        ("cache_entries", "URLs of which something is kept.", |stats| stats.entries),
+        ("cache_bytes", "Bytes that are kept.", |stats| stats.bytes),
+    ];
+    for (name, help, read) in FIGURES {
+        let zones = zones.clone();
+        #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
+        metrics.gauge(name, help, move || read(zones.stats()) as f64);
+    }
 }
 
 #[cfg(all(test, feature = "schema"))]

@@ -20,6 +20,7 @@ use super::exchange::{Broken, Exchange, Head};
 use super::incoming::{Incoming, close_or_keep};
 use super::remote::{Lease, Remote};
 use super::upload::Upload;
+use crate::body::EndsWithConnection;
 use crate::http1::{Decoder, DecoderLimits, Framing, ParsedResponse};
 use crate::net::IoStream;
 use crate::{BodyError, UpgradedIo};
@@ -107,7 +108,10 @@ fn is_safe(failure: &Failure, request: &Outgoing, plan: &Plan<'_>) -> bool {
 
 /// `upload` is there when the endpoint answered before it had all of the request.
 fn reply(lease: Lease, response: ParsedResponse, mut carry: Bytes, upload: Option<Upload>, plan: &Plan<'_>) -> Reply {
-    let ParsedResponse { head, framing, keep_alive, .. } = response;
+    let ParsedResponse { mut head, framing, keep_alive, .. } = response;
+    if framing == Framing::Close {
+        head.extensions_mut().insert(EndsWithConnection);
+    }
     let address = lease.io.peer();
     if head.status() == StatusCode::SWITCHING_PROTOCOLS {
         lease.io.disarm();

@@ -1,0 +1,135 @@
+//! Reading kept answers.
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::task::JoinHandle;
+
+use super::super::CacheKey;
+use super::file::{BLOCK, Opening, blocks};
+use super::zone::{Disk, FileRef};
+use crate::BodyError;
+
+/// How much is read at once.
+pub(super) const READ: usize = 256 * 1024;
+
+/// The body of an answer that is on disk, opened. The file stays there for it whatever becomes of its name.
+#[derive(Debug)]
+pub(in super::super) struct OnDisk {
+    pub(super) disk: Arc<Disk>,
+    pub(super) file: File,
+    pub(super) key: CacheKey,
+    pub(super) at: FileRef,
+    pub(super) opening: Opening,
+    /// The sum of each block.
+    pub(super) sums: Vec<u8>,
+}
+
+impl OnDisk {
+    pub(in super::super) fn len(&self) -> u64 {
+        self.opening.body_len
+    }
+
+    /// Bytes of the body from `from` on, at most [`READ`], and not past `end`.
+    fn read(&self, from: u64, end: u64) -> io::Result<Bytes> {
+        let block = BLOCK as u64;
+        // whole blocks, or their sums say nothing
+        let first = from / block * block;
+        let last = (first + READ as u64).min(end.div_ceil(block) * block).min(self.len());
+        let mut bytes = vec![0; usize::try_from(last.saturating_sub(first)).unwrap_or_default()];
+        read_at(&self.file, &mut bytes, self.opening.body_at + first)?;
+        if !self.are_sound(&bytes, first) {
+            self.disk.drop_corrupt(self.key, self.at);
+            return Err(io::Error::other("a kept answer is not as it was written"));
+        }
+        let mut bytes = Bytes::from(bytes);
+        let place = |at: u64| usize::try_from(at - first).unwrap_or(usize::MAX);
+        bytes.truncate(place(end.min(last)));
+        Ok(bytes.split_off(place(from).min(bytes.len())))
+    }
+
+    /// Whether blocks, the first of which begins at `first`, are as they were written.
+    pub(super) fn are_sound(&self, bytes: &[u8], first: u64) -> bool {
+        let number = usize::try_from(first / BLOCK as u64).unwrap_or(usize::MAX);
+        are_sound(bytes, self.sums.get(number.saturating_mul(4)..).unwrap_or_default())
+    }
+}
+
+/// Whether blocks have these sums.
+pub(super) fn are_sound(bytes: &[u8], sums: &[u8]) -> bool {
+    let mut sums = sums.chunks_exact(4);
+    bytes.chunks(BLOCK).all(|block| sums.next().is_some_and(|sum| crc32fast::hash(block).to_le_bytes() == sum))
+}
+
+/// Reads the sums of a body.
+pub(super) fn read_sums(file: &File, opening: &Opening) -> io::Result<Vec<u8>> {
+    let mut sums = vec![0; usize::try_from(blocks(opening.body_len) * 4).unwrap_or_default()];
+    read_at(file, &mut sums, opening.body_at + opening.body_len)?;
+    Ok(sums)
+}
+
+/// Reads exactly so many bytes from there.
+pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_exact_at(file, bytes, at);
+    #[cfg(not(unix))]
+    {
+        use std::io::{Read as _, Seek as _};
+        let mut file = file.try_clone()?;
+        file.seek(io::SeekFrom::Start(at))?;
+        file.read_exact(bytes)
+    }
+}
+
+/// A part of a body, read piece by piece on threads that may block. One piece is in memory at a time.
+pub(in super::super) struct FileBody {
+    on_disk: Arc<OnDisk>,
+    left: Range<u64>,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl FileBody {
+    pub(in super::super) fn new(on_disk: Arc<OnDisk>, range: Range<u64>) -> Self {
+        Self { on_disk, left: range, reading: None }
+    }
+}
+
+impl HttpBody for FileBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let Range { start, end } = self.left;
+        let on_disk = Arc::clone(&self.on_disk);
+        let reading = self.reading.get_or_insert_with(|| tokio::task::spawn_blocking(move || on_disk.read(start, end)));
+        let read = ready!(Pin::new(reading).poll(cx)).unwrap_or_else(|error| Err(io::Error::other(error)));
+        self.reading = None;
+        Poll::Ready(Some(match read {
+            Ok(bytes) if bytes.is_empty() => Err(BodyError::Incomplete),
+            Ok(bytes) => {
+                self.left.start += bytes.len() as u64;
+                Ok(Frame::data(bytes))
+            }
+            Err(error) => {
+                self.left.start = end;
+                Err(error.into())
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left.end.saturating_sub(self.left.start))
+    }
+}

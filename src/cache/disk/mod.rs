@@ -1,0 +1,11 @@
+//! A zone on disk: a file for each answer, and a table of them in memory.
+mod body;
+mod file;
+mod folder;
+mod scan;
+mod writer;
+mod zone;
+
+pub(super) use body::{FileBody, OnDisk};
+pub(crate) use writer::DiskWriter;
+pub(super) use zone::Disk;

@@ -1,0 +1,235 @@
+//! The zone: its folder and its table.
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::HeaderName;
+
+use super::body::{OnDisk, READ, are_sound, read_sums};
+use super::file::{PREFIX, read_opening};
+use super::folder::Folder;
+use super::scan::{scan, scanned};
+use super::writer::DiskWriter;
+use crate::cache::clock::Clock;
+use crate::cache::content::Content;
+use crate::cache::index::{Entry, Index};
+use crate::cache::stats::{Counters, count};
+use crate::cache::zone::Stored;
+use crate::cache::{CacheKey, Draft, record};
+use crate::model::CacheZoneSpec;
+
+/// Where a zone on disk keeps its answers.
+pub(in super::super) struct Disk {
+    pub(super) folder: Folder,
+    pub(in super::super) index: Index<FileRef>,
+    counters: Arc<Counters>,
+    /// The number of the last file. It begins with the time, so that a later run's are higher.
+    last: AtomicU64,
+    /// The folder is there.
+    made: Mutex<bool>,
+    /// What earlier runs kept is being read, or has been.
+    scanned: AtomicBool,
+}
+
+/// A file of the zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct FileRef {
+    pub(super) id: u64,
+    pub(super) size: u64,
+}
+
+/// File systems give out room in blocks of this size.
+const FILE_BLOCK: u64 = 4096;
+
+impl Entry for FileRef {
+    fn weight(&self) -> u64 {
+        self.size.div_ceil(FILE_BLOCK) * FILE_BLOCK
+    }
+}
+
+impl Disk {
+    pub(in super::super) fn new(
+        folder: PathBuf,
+        spec: &CacheZoneSpec,
+        clock: Clock,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            folder: Folder::new(folder, spec.levels()),
+            index: Index::new(spec.disk_size.0),
+            counters,
+            last: AtomicU64::new(clock.now() << 20),
+            made: Mutex::new(false),
+            scanned: AtomicBool::new(false),
+        })
+    }
+
+    /// The table. The first who asks for it has what earlier runs kept read into it, in the background.
+    pub(in super::super) fn index(self: &Arc<Self>) -> &Index<FileRef> {
+        if !self.scanned.load(Relaxed) && !self.scanned.swap(true, Relaxed) {
+            let disk = Arc::clone(self);
+            tokio::task::spawn_blocking(move || disk.made_and_scanned());
+        }
+        &self.index
+    }
+
+    fn made_and_scanned(&self) {
+        if let Err(error) = self.make().and_then(|()| scan(self)) {
+            self.failed("the folder cannot be read", &error);
+        }
+    }
+
+    pub(in super::super) async fn read_all(self: &Arc<Self>) -> io::Result<()> {
+        self.scanned.store(true, Relaxed);
+        let disk = Arc::clone(self);
+        tokio::task::spawn_blocking(move || disk.make()).await.unwrap_or_else(|error| Err(io::Error::other(error)))?;
+        scanned(Arc::clone(self)).await
+    }
+
+    /// Makes the folder, once it can be made.
+    pub(super) fn make(&self) -> io::Result<()> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*made {
+            self.folder.make()?;
+            *made = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn next_id(&self) -> u64 {
+        self.last.fetch_add(1, Relaxed) + 1
+    }
+
+    pub(in super::super) fn writer(self: &Arc<Self>, key: CacheKey, draft: &Draft) -> Option<DiskWriter> {
+        DiskWriter::new(self, key, draft)
+    }
+
+    /// Puts a whole file into the table, and removes those that go for it. `false`: it was not wanted any more.
+    pub(super) fn keep(&self, key: CacheKey, names: &[HeaderName], variant: u64, file: FileRef, removals: u32) -> bool {
+        match self.index.put(key, names, variant, file, removals) {
+            Ok(gone) => {
+                self.counters.evicted.fetch_add(gone.evicted.len() as u64, Relaxed);
+                count(&self.counters.stored);
+                gone.evicted.iter().chain(&gone.replaced).for_each(|(key, file)| self.remove(*key, *file));
+                true
+            }
+            Err(file) => {
+                self.remove(key, file);
+                false
+            }
+        }
+    }
+
+    /// Puts a file of an earlier run into the table, unless there is a newer one by now.
+    pub(super) fn found(&self, key: CacheKey, names: &[HeaderName], variant: u64, file: FileRef) {
+        let removals = self.index.removals(&key);
+        let rivals = self.index.get(&key).map(|slot| slot.rivals(names, variant)).unwrap_or_default();
+        if rivals.iter().any(|kept| kept.id > file.id) {
+            return self.remove(key, file);
+        }
+        match self.index.put(key, names, variant, file, removals) {
+            Ok(gone) => gone.evicted.iter().chain(&gone.replaced).for_each(|(key, file)| self.remove(*key, *file)),
+            Err(file) => self.remove(key, file),
+        }
+    }
+
+    /// Opens a file. `None` if it is not there, or not as it was written: then it is out of the table as well.
+    pub(in super::super) async fn load(self: &Arc<Self>, key: CacheKey, at: FileRef) -> Option<Stored> {
+        let disk = Arc::clone(self);
+        let loaded = tokio::task::spawn_blocking(move || disk.load_now(key, at)).await;
+        loaded.ok().flatten()
+    }
+
+    fn load_now(self: &Arc<Self>, key: CacheKey, at: FileRef) -> Option<Stored> {
+        let file = match File::open(self.folder.file(key, at.id)) {
+            Ok(file) => file,
+            Err(error) => {
+                self.index.drop_where(&key, |kept| *kept == at);
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.failed("a kept answer cannot be read", &error);
+                }
+                return None;
+            }
+        };
+        let opened = self.opened(file, key, at);
+        if opened.is_none() {
+            self.drop_corrupt(key, at);
+        }
+        opened
+    }
+
+    fn opened(self: &Arc<Self>, mut file: File, key: CacheKey, at: FileRef) -> Option<Stored> {
+        let mut first = Vec::with_capacity(usize::try_from(at.size).unwrap_or(READ).min(READ));
+        file.by_ref().take(READ as u64).read_to_end(&mut first).ok()?;
+        let opening = read_opening(&first)?;
+        if opening.key != key || opening.file_len() != at.size || file.metadata().ok()?.len() != at.size {
+            return None;
+        }
+        let mut body = Bytes::from(first);
+        let mut head = body.split_to(usize::try_from(opening.body_at).ok()?);
+        let head = head.split_off(PREFIX);
+        let meta = record::meta(&head)?;
+        record::headers(&head)?;
+        let content = if opening.body_at + opening.body_len <= READ as u64 {
+            let sums = match body.get(usize::try_from(opening.body_len).ok()?..) {
+                Some(sums) if sums.len() as u64 == at.size - opening.body_at - opening.body_len => sums.to_vec(),
+                _ => read_sums(&file, &opening).ok()?,
+            };
+            body.truncate(usize::try_from(opening.body_len).ok()?);
+            are_sound(&body, &sums).then_some(Content::Whole(body))?
+        } else {
+            let sums = read_sums(&file, &opening).ok()?;
+            Content::File(Arc::new(OnDisk { disk: Arc::clone(self), file, key, at, opening, sums }))
+        };
+        Some(Stored { meta, head, content })
+    }
+
+    pub(in super::super) async fn purge(self: &Arc<Self>, key: CacheKey) -> bool {
+        let gone = self.index().remove(&key);
+        if gone.is_empty() {
+            return false;
+        }
+        let disk = Arc::clone(self);
+        let removing = move || gone.into_iter().for_each(|file| disk.remove(key, file));
+        tokio::task::spawn_blocking(removing).await.is_ok()
+    }
+
+    /// Takes a file that is not as it was written out of the table and off the disk.
+    pub(super) fn drop_corrupt(&self, key: CacheKey, at: FileRef) {
+        self.index.drop_where(&key, |kept| *kept == at);
+        self.corrupt(&self.folder.file(key, at.id));
+    }
+
+    /// Removes a file that is not as it was written.
+    pub(super) fn corrupt(&self, path: &Path) {
+        count(&self.counters.corrupt);
+        #[cfg(feature = "tracing")]
+        tracing::warn!(file = %path.display(), "cache: a kept answer is not as it was written; dropped");
+        let _ = fs::remove_file(path);
+    }
+
+    fn remove(&self, key: CacheKey, file: FileRef) {
+        match fs::remove_file(self.folder.file(key, file.id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => self.failed("a file stays behind", &error),
+            _ => {}
+        }
+    }
+
+    /// Counts a failure.
+    pub(super) fn failed(&self, what: &'static str, error: &io::Error) {
+        count(&self.counters.errors);
+        #[cfg(feature = "tracing")]
+        tracing::error!(folder = %self.folder.path().display(), %error, "cache: {what}");
+        let _ = (what, error);
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Disk({})", self.folder.path().display())
+    }
+}

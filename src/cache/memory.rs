@@ -1,0 +1,249 @@
+//! A zone in memory.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderName;
+
+use super::content::Content;
+use super::index::{Entry, Index};
+use super::stats::{Counters, count};
+use super::zone::Stored;
+use super::{CacheKey, Draft, record};
+
+/// Up to this size a body lies with its head in one allocation.
+const SMALL: usize = 16 * 1024;
+/// Larger ones lie in pieces of this size: what an upstream reads by is not kept alive for a few bytes of it.
+const PIECE: usize = 64 * 1024;
+/// What an allocation takes beside its bytes, and reference counts.
+const ALLOCATION: u64 = 32;
+
+/// Where a zone in memory keeps its answers.
+pub(super) struct Memory {
+    pub(super) index: Index<Kept>,
+    capacity: u64,
+    /// Bytes of bodies that are on their way in.
+    filling: AtomicU64,
+    counters: Arc<Counters>,
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Memory({} bytes)", self.capacity)
+    }
+}
+
+/// An answer in memory. A clone shares it.
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
+    /// Head and body.
+    Small(Arc<[u8]>),
+    Large(Arc<(Bytes, Arc<[Bytes]>, u64)>),
+}
+
+impl Entry for Kept {
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Small(bytes) => bytes.len() as u64 + ALLOCATION,
+            Self::Large(parts) => {
+                let (head, pieces, length) = &**parts;
+                head.len() as u64 + length + (pieces.len() as u64 + 2) * (ALLOCATION + size_of::<Bytes>() as u64)
+            }
+        }
+    }
+}
+
+impl Kept {
+    pub(super) fn open(&self) -> Option<Stored> {
+        let (head, content) = match self {
+            Self::Small(all) => {
+                let mut head = Bytes::from_owner(Arc::clone(all));
+                let length = record::length(&head)?;
+                let body = (length <= head.len()).then(|| head.split_off(length))?;
+                (head, Content::Whole(body))
+            }
+            Self::Large(parts) => {
+                let (head, pieces, length) = &**parts;
+                (head.clone(), Content::Pieces(Arc::clone(pieces), *length))
+            }
+        };
+        Some(Stored { meta: record::meta(&head)?, head, content })
+    }
+}
+
+impl Memory {
+    pub(super) fn new(capacity: u64, counters: Arc<Counters>) -> Self {
+        Self { index: Index::new(capacity), capacity, filling: AtomicU64::new(0), counters }
+    }
+}
+
+/// An answer on its way into memory.
+#[derive(Debug)]
+pub(crate) struct MemoryWriter {
+    memory: Arc<Memory>,
+    key: CacheKey,
+    head: Vec<u8>,
+    names: Vec<HeaderName>,
+    variant: u64,
+    removals: u32,
+    pieces: Vec<Bytes>,
+    piece: BytesMut,
+    length: u64,
+    /// It is too long, or too much is on its way in.
+    failed: bool,
+}
+
+impl MemoryWriter {
+    pub(super) fn new(memory: &Arc<Memory>, key: CacheKey, draft: Draft) -> Option<Self> {
+        Some(Self {
+            memory: Arc::clone(memory),
+            key,
+            head: record::encode(&draft)?,
+            names: draft.names,
+            variant: draft.meta.variant,
+            removals: memory.index.removals(&key),
+            pieces: Vec::new(),
+            piece: BytesMut::new(),
+            length: 0,
+            failed: false,
+        })
+    }
+
+    pub(super) fn push(&mut self, mut data: Bytes) {
+        if self.failed {
+            return;
+        }
+        let more = data.len() as u64;
+        self.length += more;
+        let filling = self.memory.filling.fetch_add(more, Relaxed) + more;
+        if self.length > self.memory.index.heaviest() || filling > self.memory.capacity {
+            self.release();
+            self.failed = true;
+            return;
+        }
+        while !data.is_empty() {
+            let room = PIECE - self.piece.len();
+            let part = data.split_to(room.min(data.len()));
+            self.piece.extend_from_slice(&part);
+            if self.piece.len() == PIECE {
+                self.pieces.push(self.piece.split().freeze());
+            }
+        }
+    }
+
+    /// Whether it was given up.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Keeps the answer. `false`: it is not kept.
+    pub(super) fn finish(mut self) -> bool {
+        if self.failed {
+            return false;
+        }
+        let kept = if self.pieces.is_empty() && self.piece.len() <= SMALL {
+            self.head.extend_from_slice(&self.piece);
+            Kept::Small(Arc::from(&*self.head))
+        } else {
+            let mut pieces = std::mem::take(&mut self.pieces);
+            if !self.piece.is_empty() {
+                // by its own size: what it was gathered in is as large as a whole piece
+                pieces.push(Bytes::copy_from_slice(&self.piece));
+            }
+            Kept::Large(Arc::new((std::mem::take(&mut self.head).into(), pieces.into(), self.length)))
+        };
+        self.keep(kept)
+    }
+
+    /// Keeps the answer with the body of another.
+    pub(super) fn finish_with(mut self, content: &Content) -> bool {
+        let head = std::mem::take(&mut self.head);
+        match content {
+            Content::Whole(body) => self.keep(Kept::Small(Arc::from([&*head, body].concat()))),
+            Content::Pieces(pieces, length) => {
+                self.keep(Kept::Large(Arc::new((head.into(), Arc::clone(pieces), *length))))
+            }
+            Content::File(_) => false,
+        }
+    }
+
+    fn keep(&self, kept: Kept) -> bool {
+        let counters = &self.memory.counters;
+        match self.memory.index.put(self.key, &self.names, self.variant, kept, self.removals) {
+            Ok(gone) => {
+                counters.evicted.fetch_add(gone.evicted.len() as u64, Relaxed);
+                count(&counters.stored);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn release(&mut self) {
+        self.memory.filling.fetch_sub(std::mem::take(&mut self.length), Relaxed);
+        (self.pieces, self.piece) = (Vec::new(), BytesMut::new());
+    }
+}
+
+impl Drop for MemoryWriter {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::super::KeyBuilder;
+    use super::super::index::Looked;
+    use super::super::record::tests::draft;
+    use super::*;
+
+    fn memory(capacity: u64) -> Arc<Memory> {
+        Arc::new(Memory::new(capacity, Arc::default()))
+    }
+
+    fn key(text: &str) -> CacheKey {
+        KeyBuilder::default().part(text.as_bytes()).finish()
+    }
+
+    fn store(memory: &Arc<Memory>, name: &str, pieces: &[usize]) -> bool {
+        let mut writer = MemoryWriter::new(memory, key(name), draft(200)).unwrap();
+        pieces.iter().for_each(|length| writer.push(Bytes::from(vec![b'x'; *length])));
+        writer.finish()
+    }
+
+    fn find(memory: &Memory, name: &str) -> Option<Stored> {
+        match memory.index.find(&key(name), &HeaderMap::new(), 0) {
+            Looked::Kept(kept) => kept.open(),
+            Looked::Missing(_) | Looked::Refused => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_of_every_size_come_back_as_they_were() {
+        let memory = memory(64 << 20);
+        for pieces in [&[][..], &[1], &[SMALL], &[SMALL, 1], &[PIECE], &[1, PIECE, PIECE * 2 + 7]] {
+            assert!(store(&memory, "a", pieces));
+            let stored = find(&memory, "a").unwrap();
+            let length: usize = pieces.iter().sum();
+            assert_eq!((stored.meta.status.as_u16(), stored.len()), (200, length as u64));
+            let body = stored.body(0..stored.len()).buffer(1 << 20).await.unwrap();
+            assert_eq!(body, vec![b'x'; length]);
+        }
+        assert_eq!(memory.filling.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn what_is_too_large_and_too_much_at_once_is_not_kept() {
+        let memory = memory(1 << 20);
+        assert!(!store(&memory, "a", &[1 << 18, 1]));
+        assert!(store(&memory, "a", &[1 << 17]));
+        let mut writers: Vec<_> = (0..9).map(|_| MemoryWriter::new(&memory, key("b"), draft(200)).unwrap()).collect();
+        writers.iter_mut().for_each(|writer| writer.push(Bytes::from(vec![0; 1 << 17])));
+        assert_eq!(writers.iter().filter(|writer| writer.has_failed()).count(), 1);
+        drop(writers);
+        assert_eq!(memory.filling.load(Relaxed), 0);
+    }
+}

@@ -1,0 +1,191 @@
+//! A zone.
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::clock::Clock;
+use super::content::Content;
+use super::disk::Disk;
+use super::flight::Flights;
+use super::index::Looked;
+use super::memory::{Memory, MemoryWriter};
+use super::stats::Counters;
+use super::{CacheKey, Draft, Joined, Meta, Stats, Writer, record};
+use crate::Body;
+use crate::model::CacheZoneSpec;
+
+/// A place where answers are kept. It lives as long as anybody holds it: over reloads, as long as a block names it.
+pub struct Zone {
+    spec: CacheZoneSpec,
+    clock: Clock,
+    pub(super) store: Store,
+    flights: Flights,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug)]
+pub(super) enum Store {
+    Memory(Arc<Memory>),
+    Disk(Arc<Disk>),
+}
+
+/// What a look for an answer finds.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Stored(Stored),
+    /// Nothing. The key is that of the answer that is missing: one of several, as far as that is known.
+    Missing(CacheKey),
+    /// Nothing, and nobody waits for others.
+    Refused,
+}
+
+/// An answer out of a zone.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) meta: Meta,
+    pub(super) head: Bytes,
+    pub(super) content: Content,
+}
+
+impl Stored {
+    /// The fields as they were stored.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        // A head that does not read was not taken out of a file, and memory holds what was put in.
+        record::headers(&self.head).unwrap_or_default()
+    }
+
+    /// Bytes of the body.
+    pub(crate) fn len(&self) -> u64 {
+        self.content.len()
+    }
+
+    /// These bytes of the body.
+    pub(crate) fn body(&self, range: Range<u64>) -> Body {
+        self.content.body(range)
+    }
+}
+
+impl Zone {
+    /// A zone of its own. The folder of one on disk is made, and what is in it read, when it is first used, or by
+    /// [`Zone::open`].
+    pub fn new(spec: CacheZoneSpec) -> Arc<Self> {
+        let counters = Arc::<Counters>::default();
+        let clock = Clock::new();
+        let store = match &spec.disk_path {
+            None => Store::Memory(Arc::new(Memory::new(spec.memory_size.0, Arc::clone(&counters)))),
+            Some(folder) => Store::Disk(Disk::new(folder.clone(), &spec, clock, Arc::clone(&counters))),
+        };
+        Arc::new(Self { spec, clock, store, flights: Flights::default(), counters })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// What it was made by.
+    pub fn spec(&self) -> &CacheZoneSpec {
+        &self.spec
+    }
+
+    /// Whether it is on disk.
+    pub fn is_on_disk(&self) -> bool {
+        matches!(self.store, Store::Disk(_))
+    }
+
+    /// How it stands.
+    pub fn stats(&self) -> Stats {
+        let size = match &self.store {
+            Store::Memory(memory) => memory.index.size(),
+            Store::Disk(disk) => disk.index.size(),
+        };
+        self.counters.read(size)
+    }
+
+    /// Reads what a zone on disk has kept of earlier runs, and waits until all of it is known. Without it that happens in
+    /// the background from the first request on, which may be answered by the upstream meanwhile.
+    ///
+    /// # Errors
+    /// That the folder cannot be made, or is another user's.
+    pub async fn open(&self) -> std::io::Result<()> {
+        match &self.store {
+            Store::Memory(_) => Ok(()),
+            Store::Disk(disk) => disk.read_all().await,
+        }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// Looks for the answer to a request with these fields.
+    pub(crate) async fn find(&self, key: CacheKey, request: &HeaderMap) -> Found {
+        let missing = |variant| Found::Missing(key.of_variant(variant));
+        match &self.store {
+            Store::Memory(memory) => match memory.index.find(&key, request, self.now()) {
+                Looked::Kept(kept) => kept.open().map_or(Found::Missing(key), Found::Stored),
+                Looked::Missing(variant) => missing(variant),
+                Looked::Refused => Found::Refused,
+            },
+            Store::Disk(disk) => match disk.index().find(&key, request, self.now()) {
+                Looked::Kept(file) => disk.load(key, file).await.map_or(Found::Missing(key), Found::Stored),
+                Looked::Missing(variant) => missing(variant),
+                Looked::Refused => Found::Refused,
+            },
+        }
+    }
+
+    /// Joins the fetch of a missing answer.
+    pub(crate) fn join(&self, missing: CacheKey) -> Joined {
+        self.flights.join(missing)
+    }
+
+    /// Begins to store an answer; the request's fields say which variant it is. `None` when it cannot be kept.
+    pub(crate) fn store(&self, key: CacheKey, mut draft: Draft, request: &HeaderMap) -> Option<Writer> {
+        draft.meta.variant = super::variant::variant(&draft.names, request);
+        match &self.store {
+            Store::Memory(memory) => MemoryWriter::new(memory, key, draft).map(Writer::Memory),
+            Store::Disk(disk) => disk.writer(key, &draft).map(Writer::Disk),
+        }
+    }
+
+    /// Notes for a while that answers of this key are not kept, so that nobody waits for another's.
+    pub(crate) fn refuse(&self, key: CacheKey) {
+        const A_WHILE: u64 = 10_000;
+        let until = self.now() + A_WHILE;
+        match &self.store {
+            Store::Memory(memory) => memory.index.refuse(key, until),
+            Store::Disk(disk) => disk.index().refuse(key, until),
+        }
+    }
+
+    /// Whether an answer of that key is kept.
+    pub(crate) fn keeps(&self, key: CacheKey) -> bool {
+        match &self.store {
+            Store::Memory(memory) => memory.index.get(&key).is_some_and(|slot| slot.entries().next().is_some()),
+            Store::Disk(disk) => disk.index().get(&key).is_some_and(|slot| slot.entries().next().is_some()),
+        }
+    }
+
+    /// Takes all answers of a key out, also those that are being stored. Tells whether there were any.
+    pub(crate) async fn purge(&self, key: CacheKey) -> bool {
+        match &self.store {
+            Store::Memory(memory) => !memory.index.remove(&key).is_empty(),
+            Store::Disk(disk) => disk.purge(key).await,
+        }
+    }
+}
+
+impl fmt::Debug for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Zone").field("name", &self.spec.name).field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

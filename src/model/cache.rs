@@ -1,0 +1,214 @@
+//! [`CacheZoneSpec`]: where answers are kept, the settings' `cache_zones`.
+use std::collections::HashSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::check::shape::{Field, List, Rule, Shape, Struct, Text};
+use super::check::walk::Walk;
+
+/// A zone that plugins such as `proxy-cache` keep answers in: on disk if it has a `disk_path`, else in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CacheZoneSpec {
+    /// The name that blocks call it by, 1–100 characters. Required.
+    pub name: String,
+    /// How much a zone in memory holds, bodies, fields and own upkeep together: `50m`, `1G`; at least 1 MiB. A zone on disk
+    /// does not use it. Default `50m`.
+    #[serde(default = "memory_size")]
+    pub memory_size: ByteSize,
+    /// How much a zone on disk holds, in whole blocks of 4 KiB for each file; at least 1 MiB. Default `1G`.
+    #[serde(default = "disk_size")]
+    pub disk_size: ByteSize,
+    /// The folder of a zone on disk, which is this gateway's alone. It is made when the zone is first used. Unset: the zone
+    /// is in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub disk_path: Option<PathBuf>,
+    /// Folders in the folder: for up to three levels how many hexadecimal digits name one, 1 or 2. Default `1:2`.
+    #[serde(default = "levels")]
+    pub cache_levels: String,
+    /// How long a zone on disk keeps an answer fresh that does not say so itself, in seconds, where a block does not say so
+    /// either; 1 and up. Default 10.
+    #[serde(default = "ttl")]
+    pub cache_ttl: u32,
+}
+
+impl CacheZoneSpec {
+    /// A zone in memory.
+    pub fn memory(name: impl Into<String>, size: ByteSize) -> Self {
+        Self {
+            name: name.into(),
+            memory_size: size,
+            disk_size: disk_size(),
+            disk_path: None,
+            cache_levels: levels(),
+            cache_ttl: ttl(),
+        }
+    }
+
+    /// A zone on disk, in a folder of its own.
+    pub fn disk(name: impl Into<String>, folder: impl Into<PathBuf>, size: ByteSize) -> Self {
+        Self { disk_size: size, disk_path: Some(folder.into()), ..Self::memory(name, memory_size()) }
+    }
+
+    /// The zones that are there unasked: `disk_cache_one`, 1 GiB in `/var/tmp/tollgate/disk_cache_one`, and `memory_cache`,
+    /// 50 MiB.
+    pub fn standard() -> [Self; 2] {
+        [
+            Self::disk("disk_cache_one", "/var/tmp/tollgate/disk_cache_one", disk_size()),
+            Self::memory("memory_cache", memory_size()),
+        ]
+    }
+
+    /// The digits of each level of folders.
+    pub fn levels(&self) -> Vec<usize> {
+        self.cache_levels.split(':').filter_map(|digits| digits.parse().ok()).collect()
+    }
+}
+
+/// A number of bytes, written with `k`, `m` or `g` (KiB, MiB, GiB) or without: `50m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteSize(pub u64);
+
+/// The text is no number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no number of bytes: write one such as 512k, 50m or 1g")]
+pub struct NotASize;
+
+impl FromStr for ByteSize {
+    type Err = NotASize;
+
+    fn from_str(text: &str) -> Result<Self, NotASize> {
+        let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
+        let factor = match text.strip_prefix(digits).unwrap_or_default().to_ascii_lowercase().as_str() {
+            "" => 1,
+            "k" => 1 << 10,
+            "m" => 1 << 20,
+            "g" => 1 << 30,
+            _ => return Err(NotASize),
+        };
+        digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).map(Self).ok_or(NotASize)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1 << 30, "g"), (1 << 20, "m"), (1 << 10, "k")];
+        match units.iter().find(|(unit, _)| self.0 > 0 && self.0.is_multiple_of(*unit)) {
+            Some((unit, name)) => write!(f, "{}{name}", self.0 / unit),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ByteSize {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ByteSize".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[0-9]+[kKmMgG]?$"})
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+fn memory_size() -> ByteSize {
+    ByteSize(50 << 20)
+}
+
+fn disk_size() -> ByteSize {
+    ByteSize(1 << 30)
+}
+
+fn levels() -> String {
+    "1:2".to_owned()
+}
+
+fn ttl() -> u32 {
+    10
+}
+
+const SIZE: Rule = Rule {
+    holds: |text| text.parse::<ByteSize>().is_ok_and(|size| size.0 >= 1 << 20),
+    expects: "a number of bytes of at least 1m, such as 50m or 1g",
+};
+
+const FOLDER: Rule = Rule { holds: |text| text.starts_with('/'), expects: "the whole path of a folder" };
+
+const LEVELS: Rule = Rule {
+    holds: |text| text.split(':').count() <= 3 && text.split(':').all(|digits| matches!(digits, "1" | "2")),
+    expects: "up to three numbers, each 1 or 2, with colons between them, such as 1:2",
+};
+
+const ZONE: Struct = Struct::new(&[
+    Field::required("name", Shape::Text(Text { min: 1, max: 100, rule: None })),
+    Field::new("memory_size", Shape::Text(Text { min: 1, max: 20, rule: Some(&SIZE) })),
+    Field::new("disk_size", Shape::Text(Text { min: 1, max: 20, rule: Some(&SIZE) })),
+    Field::new("disk_path", Shape::Text(Text { min: 1, max: 4096, rule: Some(&FOLDER) })),
+    Field::new("cache_levels", Shape::Text(Text { min: 1, max: 5, rule: Some(&LEVELS) })),
+    Field::new("cache_ttl", Shape::Int(1, 2_147_483_647)),
+]);
+
+pub(crate) const CACHE_ZONES: Shape = Shape::List(&List { of: Shape::Struct(&ZONE), min: 0, max: 1000, unique: true });
+
+/// Names and folders of zones are theirs alone.
+pub(crate) fn apart<'v>(settings: &'v Map<String, Value>, walk: &mut Walk<'_, 'v>) {
+    let zones = settings.get("cache_zones").and_then(Value::as_array);
+    let mut seen = HashSet::new();
+    for (field, zone) in zones.into_iter().flatten().flat_map(|zone| ["name", "disk_path"].map(|field| (field, zone))) {
+        if let Some(text) = zone.get(field).and_then(Value::as_str)
+            && !seen.insert((field, text))
+        {
+            walk.under("cache_zones", |walk| {
+                walk.error(format!("has the {field} {text} twice"), "give each zone its own");
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [("0", 0), ("7", 7), ("2k", 2048), ("50M", 50 << 20), ("1g", 1 << 30)] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in ["", "m", "1.5g", "1t", "-1", "1 m", "99999999999g"] {
+            assert_eq!(text.parse::<ByteSize>(), Err(NotASize), "{text}");
+        }
+        for text in ["7", "2k", "50m", "1g", "1025m", "0"] {
+            assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_standard_zones_are_one_of_each_kind() {
+        let [disk, memory] = CacheZoneSpec::standard();
+        assert!(disk.disk_path.is_some() && memory.disk_path.is_none());
+        assert_eq!(disk.levels(), [1, 2]);
+    }
+}

@@ -1,0 +1,193 @@
+//! The way of a request through the cache.
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use http_body_util::BodyExt as _;
+
+use super::CacheControl;
+use super::conditional::{Wanted, is_for_the_origin};
+use super::policy::Policy;
+use crate::cache::stats::count;
+use crate::cache::{CacheKey, Flight, Found, Joined, Landing, Stored, Zone};
+use crate::{Exchange, Next, Request, Response, UpgradeWish};
+
+/// A zone and what is kept in it.
+#[derive(Debug)]
+pub(in super::super) struct Engine {
+    pub(in super::super) zone: Arc<Zone>,
+    pub(in super::super) policy: Policy,
+}
+
+/// What a request asks of the cache.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Query {
+    pub(in super::super) key: CacheKey,
+    /// It brought credentials, or is a known caller's, and the key does not say whose.
+    pub(in super::super) authorized: bool,
+    /// What is kept may answer it.
+    pub(in super::super) reads: bool,
+    /// Its answer may be kept.
+    pub(in super::super) stores: bool,
+    /// What it says itself, as far as that is heeded.
+    pub(in super::super) control: CacheControl,
+}
+
+/// How a kept answer stands to a request.
+enum Use {
+    Fresh,
+    /// It is over, and the request takes it all the same.
+    Stale,
+    /// It is used, and fetched anew meanwhile.
+    Updating,
+    /// It is used for the last time if no new one can be had. The status tells the client that it was there.
+    Over(&'static str),
+}
+
+/// After so many waits for others' answers a request goes itself.
+const WAITS: u32 = 4;
+
+/// Whether a request is one that no cache has anything to do with.
+pub(in super::super) fn is_beside(request: &Request) -> bool {
+    is_for_the_origin(request.headers()) || request.extensions().get::<UpgradeWish>().is_some()
+}
+
+impl Engine {
+    /// Answers a request: from the zone, or by the upstream.
+    pub(in super::super) async fn serve(self: &Arc<Self>, query: Query, request: Request, next: Next) -> Response {
+        let wanted = Wanted::of(request.headers());
+        let head = request.method() == Method::HEAD;
+        if !query.reads {
+            let asked = Fetch { query, wanted, stale: None, flight: None, status: "BYPASS" };
+            return self.fetch(asked, request, &next).await;
+        }
+        let (mut stale, mut status) = (None, "MISS");
+        for _ in 0..WAITS {
+            let missing = match self.zone.find(query.key, request.headers()).await {
+                Found::Refused => break,
+                Found::Missing(missing) => missing,
+                // Somebody who showed credentials is not given what was said to those without.
+                Found::Stored(stored) if query.authorized && !stored.meta.shared => break,
+                Found::Stored(stored) => {
+                    let now = self.zone.now();
+                    let variant = query.key.of_variant(stored.meta.variant);
+                    match usable(&stored, &query.control, now) {
+                        Use::Fresh => return self.hit(&stored, &wanted, head, "HIT"),
+                        Use::Stale => return self.hit(&stored, &wanted, head, "STALE"),
+                        Use::Updating => {
+                            self.update(query, &request, &next, &stored, variant);
+                            return self.hit(&stored, &wanted, head, "UPDATING");
+                        }
+                        Use::Over(told) => (stale, status) = (Some(stored), told),
+                    }
+                    variant
+                }
+            };
+            if query.control.only_if_cached {
+                count(&self.zone.counters().misses);
+                return self.policy.nothing_kept();
+            }
+            // What they bring is not kept, so nobody is to wait for them.
+            let alone = head || !query.stores || wanted.range.is_some() && stale.is_none();
+            if alone || self.policy.collapse.is_zero() {
+                break;
+            }
+            match self.zone.join(missing) {
+                Joined::Leads(flight) => {
+                    let asked = Fetch { query, wanted, stale, flight: Some(flight), status };
+                    return self.fetch(asked, request, &next).await;
+                }
+                Joined::Follows(mut hears) => {
+                    let landed = hears.wait_for(|landing| *landing != Landing::Underway);
+                    match tokio::time::timeout(self.policy.collapse, landed).await.map(|landed| landed.map(|l| *l)) {
+                        Ok(Ok(Landing::NotKept)) | Err(_) => break,
+                        Ok(Ok(_) | Err(_)) => {}
+                    }
+                }
+            }
+        }
+        self.fetch(Fetch { query, wanted, stale, flight: None, status }, request, &next).await
+    }
+
+    /// Sends a request on that the cache has nothing to do with. One that changes what is there takes what was kept of it
+    /// out (RFC 9111 §4.4).
+    pub(in super::super) async fn pass(
+        &self,
+        key: Option<CacheKey>,
+        request: Request,
+        next: &Next,
+        status: &'static str,
+    ) -> Response {
+        let response = next.run(request).await;
+        let succeeded = response.status().is_success() || response.status().is_redirection();
+        if let Some(key) = key.filter(|_| succeeded) {
+            self.zone.purge(key).await;
+        }
+        self.policy.mark(response, status)
+    }
+
+    pub(super) fn hit(&self, stored: &Stored, wanted: &Wanted, head: bool, status: &'static str) -> Response {
+        count(&self.zone.counters().hits);
+        self.policy.answer(stored, stored.headers(), wanted, head, self.zone.now(), status)
+    }
+
+    /// Fetches an answer anew in the background, unless somebody does.
+    fn update(self: &Arc<Self>, query: Query, request: &Request, next: &Next, stored: &Stored, variant: CacheKey) {
+        let Joined::Leads(flight) = self.zone.join(variant) else { return };
+        let (engine, next, request) = (Arc::clone(self), next.clone(), copy(request));
+        let wanted = Wanted::default();
+        let asked = Fetch { query, wanted, stale: Some(stored.clone()), flight: Some(flight), status: "EXPIRED" };
+        let updating = async move {
+            let mut body = engine.fetch(asked, request, &next).await.into_body();
+            while let Some(Ok(_)) = body.frame().await {}
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(updating);
+        }
+    }
+}
+
+/// What is fetched, and for whom.
+pub(super) struct Fetch {
+    pub(super) query: Query,
+    pub(super) wanted: Wanted,
+    /// What is kept and over.
+    pub(super) stale: Option<Stored>,
+    /// Those who wait.
+    pub(super) flight: Option<Flight>,
+    /// What the client is told when the upstream answers.
+    pub(super) status: &'static str,
+}
+
+/// The same request once more, for the gateway's own purposes, without what belongs to the client's exchange. The body of one
+/// that is kept is at hand.
+fn copy(request: &Request) -> Request {
+    let body = request.body().as_bytes().unwrap_or_default();
+    let mut copy = Request::new(bytes::Bytes::copy_from_slice(body).into());
+    *copy.method_mut() = if request.method() == Method::POST { Method::POST } else { Method::GET };
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = HeaderMap::clone(request.headers());
+    *copy.extensions_mut() = request.extensions().clone();
+    copy.extensions_mut().remove::<Exchange>();
+    copy
+}
+
+/// Whether a kept answer may be used (RFC 9111 §4.2, §4.2.4, §5.2.1).
+fn usable(stored: &Stored, control: &CacheControl, now: u64) -> Use {
+    let (meta, age) = (&stored.meta, stored.meta.age(now));
+    if control.max_age.is_some_and(|most| age > u64::from(most)) {
+        return Use::Over("STALE");
+    }
+    match meta.stale_for(now) {
+        None => {
+            let left = u64::from(meta.fresh_for).saturating_sub(meta.resident(now));
+            let enough = control.min_fresh.is_none_or(|least| left >= u64::from(least));
+            if enough { Use::Fresh } else { Use::Over("STALE") }
+        }
+        // It wants something fresh, and no less.
+        Some(_) if control.min_fresh.is_some() => Use::Over("STALE"),
+        Some(stale) if stale < u64::from(meta.while_revalidate) => Use::Updating,
+        Some(stale) if !meta.strict && control.max_stale.is_some_and(|most| stale <= u64::from(most)) => Use::Stale,
+        Some(_) => Use::Over("EXPIRED"),
+    }
+}

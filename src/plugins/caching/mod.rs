@@ -1,0 +1,16 @@
+//! A shared cache as RFC 9111 has it, for plugins that say what is kept under which key.
+mod answer;
+mod body;
+mod conditional;
+mod deception;
+mod directives;
+mod engine;
+mod fetch;
+mod policy;
+mod ranges;
+mod unkeyed;
+
+pub(super) use directives::CacheControl;
+pub(super) use engine::{Engine, Query, is_beside};
+pub(super) use policy::{Lifetime, Policy};
+pub(super) use unkeyed::Unkeyed;

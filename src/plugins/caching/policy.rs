@@ -1,0 +1,353 @@
+//! What is kept, and for how long (RFC 9111 §3 and §4.2).
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE, EXPIRES, HeaderMap, HeaderName, SET_COOKIE};
+use http::response::Parts;
+use http::{HeaderValue, StatusCode};
+
+use super::conditional::date;
+use super::deception::deceives;
+use super::directives::CacheControl;
+use super::unkeyed::Unkeyed;
+use crate::cache::{Draft, Meta, Vary};
+use crate::hop::is_hop;
+use crate::{Fault, IntoResponse as _, Response, reject_empty};
+
+/// What a block says of all its answers.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Policy {
+    /// The plugin's name.
+    pub(in super::super) plugin: &'static str,
+    /// The field that tells what the cache did.
+    pub(in super::super) status_field: HeaderName,
+    /// Statuses that are kept, in order.
+    pub(in super::super) statuses: Vec<u16>,
+    pub(in super::super) lifetime: Lifetime,
+    /// Answers with `Set-Cookie` are kept.
+    pub(in super::super) keeps_cookies: bool,
+    /// Clients are not told `Cache-Control` and `Expires`.
+    pub(in super::super) hides_lifetime: bool,
+    /// The longest body that is kept.
+    pub(in super::super) max_body: u64,
+    /// For how many seconds a stale answer is used while a new one is fetched, where it does not say so itself.
+    pub(in super::super) while_revalidate: u32,
+    /// For how many seconds a stale answer is used when no new one can be had, where it does not say so itself.
+    pub(in super::super) if_error: u32,
+    /// How long a request waits for another one's answer; zero for not at all.
+    pub(in super::super) collapse: Duration,
+    pub(in super::super) unkeyed: Unkeyed,
+}
+
+/// How long answers are fresh, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Lifetime {
+    /// So long, whatever they say.
+    Set(u32),
+    /// As long as they say, else so long; those that say nothing are not kept if that is `None`.
+    Told(Option<u32>),
+}
+
+/// What the request says about who may get its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// It brought credentials, or is a known caller's, and the key does not say whose.
+    pub(super) authorized: bool,
+    pub(super) path: &'a str,
+    /// When it was sent, and when its answer came, in milliseconds since 1970.
+    pub(super) sent: u64,
+    pub(super) came: u64,
+}
+
+/// Why an answer is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotKept {
+    /// Its status is not among those that are.
+    Status,
+    /// It is an error of the gateway's or another plugin's own.
+    Own,
+    /// It is the caller's: `private`, credentials without `public`, a cookie.
+    Private,
+    /// It says `no-store`, `no-cache` or `Vary: *`.
+    Forbidden,
+    /// It is stale already, or does not say how long it is fresh.
+    Stale,
+    /// It is too long, or its end cannot be known.
+    Length,
+    /// It is a page under the name of a file.
+    Deceives,
+}
+
+impl Policy {
+    /// What is kept of an answer.
+    ///
+    /// # Errors
+    /// Why it is not kept.
+    pub(super) fn judge(&self, asked: Asked<'_>, answer: &Parts) -> Result<Draft, NotKept> {
+        let status = answer.status;
+        let is_part = status == StatusCode::PARTIAL_CONTENT || status == StatusCode::NOT_MODIFIED;
+        if is_part || self.statuses.binary_search(&status.as_u16()).is_err() {
+            return Err(NotKept::Status);
+        }
+        if answer.extensions.get::<Fault>().is_some() {
+            return Err(NotKept::Own);
+        }
+        let headers = &answer.headers;
+        let control = CacheControl::of(headers);
+        let is_shared = control.public || control.s_maxage.is_some() || control.must_revalidate;
+        if control.private || asked.authorized && !is_shared || !self.keeps_cookies && headers.contains_key(SET_COOKIE)
+        {
+            return Err(NotKept::Private);
+        }
+        let Vary::By(names) = Vary::of(headers) else { return Err(NotKept::Forbidden) };
+        if control.no_store || control.no_cache || headers.contains_key(CONTENT_RANGE) {
+            return Err(NotKept::Forbidden);
+        }
+        if status == StatusCode::OK && deceives(asked.path, headers) {
+            return Err(NotKept::Deceives);
+        }
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > self.max_body) {
+            return Err(NotKept::Length);
+        }
+        #[cfg(feature = "client")]
+        if answer.extensions.get::<crate::body::EndsWithConnection>().is_some() {
+            return Err(NotKept::Length);
+        }
+        let initial_age = initial_age(headers, asked);
+        let fresh_for = self.fresh_for(&control, headers, asked.came, initial_age).ok_or(NotKept::Stale)?;
+        // What must be checked is never used stale; of `s-maxage` that holds unless the answer itself says otherwise
+        // (RFC 9111 §4.2.4, §5.2.2.10).
+        let unsaid = |own: u32| if control.s_maxage.is_some() { 0 } else { own };
+        let stale = |told: Option<u32>, own: u32| match control.must_revalidate {
+            true => 0,
+            false => told.unwrap_or_else(|| unsaid(own)),
+        };
+        let meta = Meta {
+            stored_at: asked.came,
+            fresh_for,
+            initial_age,
+            while_revalidate: stale(control.while_revalidate, self.while_revalidate),
+            if_error: stale(control.if_error, self.if_error),
+            variant: 0,
+            status,
+            shared: is_shared,
+            strict: control.must_revalidate || control.s_maxage.is_some(),
+        };
+        Ok(Draft { meta, headers: self.kept_fields(headers), names })
+    }
+
+    /// For how many more seconds an answer is fresh; `None` if it is stale, or does not say.
+    fn fresh_for(&self, control: &CacheControl, headers: &HeaderMap, now: u64, age: u32) -> Option<u32> {
+        let fallback = match self.lifetime {
+            Lifetime::Set(seconds) => return Some(seconds),
+            Lifetime::Told(fallback) => fallback,
+        };
+        let told = control.s_maxage.or(control.max_age).or_else(|| expires(headers, now));
+        let left = match told {
+            Some(told) => told.saturating_sub(age),
+            None => fallback?,
+        };
+        (left > 0).then_some(left)
+    }
+
+    /// The fields without those of one hop, of one answer, and of what we write ourselves.
+    fn kept_fields(&self, headers: &HeaderMap) -> HeaderMap {
+        let is_kept = |name: &HeaderName| {
+            let text = name.as_str();
+            !is_hop(text.as_bytes())
+                && *name != CONTENT_LENGTH
+                && *name != AGE
+                && *name != self.status_field
+                && !text.starts_with("x-ratelimit-")
+                && !text.starts_with("ratelimit")
+        };
+        headers.iter().filter(|(name, _)| is_kept(name)).map(|(name, value)| (name.clone(), value.clone())).fold(
+            HeaderMap::with_capacity(headers.len()),
+            |mut kept, (name, value)| {
+                kept.append(name, value);
+                kept
+            },
+        )
+    }
+
+    /// Says what the cache did.
+    pub(super) fn mark(&self, mut response: Response, status: &'static str) -> Response {
+        response.headers_mut().insert(self.status_field.clone(), HeaderValue::from_static(status));
+        if self.hides_lifetime {
+            response.headers_mut().remove(http::header::CACHE_CONTROL);
+            response.headers_mut().remove(EXPIRES);
+        }
+        response
+    }
+
+    /// The answer to who wants what is kept only, where nothing is (RFC 9111 §5.2.1.7).
+    pub(super) fn nothing_kept(&self) -> Response {
+        self.mark(reject_empty(StatusCode::GATEWAY_TIMEOUT, self.plugin).into_response(), "MISS")
+    }
+}
+
+/// How long after now an answer expires, in seconds, by its `Expires` and `Date`. What is no date is in the past.
+fn expires(headers: &HeaderMap, now: u64) -> Option<u32> {
+    let expires = headers.get(EXPIRES)?;
+    let Some(expires) = date(expires) else { return Some(0) };
+    let from = headers.get(DATE).and_then(date).unwrap_or_else(|| UNIX_EPOCH + Duration::from_millis(now));
+    Some(seconds_between(from, expires))
+}
+
+/// The age of an answer when it came (RFC 9111 §4.2.3).
+fn initial_age(headers: &HeaderMap, asked: Asked<'_>) -> u32 {
+    let came = UNIX_EPOCH + Duration::from_millis(asked.came);
+    let apparent = headers.get(DATE).and_then(date).map_or(0, |date| seconds_between(date, came));
+    let told = headers.get(AGE).and_then(|age| age.to_str().ok()?.trim().parse::<u32>().ok()).unwrap_or(0);
+    let delay = u32::try_from(asked.came.saturating_sub(asked.sent) / 1000).unwrap_or(u32::MAX);
+    apparent.max(told.saturating_add(delay)).min(1 << 31)
+}
+
+fn seconds_between(from: SystemTime, to: SystemTime) -> u32 {
+    to.duration_since(from).map_or(0, |between| u32::try_from(between.as_secs()).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn policy(lifetime: Lifetime) -> Policy {
+        Policy {
+            plugin: "proxy-cache",
+            status_field: HeaderName::from_static("apisix-cache-status"),
+            statuses: vec![200, 301, 404],
+            lifetime,
+            keeps_cookies: false,
+            hides_lifetime: false,
+            max_body: 100,
+            while_revalidate: 0,
+            if_error: 0,
+            collapse: Duration::from_secs(5),
+            unkeyed: Unkeyed::default(),
+        }
+    }
+
+    fn answer(status: u16, fields: &[(&'static str, &str)]) -> Parts {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        response.body(()).unwrap().into_parts().0
+    }
+
+    /// 2001-09-09T01:46:40Z
+    const NOW: u64 = 1_000_000_000_000;
+    const DATE_NOW: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
+    const ASKED: Asked<'_> = Asked { authorized: false, path: "/", sent: NOW, came: NOW };
+
+    #[test]
+    fn sec_cache_02_what_is_not_everybodys_is_not_kept() {
+        let policy = policy(Lifetime::Set(300));
+        let with = |field: (&'static str, &str)| policy.judge(ASKED, &answer(200, &[field])).map(drop);
+        for (field, why) in [
+            (("cache-control", "private"), NotKept::Private),
+            (("cache-control", "max-age=9, private=\"x\""), NotKept::Private),
+            (("set-cookie", "a=b"), NotKept::Private),
+            (("cache-control", "no-store"), NotKept::Forbidden),
+            (("cache-control", "no-cache"), NotKept::Forbidden),
+            (("vary", "accept, *"), NotKept::Forbidden),
+            (("content-range", "bytes 0-1/2"), NotKept::Forbidden),
+            (("content-length", "101"), NotKept::Length),
+        ] {
+            assert_eq!(with(field), Err(why), "{field:?}");
+        }
+        assert_eq!(with(("vary", "accept")), Ok(()));
+        for (status, why) in [(206, NotKept::Status), (500, NotKept::Status), (304, NotKept::Status)] {
+            assert_eq!(policy.judge(ASKED, &answer(status, &[])).map(drop), Err(why), "{status}");
+        }
+        let own = reject_empty(StatusCode::NOT_FOUND, "x").into_parts().0;
+        assert_eq!(policy.judge(ASKED, &own).map(drop), Err(NotKept::Own));
+        let style = Asked { path: "/account/x.css", ..ASKED };
+        let page = answer(200, &[("content-type", "text/html")]);
+        assert_eq!(policy.judge(style, &page).map(drop), Err(NotKept::Deceives));
+    }
+
+    #[test]
+    fn sec_cache_02_credentials_need_a_word_of_the_origin() {
+        let policy = policy(Lifetime::Set(300));
+        let asked = Asked { authorized: true, ..ASKED };
+        for (control, kept) in [
+            ("", false),
+            ("max-age=9", false),
+            ("public", true),
+            ("s-maxage=9", true),
+            ("must-revalidate", true),
+            ("public, private", false),
+        ] {
+            let judged = policy.judge(asked, &answer(200, &[("cache-control", control)]));
+            assert_eq!(judged.is_ok(), kept, "{control}");
+            assert!(judged.is_ok_and(|draft| draft.meta.shared) == kept);
+        }
+    }
+
+    #[test]
+    fn lifetimes_are_told_by_the_answer() {
+        let told = policy(Lifetime::Told(None));
+        let fresh = |policy: &Policy, fields: &[(&'static str, &str)]| {
+            policy.judge(ASKED, &answer(200, fields)).ok().map(|draft| draft.meta.fresh_for)
+        };
+        for (fields, wanted) in [
+            (&[][..], None),
+            (&[("cache-control", "max-age=60")], Some(60)),
+            (&[("cache-control", "max-age=60, s-maxage=10")], Some(10)),
+            (&[("cache-control", "max-age=0")], None),
+            (&[("cache-control", "max-age=60"), ("age", "20")], Some(40)),
+            (&[("cache-control", "max-age=60"), ("age", "60")], None),
+            (&[("cache-control", "max-age=60"), ("date", "Sun, 09 Sep 2001 01:46:10 GMT")], Some(30)),
+            (&[("expires", "Sun, 09 Sep 2001 01:47:40 GMT"), ("date", DATE_NOW)], Some(60)),
+            (&[("expires", "Sun, 09 Sep 2001 01:47:40 GMT")], Some(60)),
+            (&[("expires", "0")], None),
+            (&[("expires", "Sun, 09 Sep 2001 01:47:40 GMT"), ("cache-control", "max-age=5")], Some(5)),
+        ] {
+            assert_eq!(fresh(&told, fields), wanted, "{fields:?}");
+        }
+        assert_eq!(fresh(&policy(Lifetime::Told(Some(7))), &[]), Some(7));
+        assert_eq!(fresh(&policy(Lifetime::Told(Some(7))), &[("cache-control", "max-age=0")]), None);
+        assert_eq!(fresh(&policy(Lifetime::Set(7)), &[("cache-control", "max-age=60")]), Some(7));
+    }
+
+    #[test]
+    fn ages_count_the_way() {
+        let told = policy(Lifetime::Told(Some(100)));
+        let slow = Asked { sent: NOW - 3_000, ..ASKED };
+        let draft = told.judge(slow, &answer(200, &[("age", "10"), ("date", DATE_NOW)])).unwrap();
+        assert_eq!(draft.meta.initial_age, 13);
+    }
+
+    #[test]
+    fn stale_use_is_bounded_by_what_the_answer_says() {
+        let told = Policy { while_revalidate: 7, if_error: 8, ..policy(Lifetime::Set(300)) };
+        for (control, wanted) in [
+            ("", (7, 8)),
+            ("stale-while-revalidate=1", (1, 8)),
+            ("stale-if-error=2", (7, 2)),
+            ("s-maxage=1", (0, 0)),
+            ("s-maxage=1, stale-if-error=2", (0, 2)),
+            ("must-revalidate, stale-if-error=2", (0, 0)),
+            ("proxy-revalidate, stale-while-revalidate=2", (0, 0)),
+        ] {
+            let meta = told.judge(ASKED, &answer(200, &[("cache-control", control)])).unwrap().meta;
+            assert_eq!((meta.while_revalidate, meta.if_error), wanted, "{control}");
+        }
+    }
+
+    #[test]
+    fn fields_of_one_answer_are_not_kept() {
+        let fields = [
+            ("content-length", "3"),
+            ("age", "1"),
+            ("connection", "close"),
+            ("x-ratelimit-remaining", "1"),
+            ("ratelimit", "x"),
+            ("apisix-cache-status", "HIT"),
+            ("etag", "\"a\""),
+        ];
+        let draft = policy(Lifetime::Set(1)).judge(ASKED, &answer(200, &fields)).unwrap();
+        assert_eq!(draft.headers.keys().collect::<Vec<_>>(), ["etag"]);
+    }
+}

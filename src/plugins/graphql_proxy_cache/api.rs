@@ -1,0 +1,53 @@
+//! Taking answers out by their key.
+use http::{Method, StatusCode};
+
+use super::plugin::GraphqlProxyCachePlugin;
+use crate::cache::{CacheKey, Zones};
+use crate::plugin::{Api, Plugin as _};
+use crate::{Next, Request, Response, reject, reject_empty};
+
+const NAME: &str = GraphqlProxyCachePlugin::NAME;
+const PATH: &str = "/apisix/plugin/graphql-proxy-cache/";
+
+/// `PURGE <PATH><disk|memory>/<route id>/<key>`.
+pub(super) fn purging(zones: &Zones) -> Api {
+    let zones = zones.clone();
+    let service = Next::from_fn(move |request: Request| {
+        let zones = zones.clone();
+        async move { purge(&zones, &request.into_parts().0).await }
+    });
+    Api { path: format!("{PATH}*"), service }
+}
+
+async fn purge(zones: &Zones, request: &http::request::Parts) -> Response {
+    if request.method != Method::from_bytes(b"PURGE").unwrap_or(Method::DELETE) {
+        return reject_empty(StatusCode::METHOD_NOT_ALLOWED, NAME);
+    }
+    // The key knows the route: its id is for people.
+    let mut parts = request.uri.path().strip_prefix(PATH).unwrap_or_default().split('/');
+    let (strategy, route, key) = (parts.next(), parts.next(), parts.next());
+    let is_on_disk = match strategy {
+        Some("disk") => true,
+        Some("memory") => false,
+        _ => return reject(StatusCode::BAD_REQUEST, NAME, "the strategy is disk or memory"),
+    };
+    let (Some(_), Some(key), None) = (route.filter(|route| !route.is_empty()), key, parts.next()) else {
+        return reject(StatusCode::BAD_REQUEST, NAME, "write <disk|memory>/<route id>/<key>");
+    };
+    let Some(key) = CacheKey::parse(key) else {
+        return reject_empty(StatusCode::NOT_FOUND, NAME);
+    };
+    let mut was_there = false;
+    for zone in zones.all().iter().filter(|zone| zone.is_on_disk() == is_on_disk) {
+        was_there |= zone.purge(key).await;
+    }
+    if was_there {
+        return reject_empty(StatusCode::OK, NAME);
+    }
+    for zone in zones.all().iter().filter(|zone| zone.is_on_disk() != is_on_disk) {
+        if zone.keeps(key) {
+            return reject(StatusCode::BAD_REQUEST, NAME, "the answer is kept by the other strategy");
+        }
+    }
+    reject_empty(StatusCode::NOT_FOUND, NAME)
+}
