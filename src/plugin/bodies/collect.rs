@@ -2,12 +2,13 @@
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
-use http::header::RETRY_AFTER;
+use http::header::{ACCEPT_ENCODING, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use http_body::Body as _;
 
 use super::Bodies;
-use super::room::{Full, Part};
+use super::coding::CODINGS;
+use super::room::Full;
 use crate::Response;
 use crate::body::{Body, BodyError};
 use crate::error::{Error, IntoResponse as _, reject_empty};
@@ -22,13 +23,20 @@ pub enum Unread {
     /// Plugins hold as many bytes as they may together (`limits.buffer_total_bytes`).
     #[error("plugins hold as many bytes of bodies as they may")]
     NoRoom,
+    /// It has a content coding that is not known.
+    #[error("the body has a content coding that is not known")]
+    Coding,
+    /// It is not in the content coding that it should be in.
+    #[error("the body is not in its content coding")]
+    Undecodable,
     /// It broke off.
     #[error(transparent)]
     Broken(BodyError),
 }
 
 impl Unread {
-    /// The usual answer about a request's body: 413, 503 with `Retry-After`, 408, or 400.
+    /// The usual answer about a request's body: 413, 503 with `Retry-After`, 415 with `Accept-Encoding` (RFC 9110 §12.5.3), 408,
+    /// or 400.
     pub fn into_response(self, plugin: &'static str) -> Response {
         match self {
             Self::TooLarge(_) => reject_empty(StatusCode::PAYLOAD_TOO_LARGE, plugin),
@@ -37,6 +45,12 @@ impl Unread {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
                 response
             }
+            Self::Coding => {
+                let mut response = reject_empty(StatusCode::UNSUPPORTED_MEDIA_TYPE, plugin);
+                response.headers_mut().insert(ACCEPT_ENCODING, CODINGS);
+                response
+            }
+            Self::Undecodable => Error::BadRequest("the body is not in its content coding").into_response(),
             // the limit of the gateway itself (security.md LIM-03)
             Self::Broken(BodyError::TooLarge { .. }) => Error::BodyTooLarge.into_response(),
             Self::Broken(BodyError::Timeout) => Error::RequestTimeout.into_response(),
@@ -46,12 +60,17 @@ impl Unread {
 }
 
 /// Bytes that count against the room as long as somebody has them.
-struct Counted {
+struct Counted<P> {
     bytes: Bytes,
-    _part: Part,
+    _part: P,
 }
 
-impl AsRef<[u8]> for Counted {
+/// Bytes with their part of the room.
+pub(super) fn counted<P: Send + Sync + 'static>(bytes: Bytes, part: P) -> Bytes {
+    if bytes.is_empty() { bytes } else { Bytes::from_owner(Counted { bytes, _part: part }) }
+}
+
+impl<P> AsRef<[u8]> for Counted<P> {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -88,7 +107,7 @@ impl Bodies {
             whole.extend_from_slice(&data);
         }
         let bytes = if whole.is_empty() { first } else { whole.freeze() };
-        Ok(if bytes.is_empty() { bytes } else { Bytes::from_owner(Counted { bytes, _part: part }) })
+        Ok(counted(bytes, part))
     }
 }
 

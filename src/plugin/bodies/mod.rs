@@ -4,7 +4,8 @@
 //! counts against the room that all plugins of the gateway have together (`limits.buffer_total_bytes`, security.md LIM-04) until
 //! the last clone of the bytes is gone; what it parses is bounded in depth and number (`limits.max_parse_depth`,
 //! `limits.max_parse_nodes`, LIM-15), and a name that stands twice in one object is refused, because two readers of such a
-//! document see different things.
+//! document see different things. What it unpacks is bounded in size and ratio (`limits.decompressed_bytes`,
+//! `limits.max_decompression_ratio`, LIM-14).
 //!
 //! # Example
 //! ```
@@ -16,14 +17,20 @@
 //! assert_eq!(bodies.json(&bytes), Err(Misread::Twice("a".to_owned())));
 //! # });
 //! ```
+mod ahead;
+mod coding;
 mod collect;
 mod form;
 mod json;
 mod misread;
 mod reader;
+mod replay;
 mod room;
+#[cfg(feature = "decode")]
+pub(crate) mod unpack;
 
 pub use collect::Unread;
 pub use misread::Misread;
 pub use reader::Bodies;
+pub(crate) use replay::Replay;
 pub(crate) use room::Room;

@@ -40,6 +40,11 @@ impl Bodies {
         self.most
     }
 
+    /// How many values or fields one body may have (`limits.max_parse_nodes`).
+    pub fn most_values(&self) -> usize {
+        self.nodes
+    }
+
     /// What may come out of a packed body of so many bytes, in bytes (`limits.decompressed_bytes`,
     /// `limits.max_decompression_ratio`; security.md LIM-14).
     pub fn unpacked(&self, packed: usize) -> usize {

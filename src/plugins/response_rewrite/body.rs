@@ -7,9 +7,9 @@ use http::header::CONTENT_ENCODING;
 use http_body_util::BodyExt as _;
 
 use super::config::{FilterConfig, FilterScope};
+use crate::plugin::bodies::Replay;
 #[cfg(feature = "decode")]
-use super::decode::Decoder;
-use super::replay::Replay;
+use crate::plugin::bodies::unpack::Decoder;
 use crate::plugins::edit::{Replacement, Substitution, compile_regex};
 use crate::{Body, BodyError};
 
@@ -95,7 +95,7 @@ pub(super) async fn filter(
                     // What decodes to next to nothing would be held for ever.
                     Ok(true) if reading.keeps_what_was_read() && held > limit.saturating_add(SLACK) => {
                         let error = std::io::Error::other("is longer encoded than it may be decoded");
-                        return Ok(undecoded(&error, Replay { read, rest, trailers }));
+                        return Ok(undecoded(&error, Replay::new(read, rest, trailers)));
                     }
                     Ok(true) => {}
                     Ok(false) => {
@@ -103,7 +103,7 @@ pub(super) async fn filter(
                         rest = Body::empty();
                         break;
                     }
-                    Err(error) => return Ok(undecoded(&error, Replay { read, rest, trailers })),
+                    Err(error) => return Ok(undecoded(&error, Replay::new(read, rest, trailers))),
                 }
             }
             Err(frame) => trailers = frame.into_trailers().ok(),
@@ -113,12 +113,12 @@ pub(super) async fn filter(
         Ok(text) => text,
         // Answers to HEAD, and 304, tell of a coding without a body in it.
         Err(_) if held == 0 => Vec::new(),
-        Err(error) => return Ok(undecoded(&error, Replay { read, rest, trailers })),
+        Err(error) => return Ok(undecoded(&error, Replay::new(read, rest, trailers))),
     };
     let text = Bytes::from(rewrite(filters, text).await);
     Ok(Filtered::New(match trailers {
         None => Body::from(text),
-        trailers => Body::stream(Replay { read: VecDeque::from([text]), rest: Body::empty(), trailers }),
+        trailers => Body::stream(Replay::new(VecDeque::from([text]), Body::empty(), trailers)),
     }))
 }
 

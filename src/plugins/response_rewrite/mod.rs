@@ -37,10 +37,7 @@
 //! ```
 mod body;
 mod config;
-#[cfg(feature = "decode")]
-mod decode;
 mod layer;
-mod replay;
 #[cfg(test)]
 mod tests;
 mod vars;
