@@ -53,6 +53,8 @@ struct Built {
     leans_on: Box<[(Kind, Id)]>,
     /// Whether limits of the settings are in it.
     has_limits: bool,
+    /// Whether other plugins are in it.
+    has_others: bool,
     /// Fields that clients must not send.
     identity_fields: Box<[HeaderName]>,
 }
@@ -78,12 +80,14 @@ impl Blocks {
                     is_incomplete: built.is_incomplete,
                     leans_on: built.leans_on.clone(),
                     has_limits: built.has_limits,
+                    has_others: built.has_others,
                     identity_fields: built.identity_fields.clone(),
                 },
                 None => {
                     tools.bench.asked.borrow_mut().clear();
                     tools.bench.doubts.borrow_mut().clear();
                     tools.bench.took_limits.set(false);
+                    tools.bench.took_registry.set(false);
                     match build(name, config, owner, tools) {
                         Ok(Made { block, warnings, is_incomplete, resolved, identity_fields }) => Built {
                             config: config.clone(),
@@ -93,6 +97,7 @@ impl Blocks {
                             is_incomplete,
                             leans_on: tools.bench.asked.take().into_boxed_slice(),
                             has_limits: tools.bench.took_limits.get(),
+                            has_others: tools.bench.took_registry.get(),
                             identity_fields: identity_fields.into_boxed_slice(),
                         },
                         Err(finding) => {
@@ -149,6 +154,7 @@ impl Built {
             && !tools.told_anew.contains(name)
             && (tools.leave_out_unknown_fields || !self.is_incomplete)
             && !(self.has_limits && bench.other_limits)
+            && (!self.has_others || tools.told_anew.is_empty())
             && !self.leans_on.iter().any(|(kind, id)| bench.touches(*kind, id))
     }
 }
@@ -211,7 +217,7 @@ fn build(
     }
     let priority = meta.priority.unwrap_or_else(|| entry.priority());
     let place = |stage| Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
-    let yields = entry.yields_to_route();
+    let (yields, sets_body_limit) = (entry.yields_to_route(), entry.sets_body_limit());
     let mut resolved = None;
     let mut block = match tools.bench.secrets.resolve(config) {
         Ok(Cow::Borrowed(_)) => Cow::Borrowed(&written),
@@ -226,7 +232,7 @@ fn build(
             let layer = PluginLayer::from_fn(|_| {
                 Next::from_call(|_| super::answer::ready(Error::Internal("secret_unresolved").into_response()))
             });
-            let block = Some(Block { place: place(entry.stage()), layer, yields });
+            let block = Some(Block { place: place(entry.stage()), layer, yields, sets_body_limit: false });
             let warnings = vec![secret_missing(kind, id, name, &unresolved, "its requests are answered with 500")];
             return Ok(Made { block, warnings, ..Made::default() });
         }
@@ -286,7 +292,7 @@ fn build(
     if matches!(stage, Stage::Observe | Stage::Respond) && tools.outer.contains(name) && is_of_route(kind) {
         layer = stepping_aside(layer, entry.name());
     }
-    let block = Some(Block { place: place(stage), layer, yields });
+    let block = Some(Block { place: place(stage), layer, yields, sets_body_limit });
     Ok(Made { block, warnings, is_incomplete, resolved, identity_fields })
 }
 

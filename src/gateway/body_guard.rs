@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use crate::request::BodyLimit;
 use crate::{Body, BodyError};
 
 /// Bytes a second that a body must bring on average, once [`GRACE`] has passed.
@@ -39,17 +40,45 @@ pub(crate) fn guard(body: Body, limit: u64, foreign: Option<Foreign>) -> Result<
     if body.as_bytes().is_some() || foreign.is_none() && hint.upper().is_some_and(|most| most <= limit) {
         return Ok(body);
     }
-    let trailers = foreign.is_none_or(|foreign| foreign.trailers);
-    let clock = foreign.and_then(|foreign| foreign.idle).map(BodyClock::new);
-    Ok(Body::stream(Guarded { inner: body, seen: 0, limit, trailers, clock }))
+    Ok(Body::stream(Guarded::new(body, Limit::Fixed(limit), foreign)))
+}
+
+/// As [`guard`], with a limit that layers may still change: what a body announces is held against it when it is read.
+pub(crate) fn guard_within(body: Body, limit: BodyLimit, foreign: Option<Foreign>) -> Body {
+    if body.is_empty() {
+        return body;
+    }
+    Body::stream(Guarded::new(body, Limit::Shared(limit), foreign))
 }
 
 struct Guarded {
     inner: Body,
     seen: u64,
-    limit: u64,
+    limit: Limit,
     trailers: bool,
     clock: Option<BodyClock>,
+}
+
+enum Limit {
+    Fixed(u64),
+    Shared(BodyLimit),
+}
+
+impl Limit {
+    fn get(&self) -> u64 {
+        match self {
+            Self::Fixed(bytes) => *bytes,
+            Self::Shared(limit) => limit.get(),
+        }
+    }
+}
+
+impl Guarded {
+    fn new(inner: Body, limit: Limit, foreign: Option<Foreign>) -> Self {
+        let trailers = foreign.is_none_or(|foreign| foreign.trailers);
+        let clock = foreign.and_then(|foreign| foreign.idle).map(BodyClock::new);
+        Self { inner, seen: 0, limit, trailers, clock }
+    }
 }
 
 impl HttpBody for Guarded {
@@ -58,6 +87,10 @@ impl HttpBody for Guarded {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let me = self.get_mut();
+        let limit = me.limit.get();
+        if me.seen == 0 && me.inner.size_hint().lower() > limit {
+            return Poll::Ready(Some(Err(BodyError::TooLarge { limit })));
+        }
         let mut frame = match Pin::new(&mut me.inner).poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
@@ -80,8 +113,8 @@ impl HttpBody for Guarded {
             && let Some(data) = frame.data_ref()
         {
             me.seen = me.seen.saturating_add(data.len() as u64);
-            if me.seen > me.limit {
-                return Poll::Ready(Some(Err(BodyError::TooLarge { limit: me.limit })));
+            if me.seen > limit {
+                return Poll::Ready(Some(Err(BodyError::TooLarge { limit })));
             }
             if me.clock.as_mut().is_some_and(|clock| clock.is_too_slow(me.seen)) {
                 return Poll::Ready(Some(Err(BodyError::Timeout)));
@@ -148,6 +181,18 @@ mod tests {
         assert!(matches!(body.buffer(100).await, Err(BodyError::TooLarge { limit: 5 })));
         let body = guard(drip(Duration::ZERO, 3, 2), 6, None).unwrap();
         assert_eq!(body.buffer(100).await.unwrap().len(), 6);
+    }
+
+    #[tokio::test]
+    async fn sec_lim_03_a_limit_that_is_set_later_counts() {
+        let limit = BodyLimit::new(4);
+        let body = guard_within(Body::from("12345"), limit.clone(), None);
+        limit.set(5);
+        assert_eq!(body.buffer(100).await.unwrap(), "12345");
+        let body = guard_within(Body::from("123456"), limit.clone(), None);
+        assert!(matches!(body.buffer(100).await, Err(BodyError::TooLarge { limit: 5 })));
+        let body = guard_within(drip(Duration::ZERO, 3, 2), limit, None);
+        assert!(matches!(body.buffer(100).await, Err(BodyError::TooLarge { limit: 5 })));
     }
 
     #[tokio::test]

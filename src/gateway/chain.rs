@@ -19,6 +19,8 @@ pub(crate) struct Block {
     pub(crate) layer: PluginLayer,
     /// A global rule's block gives way to the route's of the same plugin.
     pub(crate) yields: bool,
+    /// Its layer sets how long bodies of requests may be.
+    pub(crate) sets_body_limit: bool,
 }
 
 /// The sort key, outermost first: stage, global before route, priority downwards, name, order of writing.

@@ -346,7 +346,9 @@ impl<'a> Compile<'a> {
             asked: RefCell::default(),
             doubts: RefCell::default(),
             room: &self.kit.room,
+            entrance: &self.kit.entrance,
             took_limits: Cell::default(),
+            took_registry: Cell::default(),
             other_limits: (self.rules.answers, self.rules.replay_bytes, self.rules.checks)
                 != (self.before.rules.answers, self.before.rules.replay_bytes, self.before.rules.checks)
                 || Bodies::limits(&self.settings.limits) != Bodies::limits(&self.before.snapshot.settings.limits),

@@ -6,7 +6,7 @@ use http::Version;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 
-use super::body_guard::{Foreign, guard};
+use super::body_guard::{Foreign, guard, guard_within};
 #[cfg(feature = "tls")]
 use super::client_certificate;
 use super::forward::{end, unrouted, unrouted_end};
@@ -18,7 +18,9 @@ use super::service::Origin;
 use super::settings::Rules;
 use super::target::Target;
 use crate::error::{Error, Request};
-use crate::request::{Arrival, Arriving, Facts, Given, Known, RequestVars, RouteMatch, SharedFacts, arrive, take_off};
+use crate::request::{
+    Arrival, Arriving, BodyLimit, Facts, Given, Known, RequestVars, RouteMatch, SharedFacts, arrive, take_off,
+};
 use crate::router::{Explanation, HostName, NoMatch, PathOptions, Query, Router};
 use crate::{BodyError, ConnectInfo, Exchange, Next};
 
@@ -72,7 +74,7 @@ impl Inner {
                     _ => Error::NoRoute,
                 };
                 let Some(chain) = live.unrouted.wired(unrouted_end) else { return Err(error) };
-                guard_body(request, rules, origin)?;
+                guard_body(request, rules, origin, live.unrouted.sets_body_limit())?;
                 unrouted(request, error);
                 let facts = facts(live, info, arrival, target);
                 request.extensions_mut().insert(SharedFacts(Arc::new(facts)));
@@ -80,7 +82,7 @@ impl Inner {
             }
         };
         let encoded_slash = target.judge_slash(route.encoded_slash, rules)?;
-        guard_body(request, rules, origin)?;
+        guard_body(request, rules, origin, route.chain.sets_body_limit())?;
         if let Some(exchange) = request.extensions().get::<Exchange>() {
             exchange.set_route(Arc::clone(&route.info.id));
         }
@@ -202,7 +204,8 @@ fn facts(live: &Live, connection: Option<&ConnectInfo>, arrival: Arrival, target
     }
 }
 
-fn guard_body(request: &mut Request, rules: &Rules, origin: Origin) -> Result<(), Error> {
+/// `is_set`: some layer may set another limit.
+fn guard_body(request: &mut Request, rules: &Rules, origin: Origin, is_set: bool) -> Result<(), Error> {
     if request.body().is_empty() {
         return Ok(());
     }
@@ -211,6 +214,12 @@ fn guard_body(request: &mut Request, rules: &Rules, origin: Origin) -> Result<()
         trailers: request.version() >= Version::HTTP_2,
     });
     let body = std::mem::take(request.body_mut());
+    if is_set {
+        let limit = BodyLimit::new(rules.body_bytes);
+        *request.body_mut() = guard_within(body, limit.clone(), foreign);
+        request.extensions_mut().insert(limit);
+        return Ok(());
+    }
     *request.body_mut() = guard(body, rules.body_bytes, foreign).map_err(|error| match error {
         BodyError::TooLarge { .. } => Error::BodyTooLarge,
         _ => Error::BadRequest("body"),

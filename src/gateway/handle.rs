@@ -95,6 +95,7 @@ impl Gateway {
             outer: OnceLock::new(),
             upstreams,
         });
+        inner.kit.entrance.lead_to(&inner);
         inner.upstreams.keep_up();
         if !layers.is_empty() {
             let _ = inner.outer.set(wire(layers.iter(), inner.behind_layers()));

@@ -8,6 +8,7 @@ use super::blocks::Blocks;
 use super::builder::{GatewayBuilder, Route as CodeRoute};
 use super::callers::Callers;
 use super::compile::Compile;
+use super::entrance::Entrance;
 use super::handle::add_new;
 use super::items::Ids;
 use super::live::Live;
@@ -38,6 +39,8 @@ pub(crate) struct Kit {
     pub(super) code_routes: Vec<CodeRoute>,
     /// What plugins may hold of bodies, all together.
     pub(super) room: Arc<Room>,
+    /// The way into the gateway itself, for plugins that send requests through it.
+    pub(super) entrance: Entrance,
 }
 
 /// The last configuration in full: what the next one is compared with.
@@ -174,6 +177,7 @@ impl Master {
             upstreams: upstreams.clone(),
             code_routes: routes,
             room: Arc::default(),
+            entrance: Entrance::default(),
         });
         let mut master = Self {
             kit: Arc::clone(&kit),

@@ -34,6 +34,7 @@ mod client_certificate;
 mod compile;
 mod difference;
 mod effective;
+mod entrance;
 mod error;
 mod explain;
 mod find;

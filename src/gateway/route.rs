@@ -47,6 +47,8 @@ pub(crate) struct Chain {
     before: Box<[PluginLayer]>,
     /// What stands behind the fork; without one, everything stands before it.
     fork: Option<Behind>,
+    /// Whether a layer sets how long bodies may be.
+    sets_body_limit: bool,
     wired: OnceLock<Next>,
 }
 
@@ -65,6 +67,7 @@ impl Chain {
     /// A chain of blocks, in any order. It forks behind its Authenticate stage if anything before may identify a caller.
     pub(crate) fn new(blocks: Vec<Block>) -> Self {
         let mut blocks = sorted(blocks);
+        let sets_body_limit = blocks.iter().any(|block| block.sets_body_limit);
         let identifies = |block: &Block| matches!(block.place.stage(), Stage::Edge | Stage::Authenticate);
         if !blocks.iter().any(identifies) {
             return Self::straight(blocks);
@@ -75,14 +78,21 @@ impl Chain {
         Self {
             before: blocks.into_iter().map(|block| block.layer).collect(),
             fork: Some(Behind { blocks: behind.into(), before: own }),
+            sets_body_limit,
             wired: OnceLock::new(),
         }
     }
 
     /// A chain without a fork, whoever calls: of requests that have no route to which his blocks could belong.
     pub(crate) fn straight(blocks: Vec<Block>) -> Self {
+        let sets_body_limit = blocks.iter().any(|block| block.sets_body_limit);
         let before = sorted(blocks).into_iter().map(|block| block.layer).collect();
-        Self { before, fork: None, wired: OnceLock::new() }
+        Self { before, fork: None, sets_body_limit, wired: OnceLock::new() }
+    }
+
+    /// Whether a layer may set another limit of bodies than the gateway's.
+    pub(crate) fn sets_body_limit(&self) -> bool {
+        self.sets_body_limit
     }
 
     /// The wired chain, or `None` when there is no layer and `end` can be called directly.

@@ -236,6 +236,7 @@ impl Compile<'_> {
             place: Place::code(written),
             layer: layer.clone(),
             yields: false,
+            sets_body_limit: false,
         }));
         let websocket = spec
             .enable_websocket

@@ -7,11 +7,13 @@ use serde_json::{Map, Value};
 
 use super::compile::touches;
 use super::difference::Tables;
+use super::entrance::Entrance;
 use super::protos;
 use super::secrets::Secrets;
 use super::settings::Rules;
 use super::tls::Vault;
 use super::upstreams::{self, Owner};
+use crate::Next;
 use crate::model::{CacheZoneSpec, Id, Kind, Settings, UpstreamSpec};
 use crate::plugin::bodies::{Bodies, Room};
 use crate::plugin::{Caveat, Registry, Scope, Workshop};
@@ -45,8 +47,12 @@ pub(super) struct Bench<'a> {
     pub(super) doubts: RefCell<Vec<Caveat>>,
     /// What plugins may hold of bodies.
     pub(super) room: &'a Arc<Room>,
+    /// The way into the gateway.
+    pub(super) entrance: &'a Entrance,
     /// Set when the block being built took up limits of the settings: by an upstream of its own, or to read bodies.
     pub(super) took_limits: Cell<bool>,
+    /// Set when the block being built asked for other plugins: what they are told is told to it.
+    pub(super) took_registry: Cell<bool>,
     /// Whether those limits differ from before.
     pub(super) other_limits: bool,
 }
@@ -98,11 +104,16 @@ impl Workshop for Bench<'_> {
         Bodies::new(Arc::clone(self.room), &self.settings.limits)
     }
 
+    fn gateway(&self) -> Option<Next> {
+        Some(self.entrance.next())
+    }
+
     fn doubt(&self, doubt: Caveat) {
         self.doubts.borrow_mut().push(doubt);
     }
 
     fn registry(&self) -> Option<&Registry> {
+        self.took_registry.set(true);
         Some(self.registry)
     }
 }

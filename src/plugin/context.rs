@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::bodies::Bodies;
 use super::{Caveat, ConfigError, ConsumerLookup, Registry, shape};
+use crate::Next;
 use crate::model::{CacheZoneSpec, Id, UpstreamSpec};
 #[cfg(feature = "grpc-transcode")]
 use crate::proto::Proto;
@@ -37,6 +38,8 @@ pub(crate) trait Workshop {
     fn proto(&self, id: &Id) -> Option<Proto>;
     /// How bodies are read. That it was asked for is noted: the block is built anew when the limits change.
     fn bodies(&self) -> Bodies;
+    /// The gateway itself.
+    fn gateway(&self) -> Option<Next>;
     /// Takes note of what a constructor doubts.
     fn doubt(&self, doubt: Caveat);
     /// Every plugin.
@@ -74,6 +77,10 @@ impl Workshop for Bare {
 
     fn bodies(&self) -> Bodies {
         Bodies::default()
+    }
+
+    fn gateway(&self) -> Option<Next> {
+        None
     }
 
     fn doubt(&self, _: Caveat) {}
@@ -168,6 +175,13 @@ impl<'a> BuildContext<'a> {
     /// How the plugin reads whole bodies: within the limits of the gateway, which are the default ones without a gateway.
     pub fn bodies(&self) -> Bodies {
         self.workshop.bodies()
+    }
+
+    /// The gateway itself, outermost layers included, for requests that a plugin sends through it; `None` without a gateway. They
+    /// come from the client of the [`ConnectInfo`](crate::ConnectInfo) in their extensions, if there is one. It is not kept
+    /// alive by this, and answers 500 when it is gone.
+    pub fn gateway(&self) -> Option<Next> {
+        self.workshop.gateway()
     }
 
     /// Says what is doubtful about the block by what the constructor was lent; [`Plugin::caveats`](super::Plugin::caveats)

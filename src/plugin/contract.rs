@@ -20,6 +20,9 @@ pub trait Plugin: Send + Sync + 'static {
     const PRIORITY: i32;
     /// Whether a global rule's block gives way where the route has one of its own, instead of both running.
     const YIELDS_TO_ROUTE: bool = false;
+    /// Whether its layers set another limit of a request's body than the gateway's (`limits.body_bytes`): routes with such a block
+    /// hold bodies against the limit only when they are read.
+    const SETS_BODY_LIMIT: bool = false;
     /// Fields that hold secrets, of the route-side block, the consumer-side block and the metadata alike: encrypted at rest
     /// and redacted wherever configuration is shown. Paths with dots; `*` stands for each element of an array or each key
     /// of a map: `rules.*.password`. A field that is not there is skipped.

@@ -102,6 +102,11 @@ impl Entry {
         self.plugin.yields_to_route()
     }
 
+    /// Whether its layers set another limit of a request's body; see [`Plugin::SETS_BODY_LIMIT`].
+    pub fn sets_body_limit(&self) -> bool {
+        self.plugin.sets_body_limit()
+    }
+
     /// Whether it identifies consumers.
     pub fn is_auth(&self) -> bool {
         self.auth.is_some()
@@ -184,6 +189,7 @@ trait Erased: Any + Send + Sync {
     fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError>;
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError>;
     fn yields_to_route(&self) -> bool;
+    fn sets_body_limit(&self) -> bool;
     fn secret_fields(&self) -> &'static [&'static str];
     fn schema(&self, of: SchemaOf) -> Option<Value>;
     fn default_stage(&self) -> Stage;
@@ -193,6 +199,10 @@ trait Erased: Any + Send + Sync {
 impl<P: Plugin> Erased for P {
     fn yields_to_route(&self) -> bool {
         P::YIELDS_TO_ROUTE
+    }
+
+    fn sets_body_limit(&self) -> bool {
+        P::SETS_BODY_LIMIT
     }
 
     fn secret_fields(&self) -> &'static [&'static str] {

@@ -36,7 +36,7 @@ use serde::Deserialize;
 use super::checks::non_empty;
 use super::networks::Networks;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage};
-use crate::request::{RequestVars, SharedFacts, peer_addr, set_client_addr};
+use crate::request::{RequestVars, SharedFacts, SubRequest, peer_addr, set_client_addr};
 use crate::router::{Value, VarName, Variables};
 use crate::{PluginLayer, Response};
 
@@ -160,7 +160,7 @@ fn address(text: &[u8]) -> Option<(IpAddr, Option<u16>)> {
 
 impl Gate for RealIp {
     fn check<B>(&self, request: &mut http::Request<B>) -> Result<(), Response> {
-        if !self.trusts(request) {
+        if SubRequest::is(request) || !self.trusts(request) {
             return Ok(());
         }
         let client = self.client(request);

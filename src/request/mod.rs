@@ -3,6 +3,7 @@
 //! Everything here works inside a gateway, which leaves its facts in the request's extensions, and in any other tower
 //! stack, where a [`ConnectInfo`](crate::ConnectInfo) extension (or axum's) is all that there is to know.
 mod arrival;
+mod body_limit;
 mod client;
 mod consumer;
 mod consumers;
@@ -14,11 +15,13 @@ mod path_rules;
 mod request_id;
 mod secure;
 mod shown;
+mod sub_request;
 mod template;
 mod tls;
 mod vars;
 
 pub(crate) use arrival::{Arrival, arrive, drop_what_is_written, take_off};
+pub(crate) use body_limit::BodyLimit;
 pub use client::{client_addr, set_client_addr};
 pub(crate) use client::{peer_addr, told_client};
 pub use consumer::Consumer;
@@ -35,6 +38,7 @@ pub(crate) use path_rules::{PathRule, PathRules};
 pub use request_id::RequestIdentity;
 pub use secure::is_secure;
 pub(crate) use shown::ShownAs;
+pub(crate) use sub_request::SubRequest;
 pub(crate) use template::write_value;
 pub use template::{Rendered, Template, TemplateError};
 pub use vars::RequestVars;
