@@ -79,9 +79,10 @@
 //! | `password-hash` | `basic-auth` takes hashes of passwords: argon2id and scrypt |
 //! | `prometheus` | `prometheus`: metrics of requests |
 //! | `csrf` | `csrf`: tokens against cross-site request forgery |
-//! | `decode` | `response-rewrite` works on answers in gzip and br |
+//! | `decode` | bodies in gzip and br: `response-rewrite` on such answers, `request-validation` and `oas-validator` on such requests |
 //! | `grpc-transcode` | `grpc-transcode`: JSON over HTTP to gRPC and back; `protos` are compiled |
 //! | `cache` | `proxy-cache`, `graphql-proxy-cache`: answers are kept, in memory or on disk |
+//! | `validation` | `request-validation` and `oas-validator`: requests by JSON Schema and by OpenAPI documents |
 //! | `full` | all of these |
 //!
 //! A feature adds; it changes nothing that is there without it.

@@ -127,7 +127,7 @@ light_features() {
   local feature
   cargo check --no-default-features
   for feature in client server http2 hyper-server axum config-file yaml store disk etcd keyring admin control schema tracing dns callout tls acme ocsp oidc redis jwt hmac password-hash \
-    prometheus csrf decode grpc-transcode cache; do
+    prometheus csrf decode grpc-transcode cache validation; do
     echo "feature $feature alone"
     cargo check --no-default-features --features "$feature"
   done

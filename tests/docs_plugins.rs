@@ -23,10 +23,17 @@ fn pages() -> Vec<Page> {
     use plugins::*;
     vec![
         plain::<acl::AclPlugin>(),
+        plain::<attach_consumer_label::AttachConsumerLabelPlugin>(),
         auth::<basic_auth::BasicAuthPlugin>(),
+        plain::<batch_requests::BatchRequestsPlugin>()
+            .metadata::<batch_requests::BatchRequestsMetadata>()
+            .attr::<batch_requests::BatchRequestsAttr>(),
+        plain::<client_control::ClientControlPlugin>(),
         plain::<consumer_restriction::ConsumerRestrictionPlugin>(),
         plain::<cors::CorsPlugin>().metadata::<cors::CorsMetadata>(),
         plain::<csrf::CsrfPlugin>(),
+        plain::<echo::EchoPlugin>(),
+        plain::<error_page::ErrorPagePlugin>().metadata::<error_page::ErrorPageMetadata>(),
         plain::<fault_injection::FaultInjectionPlugin>(),
         plain::<forward_auth::ForwardAuthPlugin>(),
         plain::<graphql_proxy_cache::GraphqlProxyCachePlugin>(),
@@ -41,17 +48,21 @@ fn pages() -> Vec<Page> {
         plain::<limit_req::LimitReqPlugin>(),
         plain::<mocking::MockingPlugin>(),
         plain::<multi_auth::MultiAuthPlugin>(),
+        plain::<oas_validator::OasValidatorPlugin>().metadata::<oas_validator::OasValidatorMetadata>(),
         plain::<openid_connect::OpenidConnectPlugin>(),
         plain::<prometheus::PrometheusPlugin>()
             .metadata::<prometheus::PrometheusMetadata>()
             .attr::<prometheus::PrometheusAttr>(),
+        plain::<proxy_buffering::ProxyBufferingPlugin>(),
         plain::<proxy_cache::ProxyCachePlugin>(),
+        plain::<proxy_control::ProxyControlPlugin>(),
         plain::<proxy_rewrite::ProxyRewritePlugin>(),
         plain::<public_api::PublicApiPlugin>(),
         plain::<real_ip::RealIpPlugin>(),
         plain::<redirect::RedirectPlugin>().attr::<redirect::RedirectAttributes>(),
         plain::<referer_restriction::RefererRestrictionPlugin>(),
         plain::<request_id::RequestIdPlugin>(),
+        plain::<request_validation::RequestValidationPlugin>(),
         plain::<response_rewrite::ResponseRewritePlugin>(),
         plain::<traffic_split::TrafficSplitPlugin>(),
         plain::<ua_restriction::UaRestrictionPlugin>(),

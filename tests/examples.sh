@@ -88,6 +88,12 @@ ask_axum_cache() {
   says axum_cache "$1" "apisix-cache-status: MISS" /
 }
 
+ask_axum_oas_validator() {
+  says axum_oas_validator "$1" "every pet" '/pets?limit=5'
+  says axum_oas_validator "$1" 'failed to validate request. query parameter `limit`' '/pets?limit=500'
+  says axum_oas_validator "$1" '/name: value is not of type' /pets -d '{"name": 7}' -H 'content-type: application/json'
+  says axum_oas_validator "$1" 'welcome, {"name":"a"}' /pets -d '{"name": "a"}' -H 'content-type: application/json'
+}
 ask_axum_plugins() {
   says axum_plugins "$1" "Missing API key in request" /
   says axum_plugins "$1" "Hello, acme!" / -H 'apikey: key-of-acme'

@@ -23,10 +23,16 @@ mod auth_jwt;
 mod auth_key;
 #[path = "plugins/auth_multi.rs"]
 mod auth_multi;
+#[path = "plugins/batch_requests.rs"]
+mod batch_requests;
+#[path = "plugins/bodies.rs"]
+mod bodies;
 #[path = "plugins/limit_scopes.rs"]
 mod limit_scopes;
 #[path = "plugins/limits.rs"]
 mod limits;
+#[path = "plugins/shaping_answers.rs"]
+mod shaping_answers;
 #[path = "plugins/shaping_fault_injection.rs"]
 mod shaping_fault_injection;
 #[path = "plugins/shaping_mocking.rs"]
@@ -60,3 +66,6 @@ mod prometheus;
 #[cfg(feature = "cache")]
 #[path = "plugins/proxy_cache.rs"]
 mod proxy_cache;
+#[cfg(feature = "validation")]
+#[path = "plugins/validation.rs"]
+mod validation;

@@ -1,19 +1,24 @@
 //! The plugins that come with the crate, one folder or file each, and the list of them.
 pub mod acl;
+pub mod attach_consumer_label;
 pub mod basic_auth;
+pub mod batch_requests;
 #[cfg(feature = "cache")]
 mod caching;
 #[cfg(feature = "callout")]
 pub mod callout;
 mod chance;
 mod checks;
+pub mod client_control;
 mod condition;
 mod consumer_auth;
 pub mod consumer_restriction;
 pub mod cors;
 #[cfg(feature = "csrf")]
 pub mod csrf;
+pub mod echo;
 pub mod edit;
+pub mod error_page;
 pub mod fault_injection;
 #[cfg(feature = "callout")]
 pub mod forward_auth;
@@ -25,6 +30,8 @@ pub mod grpc_web;
 #[cfg(feature = "hmac")]
 pub mod hmac_auth;
 pub mod ip_restriction;
+#[cfg(feature = "validation")]
+mod json_schema;
 #[cfg(feature = "jwt")]
 pub mod jwt_auth;
 pub mod key_auth;
@@ -35,13 +42,17 @@ pub mod limit_req;
 pub mod mocking;
 pub mod multi_auth;
 mod networks;
+#[cfg(feature = "validation")]
+pub mod oas_validator;
 #[cfg(feature = "oidc")]
 pub mod openid_connect;
 mod patterns;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+pub mod proxy_buffering;
 #[cfg(feature = "cache")]
 pub mod proxy_cache;
+pub mod proxy_control;
 pub mod proxy_rewrite;
 pub mod public_api;
 mod random;
@@ -49,6 +60,8 @@ pub mod real_ip;
 pub mod redirect;
 pub mod referer_restriction;
 pub mod request_id;
+#[cfg(feature = "validation")]
+pub mod request_validation;
 pub mod response_rewrite;
 mod standard;
 #[cfg(test)]

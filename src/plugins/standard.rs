@@ -12,11 +12,16 @@ impl Registry {
         #[cfg(feature = "cache")]
         let cache = super::proxy_cache::ProxyCachePlugin::default();
         registry.register(super::acl::AclPlugin);
+        registry.register(super::attach_consumer_label::AttachConsumerLabelPlugin);
         registry.register_auth(super::basic_auth::BasicAuthPlugin::default());
+        registry.register(super::batch_requests::BatchRequestsPlugin);
+        registry.register(super::client_control::ClientControlPlugin);
         registry.register(super::consumer_restriction::ConsumerRestrictionPlugin);
         registry.register(super::cors::CorsPlugin);
         #[cfg(feature = "csrf")]
         registry.register(super::csrf::CsrfPlugin);
+        registry.register(super::echo::EchoPlugin);
+        registry.register(super::error_page::ErrorPagePlugin);
         registry.register(super::fault_injection::FaultInjectionPlugin);
         #[cfg(feature = "callout")]
         registry.register(super::forward_auth::ForwardAuthPlugin::default());
@@ -36,6 +41,8 @@ impl Registry {
         registry.register(req.clone());
         registry.register(super::mocking::MockingPlugin);
         registry.register(super::multi_auth::MultiAuthPlugin);
+        #[cfg(feature = "validation")]
+        registry.register(super::oas_validator::OasValidatorPlugin::default());
         #[cfg(feature = "oidc")]
         registry.register(super::openid_connect::OpenidConnectPlugin::default());
         #[cfg(feature = "prometheus")]
@@ -45,14 +52,18 @@ impl Registry {
             watching_zones(&metrics, cache.zones());
             registry.register(super::prometheus::PrometheusPlugin::new(metrics));
         }
+        registry.register(super::proxy_buffering::ProxyBufferingPlugin);
         #[cfg(feature = "cache")]
         registry.register(cache.clone());
+        registry.register(super::proxy_control::ProxyControlPlugin);
         registry.register(super::proxy_rewrite::ProxyRewritePlugin);
         registry.register(super::public_api::PublicApiPlugin);
         registry.register(super::real_ip::RealIpPlugin);
         registry.register(super::redirect::RedirectPlugin);
         registry.register(super::referer_restriction::RefererRestrictionPlugin);
         registry.register(super::request_id::RequestIdPlugin);
+        #[cfg(feature = "validation")]
+        registry.register(super::request_validation::RequestValidationPlugin);
         registry.register(super::response_rewrite::ResponseRewritePlugin);
         registry.register(super::traffic_split::TrafficSplitPlugin::default());
         registry.register(super::ua_restriction::UaRestrictionPlugin);

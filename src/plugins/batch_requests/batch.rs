@@ -1,0 +1,248 @@
+//! From the text of a batch to its requests.
+use std::sync::Arc;
+use std::time::Duration;
+
+use form_urlencoded::Serializer;
+use http::header::{ACCEPT_ENCODING, EXPECT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::hop::is_hop;
+use crate::{Body, Request};
+
+/// A batch as clients write it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Batch {
+    #[serde(default)]
+    query: Map<String, Value>,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    #[serde(default = "half_a_minute")]
+    timeout: u64,
+    pipeline: Vec<Item>,
+}
+
+/// One request of it.
+#[derive(Debug, Deserialize)]
+struct Item {
+    #[serde(default = "get")]
+    method: String,
+    path: String,
+    #[serde(default)]
+    query: Map<String, Value>,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    #[serde(default)]
+    body: Option<String>,
+}
+
+fn half_a_minute() -> u64 {
+    30_000
+}
+
+fn get() -> String {
+    Method::GET.to_string()
+}
+
+/// Fields that tell of the client's way; the outer request's have told it.
+const OF_THE_WAY: [&str; 7] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
+impl Batch {
+    /// Reads a batch.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read(value: Value) -> Result<Self, String> {
+        if !value.is_object() {
+            return Err("is no object".to_owned());
+        }
+        let batch: Self =
+            serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string().as_str() {
+                "." => error.inner().to_string(),
+                at => format!("{at}: {}", error.inner()),
+            })?;
+        match batch.pipeline.is_empty() {
+            true => Err("pipeline: is empty; give at least one request".to_owned()),
+            false => Ok(batch),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pipeline.len()
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout)
+    }
+
+    /// The requests, with what the outer one lends them.
+    ///
+    /// # Errors
+    /// What no request can have, and where.
+    pub(super) fn requests(self, outer: &HeaderMap) -> Result<Vec<Request>, String> {
+        let mut common = HeaderMap::with_capacity(outer.len());
+        for (name, value) in outer.iter().filter(|(name, _)| is_lent(name)) {
+            common.append(name, value.clone());
+        }
+        write(&mut common, &self.headers).map_err(|reason| format!("headers.{reason}"))?;
+        let (common, query) = (Arc::new(common), self.query);
+        let items = self.pipeline.into_iter().enumerate();
+        let request = |(index, item): (usize, Item)| {
+            item.request(&common, &query).map_err(|reason| format!("pipeline.{index}.{reason}"))
+        };
+        items.map(request).collect()
+    }
+}
+
+impl Item {
+    fn request(self, common: &HeaderMap, query: &Map<String, Value>) -> Result<Request, String> {
+        let method = Method::from_bytes(self.method.as_bytes());
+        let method = method.map_err(|_| format!("method: `{}` is none", self.method))?;
+        let mut headers = common.clone();
+        write(&mut headers, &self.headers).map_err(|reason| format!("headers.{reason}"))?;
+        let mut request = Request::new(self.body.map_or(Body::empty(), Body::from));
+        *request.uri_mut() = target(&self.path, &self.query, query)?;
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}
+
+/// Whether a field of the outer request is one of the others, too.
+fn is_lent(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    !text.starts_with("content-") && !is_hop(text.as_bytes()) && *name != ACCEPT_ENCODING && *name != EXPECT
+}
+
+/// Writes fields over those that are there.
+fn write(headers: &mut HeaderMap, fields: &Map<String, Value>) -> Result<(), String> {
+    for (name, value) in fields {
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name}: is no name of a field"))?;
+        if is_hop(parsed.as_str().as_bytes()) || parsed == http::header::CONTENT_LENGTH || parsed == EXPECT {
+            return Err(format!("{name}: belongs to one connection"));
+        }
+        if OF_THE_WAY.contains(&parsed.as_str()) {
+            continue;
+        }
+        let texts = texts(value).ok_or_else(|| format!("{name}: is no text"))?;
+        headers.remove(&parsed);
+        for text in texts {
+            let value = HeaderValue::from_bytes(text.as_bytes());
+            headers.append(&parsed, value.map_err(|_| format!("{name}: holds a character that no field may have"))?);
+        }
+    }
+    Ok(())
+}
+
+/// A path with its arguments: those in the path, those of the item, and those of the batch that the item does not name.
+fn target(path: &str, own: &Map<String, Value>, common: &Map<String, Value>) -> Result<Uri, String> {
+    if !path.starts_with('/') {
+        return Err("path: does not begin with `/`".to_owned());
+    }
+    let mut arguments = Serializer::new(String::new());
+    for (name, value) in own.iter().chain(common.iter().filter(|(name, _)| !own.contains_key(*name))) {
+        for text in texts(value).ok_or_else(|| format!("query.{name}: is no text"))? {
+            arguments.append_pair(name, &text);
+        }
+    }
+    let arguments = arguments.finish();
+    let separator = match (arguments.is_empty(), path.contains('?')) {
+        (true, _) => "",
+        (false, true) => "&",
+        (false, false) => "?",
+    };
+    let target = format!("{path}{separator}{arguments}");
+    let parsed = target.parse::<http::uri::PathAndQuery>().map(Uri::from);
+    parsed.map_err(|_| "path: holds a character that no path may have".to_owned())
+}
+
+/// The texts of a value: one, or those of an array.
+fn texts(value: &Value) -> Option<Vec<String>> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    };
+    match value {
+        Value::Array(values) => values.iter().map(text).collect(),
+        value => text(value).map(|text| vec![text]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn requests(batch: Value) -> Result<Vec<Request>, String> {
+        let outer =
+            [("host", "gw.test"), ("apikey", "outer"), ("content-type", "application/json"), ("accept-encoding", "br")];
+        let outer = outer.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        Batch::read(batch)?.requests(&outer.into_iter().collect())
+    }
+
+    fn shown(request: &Request) -> String {
+        let fields = request.headers().iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap()));
+        let mut fields: Vec<_> = fields.collect();
+        fields.sort();
+        format!("{} {} {}", request.method(), request.uri(), fields.join(" "))
+    }
+
+    #[test]
+    fn a_request_has_what_is_its_own_before_what_all_have() {
+        let batch = json!({
+            "query": {"a": 1, "b": "x y"}, "headers": {"X-All": "1", "apikey": "all"},
+            "pipeline": [
+                {"path": "/plain"},
+                {"method": "PUT", "path": "/own?c=2", "query": {"a": [3, true]}, "headers": {"X-ALL": "mine", "Host": "other"},
+                    "body": "text", "version": 1.1, "ssl_verify": false},
+            ],
+        });
+        let all = requests(batch).unwrap();
+        assert_eq!(shown(&all[0]), "GET /plain?a=1&b=x+y apikey=all host=gw.test x-all=1");
+        assert_eq!(shown(&all[1]), "PUT /own?c=2&a=3&a=true&b=x+y apikey=all host=other x-all=mine");
+        assert_eq!(all[1].body().as_bytes(), Some(&b"text"[..]));
+    }
+
+    #[test]
+    fn sec_plg_05_nobody_says_whence_he_comes() {
+        let fields = OF_THE_WAY.map(|name| (name.to_uppercase(), Value::from("10.0.0.1")));
+        let fields: Map<_, _> = fields.into_iter().collect();
+        let all = requests(json!({"headers": fields, "pipeline": [{"path": "/", "headers": fields}]})).unwrap();
+        assert_eq!(shown(&all[0]), "GET / apikey=outer host=gw.test");
+    }
+
+    #[test]
+    fn faults_are_told_with_their_place() {
+        for (batch, says) in [
+            (json!([]), "is no object"),
+            (json!({}), "missing field `pipeline`"),
+            (json!({"pipeline": []}), "pipeline: is empty"),
+            (json!({"pipeline": [{}]}), "pipeline[0]: missing field `path`"),
+            (json!({"pipeline": [{"path": "a"}]}), "pipeline.0.path: does not begin"),
+            (json!({"pipeline": [{"path": "/\u{7f}"}]}), "pipeline.0.path: holds a character"),
+            (json!({"pipeline": [{"path": "/", "method": "A B"}]}), "pipeline.0.method: "),
+            (json!({"pipeline": [{"path": "/", "query": {"a": {}}}]}), "pipeline.0.query.a: is no text"),
+            (json!({"pipeline": [{"path": "/", "headers": {"a b": ""}}]}), "pipeline.0.headers.a b: is no name"),
+            (json!({"pipeline": [{"path": "/", "headers": {"Content-Length": 1}}]}), "Content-Length: belongs"),
+            (
+                json!({"headers": {"Transfer-Encoding": "chunked"}, "pipeline": [{"path": "/"}]}),
+                "headers.Transfer-Encoding: belongs",
+            ),
+            (json!({"headers": {"a": "b\r\nc: d"}, "pipeline": [{"path": "/"}]}), "headers.a: holds a character"),
+        ] {
+            let error = requests(batch.clone()).unwrap_err();
+            assert!(error.contains(says), "{batch}: {error}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What texts can become: values outside of JSON have no types, so the schema says which they are meant to have.
+use std::collections::HashMap;
+
+use serde_json::{Number, Value};
+
+use super::reference::{pointer, resolve};
+
+/// How deep values can stand inside one another where they are not JSON.
+const DEPTH: usize = 3;
+/// How far schemas lead on to others (`$ref`, `allOf`, `anyOf`, `oneOf`).
+const HOPS: usize = 8;
+
+/// The types that a schema allows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shape {
+    number: bool,
+    boolean: bool,
+    null: bool,
+    string: bool,
+    /// Of items, where arrays are allowed.
+    pub(super) items: Option<Box<Shape>>,
+    /// Of members, where objects are allowed.
+    pub(super) members: Option<Members>,
+}
+
+/// The members of an object.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members {
+    pub(super) named: HashMap<String, Shape>,
+    /// Of all others, where the schema says anything of them.
+    pub(super) others: Option<Box<Shape>>,
+}
+
+impl Shape {
+    /// What the schema at this place of a document allows.
+    pub(super) fn of(document: &Value, schema: &Value) -> Self {
+        let mut shape = Self::default();
+        shape.add(document, schema, DEPTH, HOPS);
+        shape
+    }
+
+    /// A text that nothing is said of.
+    pub(super) fn text() -> &'static Self {
+        static TEXT: Shape =
+            Shape { number: false, boolean: false, null: false, string: true, items: None, members: None };
+        &TEXT
+    }
+
+    fn add(&mut self, document: &Value, schema: &Value, depth: usize, hops: usize) {
+        let Some(fields) = schema.as_object() else { return };
+        let Some(hops) = hops.checked_sub(1) else { return };
+        if let Some(reference) = fields.get("$ref").and_then(Value::as_str)
+            && let Ok(place) = pointer(reference)
+            && let Ok((target, _)) = resolve(document, place)
+        {
+            self.add(document, target, depth, hops);
+        }
+        for choice in ["allOf", "anyOf", "oneOf"] {
+            let choices = fields.get(choice).and_then(Value::as_array).into_iter().flatten();
+            choices.for_each(|schema| self.add(document, schema, depth, hops));
+        }
+        match fields.get("type") {
+            Some(Value::String(name)) => self.add_type(name),
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).for_each(|name| self.add_type(name)),
+            _ => {
+                let values = fields.get("enum").and_then(Value::as_array).into_iter().flatten();
+                values.chain(fields.get("const")).for_each(|value| self.add_type_of(value));
+            }
+        }
+        let Some(depth) = depth.checked_sub(1) else { return };
+        if let Some(items) = fields.get("items") {
+            self.items.get_or_insert_default().add(document, items, depth, HOPS);
+        }
+        for (name, schema) in fields.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let named = &mut self.members.get_or_insert_default().named;
+            named.entry(name.clone()).or_default().add(document, schema, depth, HOPS);
+        }
+        match fields.get("additionalProperties") {
+            None | Some(Value::Bool(false)) => {}
+            Some(schema) => {
+                let others = &mut self.members.get_or_insert_default().others;
+                others.get_or_insert_default().add(document, schema, depth, HOPS);
+            }
+        }
+    }
+
+    fn add_type(&mut self, name: &str) {
+        match name {
+            "integer" | "number" => self.number = true,
+            "boolean" => self.boolean = true,
+            "null" => self.null = true,
+            "string" => self.string = true,
+            "array" => drop(self.items.get_or_insert_default()),
+            "object" => drop(self.members.get_or_insert_default()),
+            _ => {}
+        }
+    }
+
+    fn add_type_of(&mut self, value: &Value) {
+        match value {
+            Value::Number(_) => self.number = true,
+            Value::Bool(_) => self.boolean = true,
+            Value::Null => self.null = true,
+            Value::String(_) => self.string = true,
+            Value::Array(_) | Value::Object(_) => {}
+        }
+    }
+
+    /// Whether it is an array, of so many texts.
+    pub(super) fn is_array(&self, texts: usize) -> bool {
+        self.items.is_some() && (texts > 1 || !self.is_scalar())
+    }
+
+    /// Whether it is an object and nothing else.
+    pub(super) fn is_object(&self) -> bool {
+        self.members.is_some() && self.items.is_none() && !self.is_scalar()
+    }
+
+    fn is_scalar(&self) -> bool {
+        self.number || self.boolean || self.null || self.string
+    }
+
+    /// The shape of items.
+    pub(super) fn item(&self) -> &Self {
+        self.items.as_deref().unwrap_or(Self::text())
+    }
+
+    /// The shape of a member.
+    pub(super) fn member(&self, name: &str) -> &Self {
+        let members = self.members.as_ref();
+        let found = members.and_then(|members| members.named.get(name).or(members.others.as_deref()));
+        found.unwrap_or(Self::text())
+    }
+
+    /// What a text is. One that is none of what it should be stays a text, for the schema to refuse.
+    pub(super) fn value(&self, text: &str) -> Value {
+        match text {
+            "true" | "false" if self.boolean => Value::Bool(text == "true"),
+            "null" if self.null => Value::Null,
+            "" if self.null && !self.string => Value::Null,
+            _ => match number(text).filter(|_| self.number) {
+                Some(number) => Value::Number(number),
+                None => text.into(),
+            },
+        }
+    }
+}
+
+/// A number as JSON writes it.
+fn number(text: &str) -> Option<Number> {
+    let bytes = text.as_bytes();
+    let begins = bytes.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-');
+    let ends = bytes.last().is_some_and(u8::is_ascii_digit);
+    if begins && ends { serde_json::from_str(text).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn texts_become_what_their_schema_allows() {
+        let document = json!({"n": {"type": "integer"}, "both": {"oneOf": [{"$ref": "#/n"}, {"enum": [true]}]}});
+        for (schema, text, value) in [
+            (json!({"$ref": "#/n"}), "7", json!(7)),
+            (json!({"$ref": "#/n"}), "7x", json!("7x")),
+            (json!({"$ref": "#/n"}), " 7", json!(" 7")),
+            (json!({"$ref": "#/n"}), "-1.5e3", json!(-1500.0)),
+            (json!({"$ref": "#/both"}), "true", json!(true)),
+            (json!({"$ref": "#/both"}), "false", json!(false)),
+            (json!({"type": "string"}), "7", json!("7")),
+            (json!({"type": ["string", "null"]}), "null", Value::Null),
+            (json!({"type": ["number", "null"]}), "", Value::Null),
+            (json!({}), "7", json!("7")),
+            (json!({"$ref": "#/gone"}), "7", json!("7")),
+        ] {
+            assert_eq!(Shape::of(&document, &schema).value(text), value, "{schema} {text}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_holds_itself_has_an_end() {
+        let document = json!({"tree": {"properties": {"left": {"$ref": "#/tree"}, "right": {"$ref": "#/tree"}},
+            "items": {"$ref": "#/tree"}, "allOf": [{"$ref": "#/tree"}]}});
+        let shape = Shape::of(&document, &json!({"$ref": "#/tree"}));
+        assert!(shape.is_object() || shape.is_array(2));
+    }
+}
