@@ -68,7 +68,7 @@
 //! | `schema` | JSON Schema of every resource |
 //! | `tracing` | events through `tracing` |
 //! | `dns` | names by DNS itself: times to live, service names; without it the operating system resolves |
-//! | `callout` | plugins that ask an HTTP service: `forward-auth` |
+//! | `callout` | plugins that ask an HTTP service: `forward-auth`, `opa` |
 //! | `tls` | TLS by rustls on AWS-LC: of own listeners, to upstreams, `https` services of plugins, and Redis |
 //! | `acme` | certificates from an ACME authority, ordered and renewed while the gateway runs |
 //! | `ocsp` | OCSP stapling |
@@ -76,6 +76,8 @@
 //! | `redis` | limiters that count in Redis (one server, Sentinels, or a cluster), and sessions of `openid-connect` there |
 //! | `jwt` | `jwt-auth`: consumers by signed tokens |
 //! | `hmac` | `hmac-auth`: consumers by signed requests |
+//! | `jwe` | `jwe-decrypt`: encrypted tokens |
+//! | `ldap` | `ldap-auth`: consumers by their entries in a directory |
 //! | `password-hash` | `basic-auth` takes hashes of passwords: argon2id and scrypt |
 //! | `prometheus` | `prometheus`: metrics of requests |
 //! | `csrf` | `csrf`: tokens against cross-site request forgery |

@@ -27,6 +27,7 @@ install_packages() {
   command -v redis-server >/dev/null || missing+=(redis-server)
   command -v etcd >/dev/null || missing+=(etcd-server)
   command -v etcdctl >/dev/null || missing+=(etcd-client)
+  command -v slapd >/dev/null || [[ -x /usr/sbin/slapd ]] || missing+=(slapd)
   command -v pebble >/dev/null || missing+=(pebble)
   command -v openssl >/dev/null || missing+=(openssl)
   command -v ss >/dev/null || missing+=(iproute2)
@@ -127,7 +128,7 @@ light_features() {
   local feature
   cargo check --no-default-features
   for feature in client server http2 hyper-server axum config-file yaml store disk etcd keyring admin control schema tracing dns callout tls acme ocsp oidc redis jwt hmac password-hash \
-    prometheus csrf decode grpc-transcode cache validation; do
+    prometheus csrf decode grpc-transcode cache validation jwe ldap; do
     echo "feature $feature alone"
     cargo check --no-default-features --features "$feature"
   done

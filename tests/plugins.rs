@@ -27,10 +27,18 @@ mod auth_multi;
 mod batch_requests;
 #[path = "plugins/bodies.rs"]
 mod bodies;
+#[cfg(feature = "jwe")]
+#[path = "plugins/jwe_decrypt.rs"]
+mod jwe_decrypt;
+#[cfg(feature = "ldap")]
+#[path = "plugins/ldap_auth.rs"]
+mod ldap_auth;
 #[path = "plugins/limit_scopes.rs"]
 mod limit_scopes;
 #[path = "plugins/limits.rs"]
 mod limits;
+#[path = "plugins/serverless.rs"]
+mod serverless;
 #[path = "plugins/shaping_answers.rs"]
 mod shaping_answers;
 #[path = "plugins/shaping_fault_injection.rs"]
@@ -57,6 +65,9 @@ mod forward_auth;
 #[cfg(feature = "cache")]
 #[path = "plugins/graphql_proxy_cache.rs"]
 mod graphql_proxy_cache;
+#[cfg(all(feature = "callout", feature = "csrf"))]
+#[path = "plugins/opa.rs"]
+mod opa;
 #[cfg(feature = "oidc")]
 #[path = "plugins/openid_connect.rs"]
 mod openid_connect;

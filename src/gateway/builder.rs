@@ -11,6 +11,9 @@ use crate::body::BoxError;
 use crate::error::Request;
 use crate::model::{Host, Method, NodeSpec, RouteSpec, Seconds, Settings, Snapshot, Timeouts, UpstreamSpec};
 use crate::plugin::{AuthPlugin, Plugin, Registry};
+use crate::plugins::serverless::Functions;
+use crate::plugins::serverless_post_function::ServerlessPostFunctionPlugin;
+use crate::plugins::serverless_pre_function::ServerlessPreFunctionPlugin;
 use crate::request::{CustomVars, Getter};
 use crate::router::{Predicate, Variables};
 #[cfg(feature = "client")]
@@ -206,6 +209,14 @@ impl GatewayBuilder {
     pub fn auth_plugin<P: AuthPlugin>(mut self, plugin: P) -> Self {
         self.registry.register_auth(plugin);
         self
+    }
+
+    /// Sets the functions that blocks of `serverless-pre-function` and `serverless-post-function` may name, in place of those
+    /// that were set before.
+    #[must_use]
+    pub fn functions(self, functions: Functions) -> Self {
+        self.plugin(ServerlessPreFunctionPlugin::new(functions.clone()))
+            .plugin(ServerlessPostFunctionPlugin::new(functions))
     }
 
     /// The plugins so far.

@@ -32,9 +32,13 @@ pub mod hmac_auth;
 pub mod ip_restriction;
 #[cfg(feature = "validation")]
 mod json_schema;
+#[cfg(feature = "jwe")]
+pub mod jwe_decrypt;
 #[cfg(feature = "jwt")]
 pub mod jwt_auth;
 pub mod key_auth;
+#[cfg(feature = "ldap")]
+pub mod ldap_auth;
 pub mod limit;
 pub mod limit_conn;
 pub mod limit_count;
@@ -44,6 +48,8 @@ pub mod multi_auth;
 mod networks;
 #[cfg(feature = "validation")]
 pub mod oas_validator;
+#[cfg(feature = "callout")]
+pub mod opa;
 #[cfg(feature = "oidc")]
 pub mod openid_connect;
 mod patterns;
@@ -63,6 +69,9 @@ pub mod request_id;
 #[cfg(feature = "validation")]
 pub mod request_validation;
 pub mod response_rewrite;
+pub mod serverless;
+pub mod serverless_post_function;
+pub mod serverless_pre_function;
 mod standard;
 #[cfg(test)]
 mod testing;

@@ -33,9 +33,13 @@ impl Registry {
         #[cfg(feature = "hmac")]
         registry.register_auth(super::hmac_auth::HmacAuthPlugin::default());
         registry.register(super::ip_restriction::IpRestrictionPlugin);
+        #[cfg(feature = "jwe")]
+        registry.register_auth(super::jwe_decrypt::JweDecryptPlugin);
         #[cfg(feature = "jwt")]
         registry.register_auth(super::jwt_auth::JwtAuthPlugin);
         registry.register_auth(super::key_auth::KeyAuthPlugin);
+        #[cfg(feature = "ldap")]
+        registry.register_auth(super::ldap_auth::LdapAuthPlugin);
         registry.register(conn.clone());
         registry.register(count.clone());
         registry.register(req.clone());
@@ -43,6 +47,8 @@ impl Registry {
         registry.register(super::multi_auth::MultiAuthPlugin);
         #[cfg(feature = "validation")]
         registry.register(super::oas_validator::OasValidatorPlugin::default());
+        #[cfg(feature = "callout")]
+        registry.register(super::opa::OpaPlugin::default());
         #[cfg(feature = "oidc")]
         registry.register(super::openid_connect::OpenidConnectPlugin::default());
         #[cfg(feature = "prometheus")]
@@ -65,6 +71,8 @@ impl Registry {
         #[cfg(feature = "validation")]
         registry.register(super::request_validation::RequestValidationPlugin);
         registry.register(super::response_rewrite::ResponseRewritePlugin);
+        registry.register(super::serverless_post_function::ServerlessPostFunctionPlugin::default());
+        registry.register(super::serverless_pre_function::ServerlessPreFunctionPlugin::default());
         registry.register(super::traffic_split::TrafficSplitPlugin::default());
         registry.register(super::ua_restriction::UaRestrictionPlugin);
         registry.register(super::uri_blocker::UriBlockerPlugin);
@@ -149,6 +157,7 @@ mod tests {
         "client_rsa_private_key_id",
         // an identifier that tokens carry in the clear
         "jwt-auth key",
+        "jwe-decrypt key",
         // the variable that is counted
         "limit-count key",
         "limit-conn key",

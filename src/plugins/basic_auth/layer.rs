@@ -4,13 +4,12 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 
 use super::BasicAuthConfig;
-use super::login::Login;
 use super::password::{Judge, Verdict};
 use super::plugin::BasicAuthPlugin;
 use crate::Next;
 use crate::error::{Request, Response};
 use crate::plugin::{Around, AroundLayer, Authenticate, Authenticating, ConfigError, ConsumerLookup, Plugin as _};
-use crate::plugins::consumer_auth::{Entrance, authorization};
+use crate::plugins::consumer_auth::{Entrance, Login, authorization};
 use crate::request::Consumer;
 
 /// Why `basic-auth` turned a request away.

@@ -49,7 +49,6 @@ mod config;
 #[cfg(feature = "password-hash")]
 mod hash;
 mod layer;
-mod login;
 mod password;
 mod plugin;
 #[cfg(test)]

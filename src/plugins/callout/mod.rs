@@ -15,4 +15,6 @@ pub use client::Callout;
 pub use config::CalloutConfig;
 pub use error::CalloutError;
 pub use shared::Callouts;
+#[cfg(feature = "ldap")]
+pub(crate) use tls::client;
 pub use uri::{BadUri, http_uri};

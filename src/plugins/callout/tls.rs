@@ -17,6 +17,15 @@ pub(super) fn connector(http: HttpConnector, verify: bool) -> Result<HttpsConnec
     Ok(around(http, if verify { verified(start()?) } else { unverified(start()?) }))
 }
 
+/// How a client of TLS services behaves: with the system's roots and the service's name, or without any verification.
+///
+/// # Errors
+/// When rustls and its provider do not fit together.
+#[cfg(feature = "ldap")]
+pub(crate) fn client(verify: bool) -> Result<ClientConfig, Error> {
+    Ok(if verify { verified(start()?) } else { unverified(start()?) }.with_no_client_auth())
+}
+
 fn around(http: HttpConnector, config: ConfigBuilder<ClientConfig, WantsClientCert>) -> HttpsConnector<HttpConnector> {
     let config = config.with_no_client_auth();
     HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().wrap_connector(http)

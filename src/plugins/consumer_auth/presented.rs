@@ -17,6 +17,15 @@ pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Op
     only(headers.get_all(name).iter())
 }
 
+/// A value without a leading `Bearer `.
+#[cfg(any(feature = "jwe", feature = "jwt"))]
+pub(crate) fn without_bearer(value: &[u8]) -> &[u8] {
+    match value.split_at_checked("Bearer ".len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => token.trim_ascii_start(),
+        _ => value,
+    }
+}
+
 /// An argument of the query, by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Argument(String);

@@ -12,7 +12,7 @@ use super::{JwtAuthConfig, JwtAuthPlugin, JwtClaims, TimeClaim};
 use crate::error::Response;
 use crate::hop::is_hop;
 use crate::plugin::{ConfigError, ConsumerLookup, Gate, GateLayer, Plugin as _};
-use crate::plugins::consumer_auth::{Argument, Entrance, Repeated, authorization, single};
+use crate::plugins::consumer_auth::{Argument, Entrance, Repeated, authorization, single, without_bearer};
 use crate::request::Consumer;
 
 /// Why `jwt-auth` turned a request away.
@@ -114,7 +114,7 @@ impl JwtAuth {
     fn at<'r, B>(&self, place: Place, request: &'r http::Request<B>) -> Result<Option<Cow<'r, [u8]>>, Repeated> {
         let headers = request.headers();
         match place {
-            Place::Header => Ok(single(headers, &self.header)?.map(|value| without_scheme(value.as_bytes()).into())),
+            Place::Header => Ok(single(headers, &self.header)?.map(|value| without_bearer(value.as_bytes()).into())),
             Place::Query => self.query.of(request.uri()),
             Place::Cookie => Ok(cookie(headers, &self.cookie)?.map(Cow::Borrowed)),
         }
@@ -191,14 +191,6 @@ impl Gate for JwtAuth {
         // A clock before 1970 makes every token one of the future.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.check_at(request, now)
-    }
-}
-
-/// Without a leading `Bearer `.
-fn without_scheme(value: &[u8]) -> &[u8] {
-    match value.split_at_checked("Bearer ".len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => token.trim_ascii_start(),
-        _ => value,
     }
 }
 

@@ -11,14 +11,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Decoded, `name:password` with a colon in it.
-pub(super) struct Login {
+pub(crate) struct Login {
     decoded: Vec<u8>,
     colon: usize,
 }
 
 impl Login {
     /// Reads a value of `Authorization`; `None` if it is not such a login.
-    pub(super) fn read(value: &HeaderValue) -> Option<Self> {
+    pub(crate) fn read(value: &HeaderValue) -> Option<Self> {
         let (scheme, encoded) = value.as_bytes().split_at_checked("Basic ".len())?;
         if !scheme.eq_ignore_ascii_case(b"Basic ") {
             return None;
@@ -28,11 +28,11 @@ impl Login {
         Some(Self { decoded, colon })
     }
 
-    pub(super) fn username(&self) -> &[u8] {
+    pub(crate) fn username(&self) -> &[u8] {
         self.decoded.get(..self.colon).unwrap_or_default()
     }
 
-    pub(super) fn password(&self) -> &[u8] {
+    pub(crate) fn password(&self) -> &[u8] {
         self.decoded.get(self.colon + 1..).unwrap_or_default()
     }
 }

@@ -1,0 +1,186 @@
+//! The question and what follows from its answer.
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, StatusCode, Uri};
+use serde_json::{Value, json};
+
+use super::decision::follow;
+use super::input::{self, Told};
+use super::{OpaConfig, OpaPlugin};
+use crate::body::Body;
+use crate::error::{Error, IntoResponse as _, reject_empty};
+use crate::plugin::bodies::Bodies;
+use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
+use crate::plugins::callout::{Callout, CalloutConfig, CalloutError, Callouts, http_uri};
+use crate::plugins::checks::own_field;
+use crate::{Next, Request, Response};
+
+/// Applies [`Opa`].
+pub type OpaLayer = AroundLayer<Opa>;
+
+/// One block of `opa`, compiled.
+#[derive(Debug)]
+pub struct Opa {
+    callout: Callout,
+    uri: Uri,
+    told: Told,
+    /// Longest body that is told, if bodies are.
+    max_body: Option<usize>,
+    bodies: Bodies,
+    upstream: Vec<HeaderName>,
+}
+
+const NAME: &str = OpaPlugin::NAME;
+
+/// Why there is no decision.
+#[derive(Debug, thiserror::Error)]
+enum Undecided {
+    #[error(transparent)]
+    Callout(#[from] CalloutError),
+    #[error("the server answered with status {0}")]
+    Status(StatusCode),
+    #[error("the server's answer is no decision: {0}")]
+    Nonsense(&'static str),
+}
+
+impl Opa {
+    /// Compiles a block, with connections of its own.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the field.
+    pub fn new(config: OpaConfig, bodies: Bodies) -> Result<Self, ConfigError> {
+        Self::with_callouts(config, bodies, &Callouts::default())
+    }
+
+    pub(super) fn with_callouts(config: OpaConfig, bodies: Bodies, callouts: &Callouts) -> Result<Self, ConfigError> {
+        let wrong = |field: &str, reason: String| ConfigError::invalid(NAME, field, reason);
+        let within = |field: &str, value: u64, least: u64, most: u64| match (least..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(wrong(field, format!("{value} is out of range: write {least} to {most}"))),
+        };
+        within("timeout", config.timeout, 1, 60_000)?;
+        within("keepalive_timeout", config.keepalive_timeout, 1000, u64::from(u32::MAX))?;
+        within("keepalive_pool", config.keepalive_pool as u64, 1, u64::from(u32::MAX))?;
+        within("max_req_body_size", config.max_req_body_size, 1, usize::MAX as u64)?;
+        let names = config.send_headers_upstream.iter().enumerate();
+        let names = names.map(|(at, name)| own_field(NAME, &format!("send_headers_upstream.{at}"), name));
+        let calling = CalloutConfig {
+            timeout: Duration::from_millis(config.timeout),
+            keepalive: config.keepalive,
+            keepalive_timeout: Duration::from_millis(config.keepalive_timeout),
+            keepalive_pool: config.keepalive_pool,
+            ssl_verify: config.ssl_verify,
+            ..CalloutConfig::default()
+        };
+        Ok(Self {
+            callout: callouts.get(&calling).map_err(|error| wrong("ssl_verify", error.to_string()))?,
+            uri: uri(&config)?,
+            told: Told::from(&config),
+            max_body: config.with_body.then(|| usize::try_from(config.max_req_body_size).unwrap_or(usize::MAX)),
+            bodies,
+            upstream: names.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The document about a request. Its body, if that is told, is read, and stays in the request as well.
+    async fn input(&self, request: Request) -> Result<(Request, Value), Response> {
+        let Some(most) = self.max_body else {
+            let input = input::input(self.told, &request, None);
+            return Ok((request, input));
+        };
+        let (head, body) = request.into_parts();
+        let bytes = self.bodies.collect(body, most).await.map_err(|unread| unread.into_response(NAME))?;
+        let told = input::body(&self.bodies, &head.headers, &bytes)
+            .map_err(|_| Error::BadRequest("the body is no JSON that can be judged").into_response())?;
+        let request = Request::from_parts(head, Body::from(bytes));
+        let input = input::input(self.told, &request, Some(told));
+        Ok((request, input))
+    }
+
+    /// Asks the server: the document that decides.
+    async fn ask(&self, input: Value) -> Result<Value, Undecided> {
+        let mut question = http::Request::new(Bytes::from(json!({"input": input}).to_string()));
+        *question.method_mut() = http::Method::POST;
+        *question.uri_mut() = self.uri.clone();
+        question.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let answer = self.callout.send(question).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(Undecided::Status(answer.status()));
+        }
+        match serde_json::from_slice(answer.body()) {
+            Ok(Value::Object(mut answer)) => answer.remove("result").ok_or(Undecided::Nonsense("it has no `result`")),
+            Ok(_) => Err(Undecided::Nonsense("it is no object")),
+            Err(_) => Err(Undecided::Nonsense("it is no JSON")),
+        }
+    }
+
+    /// Lets a request pass, or answers it.
+    async fn decide(&self, request: Request) -> Result<Request, Response> {
+        let (mut request, input) = self.input(request).await?;
+        let decision = match self.ask(input).await {
+            Ok(Value::Object(decision)) => Ok(decision),
+            Ok(_) => Err(Undecided::Nonsense("`result` is no object: name the document that holds `allow`")),
+            Err(undecided) => Err(undecided),
+        };
+        let decision = decision.map_err(|undecided| {
+            told(&undecided);
+            reject_empty(undecided.status(), NAME)
+        })?;
+        follow(&decision, &self.upstream, request.headers_mut())?;
+        Ok(request)
+    }
+}
+
+impl Undecided {
+    /// As the catalogue has it: who cannot be reached lets nobody pass, who talks nonsense is a fault of the service.
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Callout(CalloutError::Malformed(_) | CalloutError::TooLong(_))
+            | Self::Status(_)
+            | Self::Nonsense(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Callout(_) => StatusCode::FORBIDDEN,
+        }
+    }
+}
+
+impl Around for Opa {
+    async fn handle(self: Arc<Self>, request: Request, next: Next) -> Response {
+        match self.decide(request).await {
+            Ok(request) => next.run(request).await,
+            Err(response) => response,
+        }
+    }
+}
+
+/// Where the question goes.
+fn uri(config: &OpaConfig) -> Result<Uri, ConfigError> {
+    let wrong = |field: &str, reason: String| ConfigError::invalid(NAME, field, reason);
+    for (field, text) in [("host", &config.host), ("policy", &config.policy)] {
+        if text.is_empty() {
+            return Err(wrong(field, format!("property \"{field}\" is required")));
+        }
+    }
+    let host = http_uri(&config.host).map_err(|error| wrong("host", error.to_string()))?;
+    if host.query().is_some() {
+        return Err(wrong("host", "has a query: write an address such as `http://127.0.0.1:8181`".to_owned()));
+    }
+    let policy = config.policy.trim_matches('/');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
+    if policy.is_empty() || !policy.bytes().all(plain) || policy.split('/').any(|step| matches!(step, "" | "." | ".."))
+    {
+        let reason = "is no path of a document: write one such as `example/http`, as `package example.http` has it";
+        return Err(wrong("policy", reason.to_owned()));
+    }
+    let text = format!("{}/v1/data/{policy}", config.host.trim_end_matches('/'));
+    http_uri(&text).map_err(|error| wrong("host", error.to_string()))
+}
+
+fn told(undecided: &Undecided) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(plugin = NAME, error = undecided as &dyn std::error::Error, "there is no decision");
+    #[cfg(not(feature = "tracing"))]
+    let _ = undecided;
+}

@@ -1,0 +1,62 @@
+//! `opa`: asks a policy of an Open Policy Agent server whether a request may pass. Stage: access.
+//!
+//! Decision:
+//! 1. with `with_body`, the body is longer than `max_req_body_size` → 413; it is JSON by its type and none, or over the
+//!    gateway's bounds of JSON → 400
+//! 2. the server cannot be reached, breaks off or is silent for `timeout` → 403 without a body
+//! 3. its answer is no HTTP, longer than 1 MiB, not of status 200, no JSON, or without an object `result` → 503 without a body
+//! 4. `result.allow` is anything but `true` → status `result.status_code` (403 where there is none from 200 to 599), with the
+//!    fields of `result.headers` and `result.reason` as the body: a text as it is, anything else as JSON
+//! 5. else the request passes
+//!
+//! The question is `POST <host>/v1/data/<policy>` with `{"input": …}`:
+//!
+//! ```jsonc
+//! {"type": "http",
+//!  "request": {"scheme": "http", "method": "GET", "host": "api.test", "port": 9080, "path": "/orders/1",
+//!              "headers": {"accept": "*/*"}, "query": {"page": "2"}, "body": {"only": "under with_body"}},
+//!  "var": {"server_addr": "10.0.0.1", "server_port": "9080", "remote_addr": "10.0.0.9", "remote_port": "51000",
+//!          "timestamp": 1788000000},
+//!  "route": {"id": "1", "name": "orders", "uri": "/orders/*", "host": null, "service_id": "s"},
+//!  "service": {"id": "s", "name": null},
+//!  "consumer": {"username": "acme", "group_id": null, "labels": {"tier": "gold"}, "credential_id": null}}
+//! ```
+//!
+//! Names of fields are in lower case; a field or argument that comes several times is a list, an argument without `=` is
+//! true. Every field of the request is told, `Authorization` and `Cookie` among them. A body is told as its value where its
+//! type is JSON, else as a text, or null where it is no UTF-8; it is then held in memory. `route`, `service` and `consumer`
+//! say who they are and not how they are configured: no block of a plugin, and so no secret, leaves the gateway (the reference
+//! sends them whole).
+//!
+//! Written to the request: each of `send_headers_upstream`, as the decision has it, or removed if it has none. They come off
+//! requests of clients on all other routes, too (security.md HOP-05), apart from `Authorization` and `Cookie`.
+//!
+//! Caveat: each request costs a call, as decisions are not cached.
+//!
+//! ```
+//! use tollgate::plugin::bodies::Bodies;
+//! use tollgate::plugins::opa::{Opa, OpaConfig, OpaLayer};
+//!
+//! let mut config = OpaConfig::default();
+//! config.host = "http://127.0.0.1:8181".to_owned();
+//! config.policy = "example/http".to_owned();
+//! let layer = OpaLayer::of(Opa::new(config, Bodies::default())?); // for `Route::layer`, an axum router, …
+//! # let _ = layer;
+//! # Ok::<(), tollgate::plugin::ConfigError>(())
+//! ```
+//!
+//! ```json
+//! {"opa": {"host": "http://127.0.0.1:8181", "policy": "example/http", "with_consumer": true,
+//!          "send_headers_upstream": ["X-User"]}}
+//! ```
+mod config;
+mod decision;
+mod input;
+mod layer;
+mod plugin;
+#[cfg(test)]
+mod tests;
+
+pub use config::OpaConfig;
+pub use layer::{Opa, OpaLayer};
+pub use plugin::OpaPlugin;

@@ -1,0 +1,43 @@
+//! The registry's entry.
+use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE};
+
+use super::{Opa, OpaConfig, OpaLayer};
+use crate::PluginLayer;
+use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
+use crate::plugins::callout::Callouts;
+
+/// Builds [`Opa`] from configuration. Blocks that ask in the same way share connections, also across reloads.
+#[derive(Debug, Default)]
+pub struct OpaPlugin {
+    callouts: Callouts,
+}
+
+impl Plugin for OpaPlugin {
+    const NAME: &'static str = "opa";
+    const STAGE: Stage = Stage::Access;
+    const PRIORITY: i32 = 2001;
+    type Config = OpaConfig;
+
+    fn schema(of: SchemaOf) -> Option<serde_json::Value> {
+        of.block::<OpaConfig>()
+    }
+
+    /// What the policy says of callers; the usual fields of a client's own credentials are his to send.
+    fn identity_fields(&self, config: &OpaConfig) -> Vec<HeaderName> {
+        let names = config.send_headers_upstream.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        names.filter(|name| *name != AUTHORIZATION && *name != COOKIE).collect()
+    }
+
+    fn caveats(&self, config: &OpaConfig) -> Vec<Caveat> {
+        let unverified = (!config.ssl_verify).then(|| {
+            let message = "is off: whoever is on the way can answer for the policy";
+            Caveat::new("ssl_verify", message, "leave it out, and give the system the root certificate")
+        });
+        unverified.into_iter().collect()
+    }
+
+    fn build(&self, config: OpaConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        Ok(OpaLayer::of(Opa::with_callouts(config, cx.bodies(), &self.callouts)?).into())
+    }
+}
