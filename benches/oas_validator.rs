@@ -58,13 +58,13 @@ fn document(version: &str) -> String {
 /// An order of 2 KiB.
 fn order() -> String {
     let line = |index: usize| {
-        json!({"sku": format!("ABC-{index:04}"), "amount": index + 1, "price": 12.5, "currency": "EUR", "express": index % 2 == 0,
+        json!({"sku": format!("ABC-{index:04}"), "amount": index + 1, "price": 12.5, "currency": "EUR", "express": index.is_multiple_of(2),
             "comment": "c".repeat(92)})
     };
-    let mut order = json!({"customer": "acme", "lines": (0..10).map(line).collect::<Value>(), "note": ""});
-    let missing = 2048 - order.to_string().len();
-    order["note"] = "n".repeat(missing).into();
-    order.to_string()
+    let order = |note: &str| {
+        json!({"customer": "acme", "lines": (0..10).map(line).collect::<Value>(), "note": note}).to_string()
+    };
+    order(&"n".repeat(2048 - order("").len()))
 }
 
 fn end() -> Next {
