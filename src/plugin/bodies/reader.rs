@@ -45,6 +45,11 @@ impl Bodies {
         self.nodes
     }
 
+    /// How deep values may stand inside one another (`limits.max_parse_depth`).
+    pub fn most_depth(&self) -> usize {
+        self.depth
+    }
+
     /// What may come out of a packed body of so many bytes, in bytes (`limits.decompressed_bytes`,
     /// `limits.max_decompression_ratio`; security.md LIM-14).
     pub fn unpacked(&self, packed: usize) -> usize {
