@@ -31,7 +31,7 @@ pub(crate) use answer::Answer;
 pub use backend::{Backend, Degradation, Policy, Role, Sentinel};
 pub(crate) use bucket::{Admission, Bucket, Leak};
 pub(crate) use clock::Clock;
-pub(crate) use hash::Key;
+pub(crate) use hash::{Key, Namespace};
 pub(crate) use key::KeySpec;
 pub use key::KeyType;
 pub(crate) use naming::{CounterKey, Name, Naming};
@@ -40,5 +40,5 @@ pub(crate) use owner::{Owner, StoreAttr};
 #[cfg(feature = "redis")]
 pub(crate) use redis::{Ask, BackendError, Delayed, Delays, Link, Links, Releases, RemoteSlot, Target};
 pub(crate) use slots::{Crowd, Slot, Slots};
-pub(crate) use store::Store;
+pub(crate) use store::{Expires, Store};
 pub(crate) use window::{Verdict, Window};

@@ -79,6 +79,14 @@ impl<T: Expires> Store<T> {
             None => change(&mut T::default()),
         }
     }
+
+    /// As [`Store::update`], for a key that has a living state; `None` for one that has none.
+    pub(crate) fn visit<R>(&self, key: Key, now: u64, change: impl FnOnce(&mut T) -> R) -> Option<R> {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
+        let mut shard = lock(self.shards.get(key.0 as usize % SHARDS)?);
+        let slot = shard.find(key).filter(|slot| slot.state.until() > now)?;
+        Some(change(&mut slot.state))
+    }
 }
 
 /// A state is whole after every operation, so that a panic in another thread does no harm to it.
@@ -298,6 +306,16 @@ mod tests {
             store.update(2560, names.key(&number.to_ne_bytes()), 0, |state| state.again(100));
         }
         assert_eq!(store.len(), 2560);
+    }
+
+    #[test]
+    fn only_a_living_state_is_visited() {
+        let store = Store::<Used>::default();
+        let key = store.namespace(b"n").key(b"k");
+        assert_eq!((store.visit(key, 0, |state| state.times), store.len()), (None, 0));
+        store.update(DEFAULT_BOUND, key, 0, |state| state.again(10));
+        assert_eq!(store.visit(key, 9, |state| state.again(10)), Some(2));
+        assert_eq!(store.visit(key, 10, |state| state.times), None);
     }
 
     #[test]
