@@ -6,7 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+/// What logs are not to show of a request.
+pub trait Mask: fmt::Debug + Send + Sync {
+    /// The query as logs show it, without `?`; `None` when it stays as it is.
+    fn query(&self, query: &str) -> Option<String>;
+    /// A field as logs show it; the inner `None` when they don't show it at all, the outer one when it stays as it is.
+    fn field(&self, name: &HeaderName, value: &HeaderValue) -> Option<Option<HeaderValue>>;
+}
 
 /// Request extension of a layer that wants to know what the gateway did with the request: the layer puts one in and
 /// keeps a clone, the gateway writes into it. Where no layer does so, nothing is recorded.
@@ -23,6 +31,7 @@ struct Record {
     consumer: Mutex<Option<Arc<str>>>,
     wants_rate_limit: bool,
     rate_limit: Mutex<Option<RateLimit>>,
+    masks: Mutex<Vec<Arc<dyn Mask>>>,
     #[cfg(feature = "prometheus")]
     measured_by: AtomicU32,
 }
@@ -149,6 +158,25 @@ impl Exchange {
     /// Records the consumer. The last one counts.
     pub fn set_consumer(&self, name: Arc<str>) {
         *self.0.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+    }
+
+    /// Has logs show less of the request, beside what they don't show already.
+    pub fn add_mask(&self, mask: Arc<dyn Mask>) {
+        self.0.masks.lock().unwrap_or_else(PoisonError::into_inner).push(mask);
+    }
+
+    /// The target of the request as logs show it.
+    pub fn masked_target(&self, target: &str) -> String {
+        let Some((path, query)) = target.split_once('?') else { return target.to_owned() };
+        let masks = self.0.masks.lock().unwrap_or_else(PoisonError::into_inner);
+        let query = masks.iter().fold(query.to_owned(), |query, mask| mask.query(&query).unwrap_or(query));
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+
+    /// A field of the request as logs show it; `None` when they don't.
+    pub fn masked_field(&self, name: &HeaderName, value: HeaderValue) -> Option<HeaderValue> {
+        let masks = self.0.masks.lock().unwrap_or_else(PoisonError::into_inner);
+        masks.iter().try_fold(value, |value, mask| mask.field(name, &value).unwrap_or(Some(value)))
     }
 
     /// Records the route. The first one stays.

@@ -159,7 +159,7 @@ pub use error::{
     Error, Fault, IntoResponse, Request, Response, answer_of, into_problem, reject, reject_empty, reject_error_msg,
     reject_text,
 };
-pub use exchange::{Attempt, Exchange, RateLimit};
+pub use exchange::{Attempt, Exchange, Mask, RateLimit};
 pub use gateway::Gateway;
 pub use plugin::Plugin;
 pub use request::Consumer;

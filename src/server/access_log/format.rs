@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::header::{HOST, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Uri, Version};
 
 use super::Redact;
@@ -42,7 +43,8 @@ pub(super) struct Event {
 
 impl Event {
     /// The line, with its line end.
-    pub(super) fn line(&self, format: Format, redact: &Redact) -> String {
+    pub(super) fn line(&mut self, format: Format, redact: &Redact) -> String {
+        self.hide();
         match format {
             Format::Combined => self.combined(redact),
             Format::Json => self.json(redact),
@@ -55,7 +57,18 @@ impl Event {
     }
 
     fn target(&self) -> String {
-        self.uri.path_and_query().map_or_else(|| self.uri.to_string(), ToString::to_string)
+        match self.uri.path_and_query() {
+            Some(target) => self.exchange.masked_target(target.as_str()),
+            None => self.uri.to_string(),
+        }
+    }
+
+    /// Takes out what layers have hidden of the request's fields.
+    fn hide(&mut self) {
+        for (name, value) in [(HOST, &mut self.host), (REFERER, &mut self.referer), (USER_AGENT, &mut self.user_agent)]
+        {
+            *value = value.take().and_then(|value| self.exchange.masked_field(&name, value));
+        }
     }
 
     fn combined(&self, redact: &Redact) -> String {
@@ -176,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_client_is_the_one_behind_the_peer() {
-        let event = event();
+        let mut event = event();
         event.exchange.set_client([198, 51, 100, 4].into());
         assert!(event.line(Format::Combined, &Redact::default()).starts_with("198.51.100.4 - - ["));
         assert!(event.line(Format::Json, &Redact::default()).contains("\"client\":\"198.51.100.4\""));
