@@ -23,15 +23,20 @@ fn pages() -> Vec<Page> {
     use plugins::*;
     vec![
         plain::<acl::AclPlugin>(),
+        plain::<api_breaker::ApiBreakerPlugin>(),
         plain::<attach_consumer_label::AttachConsumerLabelPlugin>(),
         auth::<basic_auth::BasicAuthPlugin>(),
         plain::<batch_requests::BatchRequestsPlugin>()
             .metadata::<batch_requests::BatchRequestsMetadata>()
             .attr::<batch_requests::BatchRequestsAttr>(),
+        plain::<body_transformer::BodyTransformerPlugin>(),
+        plain::<brotli::BrotliPlugin>(),
         plain::<client_control::ClientControlPlugin>(),
         plain::<consumer_restriction::ConsumerRestrictionPlugin>(),
         plain::<cors::CorsPlugin>().metadata::<cors::CorsMetadata>(),
         plain::<csrf::CsrfPlugin>(),
+        plain::<data_mask::DataMaskPlugin>(),
+        plain::<degraphql::DegraphqlPlugin>(),
         plain::<echo::EchoPlugin>(),
         plain::<error_page::ErrorPagePlugin>().metadata::<error_page::ErrorPageMetadata>(),
         plain::<fault_injection::FaultInjectionPlugin>(),
@@ -39,6 +44,7 @@ fn pages() -> Vec<Page> {
         plain::<graphql_proxy_cache::GraphqlProxyCachePlugin>(),
         plain::<grpc_transcode::GrpcTranscodePlugin>(),
         plain::<grpc_web::GrpcWebPlugin>(),
+        plain::<gzip::GzipPlugin>(),
         auth::<hmac_auth::HmacAuthPlugin>(),
         plain::<ip_restriction::IpRestrictionPlugin>(),
         auth::<jwe_decrypt::JweDecryptPlugin>(),
@@ -59,6 +65,7 @@ fn pages() -> Vec<Page> {
         plain::<proxy_buffering::ProxyBufferingPlugin>(),
         plain::<proxy_cache::ProxyCachePlugin>(),
         plain::<proxy_control::ProxyControlPlugin>(),
+        plain::<proxy_mirror::ProxyMirrorPlugin>().attr::<proxy_mirror::ProxyMirrorAttr>(),
         plain::<proxy_rewrite::ProxyRewritePlugin>(),
         plain::<public_api::PublicApiPlugin>(),
         plain::<real_ip::RealIpPlugin>(),
@@ -73,6 +80,7 @@ fn pages() -> Vec<Page> {
         plain::<ua_restriction::UaRestrictionPlugin>(),
         plain::<uri_blocker::UriBlockerPlugin>(),
         plain::<workflow::WorkflowPlugin>(),
+        plain::<zstd::ZstdPlugin>(),
     ]
 }
 

@@ -11,6 +11,8 @@ mod access_callers;
 mod access_pages;
 #[path = "plugins/access_request.rs"]
 mod access_request;
+#[path = "plugins/api_breaker.rs"]
+mod api_breaker;
 #[path = "plugins/auth_basic.rs"]
 mod auth_basic;
 #[cfg(feature = "hmac")]
@@ -27,6 +29,10 @@ mod auth_multi;
 mod batch_requests;
 #[path = "plugins/bodies.rs"]
 mod bodies;
+#[path = "plugins/data_mask.rs"]
+mod data_mask;
+#[path = "plugins/degraphql.rs"]
+mod degraphql;
 #[cfg(feature = "jwe")]
 #[path = "plugins/jwe_decrypt.rs"]
 mod jwe_decrypt;
@@ -37,6 +43,8 @@ mod ldap_auth;
 mod limit_scopes;
 #[path = "plugins/limits.rs"]
 mod limits;
+#[path = "plugins/proxy_mirror.rs"]
+mod proxy_mirror;
 #[path = "plugins/serverless.rs"]
 mod serverless;
 #[path = "plugins/shaping_answers.rs"]
@@ -56,6 +64,12 @@ mod shaping_traffic_split;
 #[path = "plugins/support.rs"]
 mod support;
 
+#[cfg(feature = "full")]
+#[path = "plugins/body_transformer.rs"]
+mod body_transformer;
+#[cfg(feature = "full")]
+#[path = "plugins/compress.rs"]
+mod compress;
 #[cfg(feature = "full")]
 #[path = "plugins/examples.rs"]
 mod examples;

@@ -1,8 +1,13 @@
 //! The plugins that come with the crate, one folder or file each, and the list of them.
 pub mod acl;
+pub mod api_breaker;
 pub mod attach_consumer_label;
 pub mod basic_auth;
 pub mod batch_requests;
+#[cfg(feature = "body-transformer")]
+pub mod body_transformer;
+#[cfg(feature = "brotli")]
+pub mod brotli;
 #[cfg(feature = "cache")]
 mod caching;
 #[cfg(feature = "callout")]
@@ -10,12 +15,16 @@ pub mod callout;
 mod chance;
 mod checks;
 pub mod client_control;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+pub mod compress;
 mod condition;
 mod consumer_auth;
 pub mod consumer_restriction;
 pub mod cors;
 #[cfg(feature = "csrf")]
 pub mod csrf;
+pub mod data_mask;
+pub mod degraphql;
 pub mod echo;
 pub mod edit;
 pub mod error_page;
@@ -27,6 +36,8 @@ pub mod graphql_proxy_cache;
 #[cfg(feature = "grpc-transcode")]
 pub mod grpc_transcode;
 pub mod grpc_web;
+#[cfg(feature = "gzip")]
+pub mod gzip;
 #[cfg(feature = "hmac")]
 pub mod hmac_auth;
 pub mod ip_restriction;
@@ -59,6 +70,7 @@ pub mod proxy_buffering;
 #[cfg(feature = "cache")]
 pub mod proxy_cache;
 pub mod proxy_control;
+pub mod proxy_mirror;
 pub mod proxy_rewrite;
 pub mod public_api;
 mod random;
@@ -79,3 +91,5 @@ pub mod traffic_split;
 pub mod ua_restriction;
 pub mod uri_blocker;
 pub mod workflow;
+#[cfg(feature = "zstd")]
+pub mod zstd;

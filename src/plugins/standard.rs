@@ -11,15 +11,23 @@ impl Registry {
         let (conn, count, req) = (LimitConnPlugin::default(), LimitCountPlugin::default(), LimitReqPlugin::default());
         #[cfg(feature = "cache")]
         let cache = super::proxy_cache::ProxyCachePlugin::default();
+        let mirror = super::proxy_mirror::ProxyMirrorPlugin::default();
         registry.register(super::acl::AclPlugin);
+        registry.register(super::api_breaker::ApiBreakerPlugin::default());
         registry.register(super::attach_consumer_label::AttachConsumerLabelPlugin);
         registry.register_auth(super::basic_auth::BasicAuthPlugin::default());
         registry.register(super::batch_requests::BatchRequestsPlugin);
+        #[cfg(feature = "body-transformer")]
+        registry.register(super::body_transformer::BodyTransformerPlugin);
+        #[cfg(feature = "brotli")]
+        registry.register(super::brotli::BrotliPlugin);
         registry.register(super::client_control::ClientControlPlugin);
         registry.register(super::consumer_restriction::ConsumerRestrictionPlugin);
         registry.register(super::cors::CorsPlugin);
         #[cfg(feature = "csrf")]
         registry.register(super::csrf::CsrfPlugin);
+        registry.register(super::data_mask::DataMaskPlugin);
+        registry.register(super::degraphql::DegraphqlPlugin);
         registry.register(super::echo::EchoPlugin);
         registry.register(super::error_page::ErrorPagePlugin);
         registry.register(super::fault_injection::FaultInjectionPlugin);
@@ -30,6 +38,8 @@ impl Registry {
         #[cfg(feature = "grpc-transcode")]
         registry.register(super::grpc_transcode::GrpcTranscodePlugin::default());
         registry.register(super::grpc_web::GrpcWebPlugin);
+        #[cfg(feature = "gzip")]
+        registry.register(super::gzip::GzipPlugin);
         #[cfg(feature = "hmac")]
         registry.register_auth(super::hmac_auth::HmacAuthPlugin::default());
         registry.register(super::ip_restriction::IpRestrictionPlugin);
@@ -53,7 +63,7 @@ impl Registry {
         registry.register(super::openid_connect::OpenidConnectPlugin::default());
         #[cfg(feature = "prometheus")]
         {
-            let metrics = watching(&conn, &count, &req);
+            let metrics = watching(&conn, &count, &req, &mirror);
             #[cfg(feature = "cache")]
             watching_zones(&metrics, cache.zones());
             registry.register(super::prometheus::PrometheusPlugin::new(metrics));
@@ -62,6 +72,7 @@ impl Registry {
         #[cfg(feature = "cache")]
         registry.register(cache.clone());
         registry.register(super::proxy_control::ProxyControlPlugin);
+        registry.register(mirror);
         registry.register(super::proxy_rewrite::ProxyRewritePlugin);
         registry.register(super::public_api::PublicApiPlugin);
         registry.register(super::real_ip::RealIpPlugin);
@@ -77,28 +88,41 @@ impl Registry {
         registry.register(super::ua_restriction::UaRestrictionPlugin);
         registry.register(super::uri_blocker::UriBlockerPlugin);
         registry.register(super::workflow::WorkflowPlugin::new(count, conn));
+        #[cfg(feature = "zstd")]
+        registry.register(super::zstd::ZstdPlugin);
         registry
     }
 }
 
-/// Metrics that tell of the limiters' keys as well: memory follows them, and what was evicted was not limited to the letter.
+/// Metrics that tell of the limiters' keys as well: memory follows them, and what was evicted was not limited to the letter; and of
+/// what became of copies, which nobody else hears of.
 #[cfg(feature = "prometheus")]
-fn watching(conn: &LimitConnPlugin, count: &LimitCountPlugin, req: &LimitReqPlugin) -> super::prometheus::Metrics {
+fn watching(
+    conn: &LimitConnPlugin,
+    count: &LimitCountPlugin,
+    req: &LimitReqPlugin,
+    mirror: &super::proxy_mirror::ProxyMirrorPlugin,
+) -> super::prometheus::Metrics {
     const KEYS: &str = "Keys that the limiter holds in this process.";
     const EVICTED: &str = "Keys that went before their time, because the limiter was full.";
+    const COPIES: &str = "Copies of requests by proxy-mirror, by what became of them.";
     #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
     let keys = |keys: usize| keys as f64;
     #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
-    let evicted = |evicted: u64| evicted as f64;
+    let total = |total: u64| total as f64;
     let metrics = super::prometheus::Metrics::default();
     let conn = conn.clone();
     metrics.gauge("limit_conn_keys", KEYS, move || keys(conn.keys()));
     let (held, gone) = (count.clone(), count.clone());
     metrics.gauge("limit_count_keys", KEYS, move || keys(held.keys()));
-    metrics.gauge("limit_count_evicted_total", EVICTED, move || evicted(gone.evicted()));
+    metrics.gauge("limit_count_evicted_total", EVICTED, move || total(gone.evicted()));
     let (held, gone) = (req.clone(), req.clone());
     metrics.gauge("limit_req_keys", KEYS, move || keys(held.keys()));
-    metrics.gauge("limit_req_evicted_total", EVICTED, move || evicted(gone.evicted()));
+    metrics.gauge("limit_req_evicted_total", EVICTED, move || total(gone.evicted()));
+    let [sent, failed, dropped] = [mirror; 3].map(Clone::clone);
+    metrics.gauge("proxy_mirror_sent_total", COPIES, move || total(sent.outcomes().sent()));
+    metrics.gauge("proxy_mirror_failed_total", COPIES, move || total(failed.outcomes().failed()));
+    metrics.gauge("proxy_mirror_dropped_total", COPIES, move || total(dropped.outcomes().dropped()));
     metrics
 }
 
@@ -162,6 +186,9 @@ mod tests {
         "limit-count key",
         "limit-conn key",
         "limit-req key",
+        "api-breaker key",
+        // the name of a field
+        "api-breaker break_response_headers.*.key",
     ];
 
     /// Every field of a schema: its path, its name, its schema.

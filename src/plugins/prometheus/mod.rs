@@ -14,6 +14,7 @@
 //! | `label_set_overflows_total` | counter: requests whose labels had no place | |
 //! | `limit_conn_keys`, `limit_count_keys`, `limit_req_keys` | gauge: keys that the limiters of the standard registry hold | |
 //! | `limit_count_evicted_total`, `limit_req_evicted_total` | gauge: keys that went early, because there were too many | |
+//! | `proxy_mirror_sent_total`, `proxy_mirror_failed_total`, `proxy_mirror_dropped_total` | gauge: copies of `proxy-mirror` that were answered, that were not, and that were left out because the mirror was too slow | |
 //!
 //! * A label that is not known is empty. `node` is the address of the endpoint without its port, or `service NAME`.
 //! * `upstream` is the time that endpoints took up to the head of their answer, and while its body went through;
