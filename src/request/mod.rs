@@ -4,6 +4,8 @@
 //! stack, where a [`ConnectInfo`](crate::ConnectInfo) extension (or axum's) is all that there is to know.
 mod arrival;
 mod body_limit;
+#[cfg(any(feature = "cache", feature = "callout"))]
+mod caller_fields;
 mod client;
 mod consumer;
 mod consumers;
@@ -22,6 +24,8 @@ mod vars;
 
 pub(crate) use arrival::{Arrival, arrive, drop_what_is_written, take_off};
 pub(crate) use body_limit::BodyLimit;
+#[cfg(any(feature = "cache", feature = "callout"))]
+pub(crate) use caller_fields::CallerFields;
 pub use client::{client_addr, set_client_addr};
 pub(crate) use client::{peer_addr, told_client};
 pub use consumer::Consumer;

@@ -278,6 +278,36 @@ async fn sec_cache_01_a_path_that_a_plugin_makes_is_part_of_the_key() {
     }
 }
 
+#[cfg(feature = "callout")]
+#[tokio::test]
+async fn sec_cache_02_whom_an_outer_service_knows_has_answers_of_his_own() {
+    let service = Origin::scripted(|connection| {
+        let user = if connection % 2 == 0 { "ann" } else { "bob" };
+        let answer = format!("HTTP/1.1 200 OK\r\nx-user: {user}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        vec![Step::Request, Step::send(answer), Step::Close]
+    })
+    .await;
+    let plugins = format!(
+        "{{forward-auth: {{uri: 'http://{}/', upstream_headers: [X-User]}}, proxy-cache: {{cache_strategy: memory}}}}",
+        service.address()
+    );
+    let rig = Rig::of(&route_with(&plugins)).await;
+    for (user, wanted) in [("ann", "MISS"), ("bob", "MISS"), ("ann", "HIT"), ("bob", "HIT")] {
+        assert_eq!(status(&rig.get("/", &[]).await), wanted, "{user}");
+    }
+}
+
+#[tokio::test]
+async fn sec_cache_01_a_host_that_a_plugin_makes_is_part_of_the_key() {
+    let rewrite = "headers: {set: {X-Forwarded-Host: $http_x_tenant}}";
+    let rig =
+        Rig::of(&route_with(&format!("{{proxy-rewrite: {{{rewrite}}}, proxy-cache: {{cache_strategy: memory}}}}")))
+            .await;
+    for (tenant, wanted) in [("a", "MISS"), ("b", "MISS"), ("a", "HIT")] {
+        assert_eq!(status(&rig.get("/", &[("x-tenant", tenant)]).await), wanted, "{tenant}");
+    }
+}
+
 #[test]
 fn zones_are_judged_with_the_settings() {
     for (zones, says) in [

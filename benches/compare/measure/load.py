@@ -3,8 +3,8 @@ import re, socket, subprocess
 from .peers import consumer_count, on_all_cores, route_count, speaks_tls
 from .process import BUILT, LOAD_CPU, RUN, settle
 
-CONNECTIONS = {"h1c1": 1, "body100k": 16, "body10m": 4}
-PATHS = {"body100k": "/size/100k", "body10m": "/size/10m"}
+CONNECTIONS = {"h1c1": 1, "body100k": 16, "body10m": 4, "bodydisk": 16, "bodysendfile": 16}
+PATHS = {"body100k": "/size/100k", "body10m": "/size/10m", "bodydisk": "/size/1m", "bodysendfile": "/size/1m", "cached": "/size/1k", "passed": "/size/1k"}
 
 # A browser's ten fields beside Host, about 700 bytes.
 BROWSER = {

@@ -19,6 +19,10 @@ def speaks_http2(workload):
     return workload in ("grpc", "h1h2")
 
 
+# Workloads whose answers are kept: in memory, on disk, and on disk with nginx's `sendfile`.
+CACHED = ("cached", "bodydisk", "bodysendfile")
+
+
 def consumer_count(workload):
     """Workloads with a key, a limit by consumer and metrics on each route."""
     return {"gateway": 1000, "million": 1_000_000}.get(workload, 0)
@@ -63,6 +67,10 @@ def document(workload, port, origin):
     routes = [{"id": f"r{i}", "uri": uri, "upstream_id": "origin"} for i, uri in enumerate(uris)]
     if workload == "websocket":
         routes[0]["enable_websocket"] = True
+    zone = {"name": "compare", "disk_path": str(RUN / f"{port}-tollgate-zone")}
+    if workload in CACHED:
+        kind = {"cached": {"cache_strategy": "memory"}}.get(workload, {"cache_zone": "compare"})
+        routes[0]["plugins"] = {"proxy-cache": {"cache_ttl": 3600, **kind}}
     upstream = {"id": "origin", "nodes": {origin: 1}}
     if speaks_http2(workload):
         upstream["scheme"] = "grpc"
@@ -81,6 +89,8 @@ def document(workload, port, origin):
         whole["ssls"] = [{"id": "c", "sni": "localhost", "cert": cert.read_text(), "key": key.read_text()}]
         listener["tls"] = {"fallback_sni": "localhost"}
     whole["tollgate"] = {"listeners": [listener], "limits": {"max_connections": 100_000}}
+    if workload in CACHED:
+        whole["tollgate"]["cache_zones"] = [zone]
     path = RUN / f"{port}-tollgate.json"
     path.write_text(json.dumps(whole, separators=(",", ":")))
     return path
@@ -131,8 +141,13 @@ def nginx(workload, port, origin, master="on"):
     if workload == "websocket":
         locations = ["location / { proxy_pass http://origin; proxy_set_header Upgrade $http_upgrade; "
                      "proxy_set_header Connection $http_connection; proxy_read_timeout 600s; }"]
+    if workload in CACHED:
+        folder = RUN / f"{port}-nginx-zone"
+        sendfile = "on" if workload == "bodysendfile" else "off"
+        extra = f"proxy_cache_path {folder} levels=1:2 keys_zone=compare:10m; sendfile {sendfile};"
+        locations = ["location / { proxy_pass http://origin; proxy_cache compare; proxy_cache_valid 200 1h; }"]
     conf = fill("nginx.conf", port, LISTEN=listen, TLS=tls, ORIGIN=origin, MASTER=master, EXTRA=extra, LOCATIONS="\n".join(locations),
-                BUFFERING="off" if workload.startswith("body") else "on")
+                BUFFERING="off" if workload in ("body100k", "body10m") else "on")
     return ["/usr/sbin/nginx", "-p", RUN, "-c", conf], {}
 
 

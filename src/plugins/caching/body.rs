@@ -1,15 +1,18 @@
 //! A body that flows to its client while it is kept.
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::cache::{Flight, Writer};
+use crate::cache::{CacheKey, Flight, Landing, Writer, Zone};
 use crate::{Body, BodyError};
 
 /// Where a body goes beside its client.
 pub(super) struct Storing {
+    pub(super) zone: Arc<Zone>,
+    pub(super) key: CacheKey,
     pub(super) writer: Writer,
     /// Those who wait for it.
     pub(super) flight: Option<Flight>,
@@ -23,9 +26,19 @@ impl Storing {
     /// Stores a body that is at hand.
     pub(super) fn whole(mut self, body: Bytes) {
         let length = body.len() as u64;
-        if length <= self.max && self.expected.is_none_or(|expected| expected == length) {
+        if length > self.max {
+            self.refuse();
+        } else if self.expected.is_none_or(|expected| expected == length) {
             self.writer.push(body);
             self.writer.finish(self.flight);
+        }
+    }
+
+    /// It is not one to be kept: nobody waits for it, nor for the next.
+    fn refuse(self) {
+        self.zone.refuse(self.key);
+        if let Some(flight) = self.flight {
+            flight.land(Landing::NotKept);
         }
     }
 }
@@ -63,15 +76,18 @@ impl HttpBody for Kept {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    self.length += data.len() as u64;
-                    let length = self.length;
-                    if let Some(storing) = &mut self.storing {
+                self.length += frame.data_ref().map_or(0, |data| data.len() as u64);
+                let length = self.length;
+                let goes_on = self.storing.as_mut().is_some_and(|storing| match frame.data_ref() {
+                    Some(data) => {
                         storing.writer.push(data.clone());
-                        if length > storing.max || storing.writer.has_failed() {
-                            self.storing = None;
-                        }
+                        length <= storing.max && !storing.writer.has_failed()
                     }
+                    // what stands behind a body would be lost
+                    None => false,
+                });
+                if !goes_on && let Some(storing) = self.storing.take() {
+                    storing.refuse();
                 }
                 if self.inner.is_end_stream() {
                     self.complete();

@@ -99,8 +99,13 @@ impl Engine {
                 Joined::Follows(mut hears) => {
                     let landed = hears.wait_for(|landing| *landing != Landing::Underway);
                     match tokio::time::timeout(self.policy.collapse, landed).await.map(|landed| landed.map(|l| *l)) {
-                        Ok(Ok(Landing::NotKept)) | Err(_) => break,
+                        Ok(Ok(Landing::NotKept)) => break,
                         Ok(Ok(_) | Err(_)) => {}
+                        Err(_) => {
+                            // It takes long, or never ends: others need not find that out.
+                            self.zone.refuse(query.key);
+                            break;
+                        }
                     }
                 }
             }

@@ -109,7 +109,14 @@ impl Engine {
             }
             return self.policy.mark(Response::from_parts(parts, body), asked.status);
         };
-        let storing = Storing { writer, flight: asked.flight, expected: expected(&parts), max: self.policy.max_body };
+        let storing = Storing {
+            zone: Arc::clone(&self.zone),
+            key: asked.query.key,
+            writer,
+            flight: asked.flight,
+            expected: expected(&parts),
+            max: self.policy.max_body,
+        };
         let body = match body.into_bytes() {
             Ok(bytes) => {
                 storing.whole(bytes.clone());

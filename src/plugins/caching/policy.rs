@@ -1,7 +1,9 @@
 //! What is kept, and for how long (RFC 9111 §3 and §4.2).
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE, EXPIRES, HeaderMap, HeaderName, SET_COOKIE};
+use http::header::{
+    AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, EXPIRES, HeaderMap, HeaderName, SET_COOKIE,
+};
 use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 
@@ -113,6 +115,9 @@ impl Policy {
         if answer.extensions.get::<crate::body::EndsWithConnection>().is_some() {
             return Err(NotKept::Length);
         }
+        if never_ends(headers) {
+            return Err(NotKept::Length);
+        }
         let initial_age = initial_age(headers, asked);
         let fresh_for = self.fresh_for(&control, headers, asked.came, initial_age).ok_or(NotKept::Stale)?;
         // What must be checked is never used stale; of `s-maxage` that holds unless the answer itself says otherwise
@@ -186,6 +191,13 @@ impl Policy {
     }
 }
 
+/// Whether an answer is a stream of events or pictures, which has no end as a rule.
+fn never_ends(headers: &HeaderMap) -> bool {
+    let media = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let media = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    [&b"text/event-stream"[..], b"multipart/x-mixed-replace"].iter().any(|stream| stream.eq_ignore_ascii_case(media))
+}
+
 /// How long after now an answer expires, in seconds, by its `Expires` and `Date`. What is no date is in the past.
 fn expires(headers: &HeaderMap, now: u64) -> Option<u32> {
     let expires = headers.get(EXPIRES)?;
@@ -253,6 +265,7 @@ pub(super) mod tests {
             (("vary", "accept, *"), NotKept::Forbidden),
             (("content-range", "bytes 0-1/2"), NotKept::Forbidden),
             (("content-length", "101"), NotKept::Length),
+            (("content-type", "Text/Event-Stream; charset=utf-8"), NotKept::Length),
         ] {
             assert_eq!(with(field), Err(why), "{field:?}");
         }

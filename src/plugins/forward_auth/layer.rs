@@ -13,7 +13,7 @@ use crate::error::{Error, IntoResponse as _, answer_of, reject_empty};
 use crate::hop::is_hop;
 use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
 use crate::plugins::callout::{Callout, CalloutConfig, CalloutError, Callouts, http_uri};
-use crate::request::{RequestVars, Template, client_addr};
+use crate::request::{CallerFields, RequestVars, Template, client_addr};
 use crate::router::{Value, VarName, Variables as _};
 use crate::{Next, Request, Response};
 
@@ -28,7 +28,7 @@ pub struct ForwardAuth {
     method: Method,
     request_headers: Vec<HeaderName>,
     extra_headers: Vec<(HeaderName, Template)>,
-    upstream_headers: Vec<HeaderName>,
+    upstream_headers: Arc<[HeaderName]>,
     client_headers: Vec<HeaderName>,
     /// The status while the service cannot be reached; `None` lets requests pass.
     on_error: Option<StatusCode>,
@@ -91,7 +91,7 @@ impl ForwardAuth {
             },
             request_headers: field_names("request_headers", &config.request_headers)?,
             extra_headers,
-            upstream_headers,
+            upstream_headers: upstream_headers.into(),
             client_headers: field_names("client_headers", &config.client_headers)?,
             on_error: (!config.allow_degradation).then_some(status),
             max_body: usize::try_from(config.max_req_body_size).unwrap_or(usize::MAX),
@@ -157,7 +157,7 @@ impl ForwardAuth {
             Ok(answer) => answer,
             Err(error) => {
                 unreachable(&error);
-                for name in &self.upstream_headers {
+                for name in &*self.upstream_headers {
                     headers.remove(name);
                 }
                 return match error {
@@ -191,7 +191,12 @@ impl Around for ForwardAuth {
         };
         let answer = self.callout.send(question).await;
         match self.judge(answer, request.headers_mut()) {
-            Ok(()) => next.run(request).await,
+            Ok(()) => {
+                if self.upstream_headers.iter().any(|name| request.headers().contains_key(name)) {
+                    request.extensions_mut().insert(CallerFields(Arc::clone(&self.upstream_headers)));
+                }
+                next.run(request).await
+            }
             Err(response) => response,
         }
     }

@@ -5,7 +5,7 @@ use http::{HeaderName, Method};
 use super::ProxyCachePlugin;
 use crate::cache::{CacheKey, KeyBuilder};
 use crate::plugin::{ConfigError, Plugin as _};
-use crate::request::{Consumer, ExternalUser, RequestVars, SharedFacts, Template};
+use crate::request::{CallerFields, Consumer, ExternalUser, RequestVars, SharedFacts, ShownAs, Template};
 use crate::router::{VarName, Variables};
 use crate::{Request, request};
 
@@ -86,6 +86,12 @@ impl Keys {
                 key.part(b"path").part(request.uri().path().as_bytes());
             }
         }
+        // Hosts that a plugin made are what the upstream answers by.
+        if let Some(shown) = request.extensions().get::<Box<ShownAs>>() {
+            for value in [&shown.host, &shown.forwarded_host, &shown.proto, &shown.port] {
+                key.part(b"shown").part(value.as_ref().map_or(&b""[..], |value| value.as_bytes()));
+            }
+        }
         let mut text = Vec::with_capacity(128);
         for part in &self.parts {
             text.clear();
@@ -94,16 +100,23 @@ impl Keys {
         }
         let (consumer, user) = (Consumer::of(request), ExternalUser::of(request));
         let credentials = request.headers().get(AUTHORIZATION);
-        let is_known = consumer.is_some() || user.is_some();
+        let told = request.extensions().get::<CallerFields>();
+        let is_known = consumer.is_some() || user.is_some() || told.is_some();
         if self.isolates && is_known {
             key.part(b"\x01").part(consumer.map_or(&b""[..], |consumer| consumer.name().as_bytes()));
             // One consumer may speak for many users.
             key.part(credentials.map_or(&b""[..], |credentials| credentials.as_bytes()));
             key.part(user.map(identity).unwrap_or_default().as_bytes());
+            for name in told.iter().flat_map(|told| told.0.iter()) {
+                key.part(name.as_str().as_bytes());
+                for value in request.headers().get_all(name) {
+                    key.part(value.as_bytes());
+                }
+            }
             return Keyed { key: key.finish(), authorized: false };
         }
         let is_held = self.holds_authorization && credentials.is_some()
-            || self.holds_consumer && consumer.is_some() && user.is_none();
+            || self.holds_consumer && consumer.is_some() && user.is_none() && told.is_none();
         Keyed { key: key.finish(), authorized: (is_known || credentials.is_some()) && !is_held }
     }
 }

@@ -10,12 +10,12 @@
 //! flow to the client while they are kept; one that breaks off is not kept.
 //!
 //! Never kept are answers that say `private`, `no-store`, `no-cache` or `Vary: *`, those with `Set-Cookie` (unless
-//! `cache_set_cookie`), parts (206), the gateway's own errors, pages under names of files (`/account/x.css` as HTML), bodies
-//! that only the end of the connection ends, and answers to requests with credentials or of known callers, unless the answer
-//! says `public`, `s-maxage` or `must-revalidate` or the key holds the caller. The key is scheme, host and port, the path
-//! where a plugin has changed it, method, `cache_key`, and with `consumer_isolation` the caller; beside it answers are told
-//! apart by the fields that their `Vary` names. `X-Forwarded-*`, `X-Original-URL` and the like, which nobody else sees in the
-//! key, do not reach the upstream.
+//! `cache_set_cookie`), parts (206), the gateway's own errors, pages under names of files (`/account/x.css` as HTML),
+//! bodies that only the end of the connection ends, streams of events, answers with trailers, and answers to requests
+//! with credentials or of known callers, unless the answer says `public`, `s-maxage` or `must-revalidate` or the key
+//! holds the caller. The key is scheme, host and port, path and host as plugins have changed them, method, `cache_key`,
+//! and with `consumer_isolation` the caller; beside it answers are told apart by the fields that their `Vary` names.
+//! `X-Forwarded-*`, `X-Original-URL` and the like do not reach the upstream, unless `cache_key` has them.
 //!
 //! How long an answer is fresh: on disk as long as it says itself (`s-maxage`, `max-age`, `Expires`), else `cache_ttl`, else
 //! the zone's; in memory `cache_ttl` whatever the answer says, or with `cache_control` as long as it says itself, and one

@@ -388,6 +388,22 @@ async fn who_has_waited_long_enough_goes_himself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_stands_behind_a_body_is_not_lost() {
+    let end = Next::from_fn(|_| async {
+        let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "1".parse().unwrap())]);
+        let frames = [Frame::data(bytes::Bytes::from("abc")), Frame::trailers(trailers)].map(Ok::<_, BodyError>);
+        Response::new(Body::stream(StreamBody::new(futures_util::stream::iter(frames))))
+    });
+    let rig = Rig::new(json!({}), &[]);
+    for _ in 0..2 {
+        let response = rig.layer.wrap(end.clone()).run(request("GET", "/", &[])).await;
+        assert_eq!(response.headers()["apisix-cache-status"], "MISS");
+        let collected = response.into_body().collect().await.unwrap();
+        assert_eq!(collected.trailers().unwrap()["x-sum"], "1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn variants_are_told_apart_by_what_vary_names() {
     let rig = Rig::new(json!({}), &[reply(200, &[("vary", "Accept-Language")], "x")]);
     for (language, wanted) in [("de", "MISS"), ("en", "MISS"), ("de", "HIT"), ("en", "HIT"), ("fr", "MISS")] {
