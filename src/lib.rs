@@ -68,7 +68,7 @@
 //! | `schema` | JSON Schema of every resource |
 //! | `tracing` | events through `tracing` |
 //! | `dns` | names by DNS itself: times to live, service names; without it the operating system resolves |
-//! | `callout` | plugins that ask an HTTP service: `forward-auth`, `opa` |
+//! | `callout` | plugins that ask an HTTP service: `forward-auth`, `opa`, `authz-keycloak` |
 //! | `tls` | TLS by rustls on AWS-LC: of own listeners, to upstreams, `https` services of plugins, and Redis |
 //! | `acme` | certificates from an ACME authority, ordered and renewed while the gateway runs |
 //! | `ocsp` | OCSP stapling |

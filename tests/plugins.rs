@@ -25,6 +25,9 @@ mod auth_jwt;
 mod auth_key;
 #[path = "plugins/auth_multi.rs"]
 mod auth_multi;
+#[cfg(feature = "callout")]
+#[path = "plugins/authz_keycloak.rs"]
+mod authz_keycloak;
 #[path = "plugins/batch_requests.rs"]
 mod batch_requests;
 #[path = "plugins/bodies.rs"]

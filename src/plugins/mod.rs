@@ -2,6 +2,8 @@
 pub mod acl;
 pub mod api_breaker;
 pub mod attach_consumer_label;
+#[cfg(feature = "callout")]
+pub mod authz_keycloak;
 pub mod basic_auth;
 pub mod batch_requests;
 #[cfg(feature = "body-transformer")]

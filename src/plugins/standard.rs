@@ -15,6 +15,8 @@ impl Registry {
         registry.register(super::acl::AclPlugin);
         registry.register(super::api_breaker::ApiBreakerPlugin::default());
         registry.register(super::attach_consumer_label::AttachConsumerLabelPlugin);
+        #[cfg(feature = "callout")]
+        registry.register(super::authz_keycloak::AuthzKeycloakPlugin::default());
         registry.register_auth(super::basic_auth::BasicAuthPlugin::default());
         registry.register(super::batch_requests::BatchRequestsPlugin);
         #[cfg(feature = "body-transformer")]
@@ -171,6 +173,8 @@ mod tests {
         "cookie_domain",
         "cookie_same_site",
         "token_endpoint_auth_method",
+        "token_endpoint",
+        "password_grant_token_generation_incoming_uri",
         "external_user_label_field_key",
         // numbers and switches
         "key_ttl",

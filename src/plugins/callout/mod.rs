@@ -3,6 +3,7 @@
 //! A [`Callout`] is a client with a pool of connections, which a plugin keeps in its [`Callouts`]. A call is one exchange: the whole answer in
 //! memory, bounded in time and bytes, redirects handed back and not followed. It is no way for requests of clients, whose
 //! bodies stream; those go through [`upstream`](crate::upstream).
+mod cached;
 mod client;
 mod config;
 mod error;
@@ -11,6 +12,7 @@ mod shared;
 mod tls;
 mod uri;
 
+pub(crate) use cached::{Cached, Missing};
 pub use client::Callout;
 pub use config::CalloutConfig;
 pub use error::CalloutError;

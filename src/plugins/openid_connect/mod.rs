@@ -68,7 +68,6 @@
 mod answer;
 mod attempt;
 mod bearer;
-mod cached;
 mod caveats;
 mod claims;
 mod client_auth;

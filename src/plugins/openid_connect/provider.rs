@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ClientAuthMethod;
-use super::cached::{Cached, Missing};
 use super::client_auth::{ClientAuth, NoAssertion};
 use super::keys::{Key, KeySet};
 use crate::plugins::callout::{BadUri, Callout, CalloutError, http_uri};
+use crate::plugins::callout::{Cached, Missing};
 
 /// What a provider says of itself (OpenID Connect Discovery 1.0 §3).
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! A document of the provider that is kept for a while and fetched by one request at a time.
+//! What a service told, such as a document, kept for a while and fetched by one request at a time.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// Nobody asks again for so long after a failure, nor after a fetch that something unknown gave rise to.
-pub(super) const PAUSE: Duration = Duration::from_secs(10);
+pub(crate) const PAUSE: Duration = Duration::from_secs(10);
 
 /// A value with its age. Reading it takes no lock while it is fresh.
 ///
 /// In the last tenth of its life one request fetches it anew while the others go on with the old one, so that a provider
 /// that is away for a moment harms nobody. Past its life it is not used: no key outlives `lifetime`.
 #[derive(Debug)]
-pub(super) struct Cached<T> {
+pub(crate) struct Cached<T> {
     current: ArcSwapOption<Stamped<T>>,
     /// Held while fetching, so that waiting requests find the outcome; if the request that fetches is dropped, the next
     /// one takes over.
@@ -27,6 +27,7 @@ struct Past {
     /// When a fetch failed last.
     failed: Option<Instant>,
     /// When something unknown last gave rise to a fetch.
+    #[cfg(feature = "oidc")]
     forced: Option<Instant>,
 }
 
@@ -34,11 +35,12 @@ struct Past {
 struct Stamped<T> {
     value: Arc<T>,
     at: Instant,
+    lifetime: Duration,
 }
 
 /// Why there is no value.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Missing<E: std::error::Error + 'static> {
+pub(crate) enum Missing<E: std::error::Error + 'static> {
     /// The fetch failed.
     #[error("the fetch failed")]
     Failed(#[source] E),
@@ -48,18 +50,28 @@ pub(super) enum Missing<E: std::error::Error + 'static> {
 }
 
 impl<T> Cached<T> {
-    pub(super) fn new(lifetime: Duration) -> Self {
+    pub(crate) fn new(lifetime: Duration) -> Self {
         Self { current: ArcSwapOption::empty(), past: Mutex::default(), lifetime }
     }
 
     /// The value, fetched when there is none that is young enough.
-    pub(super) async fn get<F, E>(&self, fetch: F) -> Result<Arc<T>, Missing<E>>
+    pub(crate) async fn get<F, E>(&self, fetch: F) -> Result<Arc<T>, Missing<E>>
     where
         F: AsyncFnOnce() -> Result<T, E>,
         E: std::error::Error + 'static,
     {
-        if let Some(found) = self.younger_than(self.lifetime) {
-            let ageing = self.younger_than(self.lifetime.mul_f32(0.9)).is_none();
+        let lifetime = self.lifetime;
+        self.get_for(async || fetch().await.map(|value| (value, lifetime))).await
+    }
+
+    /// As [`Cached::get`], of a value that says for how long it holds.
+    pub(crate) async fn get_for<F, E>(&self, fetch: F) -> Result<Arc<T>, Missing<E>>
+    where
+        F: AsyncFnOnce() -> Result<(T, Duration), E>,
+        E: std::error::Error + 'static,
+    {
+        if let Some(found) = self.within(1.0) {
+            let ageing = self.within(0.9).is_none();
             // the lock is free: nobody fetches yet
             if ageing
                 && let Ok(mut past) = self.past.try_lock()
@@ -70,20 +82,21 @@ impl<T> Cached<T> {
             return Ok(found);
         }
         let mut past = self.past.lock().await;
-        match self.younger_than(self.lifetime) {
+        match self.within(1.0) {
             Some(found) => Ok(found),
             None => self.fetch(fetch, &mut past).await,
         }
     }
 
     /// A value newer than `seen`, in which something was not found: fetched at most once in [`PAUSE`], else `seen` itself.
-    pub(super) async fn get_newer<F, E>(&self, seen: Arc<T>, fetch: F) -> Result<Arc<T>, Missing<E>>
+    #[cfg(feature = "oidc")]
+    pub(crate) async fn get_newer<F, E>(&self, seen: Arc<T>, fetch: F) -> Result<Arc<T>, Missing<E>>
     where
         F: AsyncFnOnce() -> Result<T, E>,
         E: std::error::Error + 'static,
     {
         let mut past = self.past.lock().await;
-        if let Some(found) = self.younger_than(self.lifetime)
+        if let Some(found) = self.within(1.0)
             && !Arc::ptr_eq(&found, &seen)
         {
             return Ok(found);
@@ -92,27 +105,30 @@ impl<T> Cached<T> {
             return Ok(seen);
         }
         past.forced = Some(Instant::now());
-        self.fetch(fetch, &mut past).await
+        let lifetime = self.lifetime;
+        self.fetch(async || fetch().await.map(|value| (value, lifetime)), &mut past).await
     }
 
-    fn younger_than(&self, age: Duration) -> Option<Arc<T>> {
+    /// The value, if no more than that share of its life is over.
+    fn within(&self, share: f32) -> Option<Arc<T>> {
         let current = self.current.load();
         let stamped = current.as_ref()?;
-        (stamped.at.elapsed() < age).then(|| Arc::clone(&stamped.value))
+        (stamped.at.elapsed() < stamped.lifetime.mul_f32(share)).then(|| Arc::clone(&stamped.value))
     }
 
     async fn fetch<F, E>(&self, fetch: F, past: &mut Past) -> Result<Arc<T>, Missing<E>>
     where
-        F: AsyncFnOnce() -> Result<T, E>,
+        F: AsyncFnOnce() -> Result<(T, Duration), E>,
         E: std::error::Error + 'static,
     {
         if past.failed.is_some_and(|at| at.elapsed() < PAUSE) {
             return Err(Missing::Paused);
         }
         match fetch().await {
-            Ok(value) => {
+            Ok((value, lifetime)) => {
                 let value = Arc::new(value);
-                self.current.store(Some(Arc::new(Stamped { value: Arc::clone(&value), at: Instant::now() })));
+                let stamped = Stamped { value: Arc::clone(&value), at: Instant::now(), lifetime };
+                self.current.store(Some(Arc::new(stamped)));
                 past.failed = None;
                 Ok(value)
             }
@@ -174,6 +190,21 @@ mod tests {
         assert_eq!(source.get(&cached).await, Some(3));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_value_may_say_for_how_long_it_holds() {
+        let (cached, source) = (Cached::new(LIFETIME), Source::default());
+        let get = async || {
+            let fetched = cached.get_for(async || source.fetch().await.map(|value| (value, Duration::from_secs(10))));
+            *fetched.await.unwrap()
+        };
+        assert_eq!(get().await, 1);
+        tokio::time::advance(Duration::from_secs(8)).await;
+        assert_eq!(get().await, 1);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(get().await, 2);
+    }
+
+    #[cfg(feature = "oidc")]
     #[tokio::test(start_paused = true)]
     async fn something_unknown_leads_to_one_fetch_in_a_pause() {
         let (cached, source) = (Cached::new(LIFETIME), Source::default());

@@ -1,0 +1,48 @@
+//! `authz-keycloak` as its example has it, before a double of Keycloak that answers as its documentation says.
+use tollgate::gateway::Gateway;
+
+use super::peers::origin::Origin;
+use super::support::{Rig, example, refused, route_with, said};
+
+/// What stands for Keycloak in the example.
+const KEYCLOAK: &str = "127.0.0.1:8080";
+
+async fn rig(keycloak: &Origin) -> Rig {
+    let yaml = example("authz-keycloak").replace(KEYCLOAK, &keycloak.address().to_string());
+    Rig::with(Gateway::builder(), &yaml).await
+}
+
+#[tokio::test]
+async fn the_example_lets_pass_what_keycloak_allows() {
+    let keycloak = Origin::saying("{\"result\":true}").await;
+    let rig = rig(&keycloak).await;
+    assert_eq!(rig.get("/orders/1", &[("Authorization", "Bearer t")]).await.status(), 200);
+    let question = keycloak.request();
+    assert_eq!((question.method(), question.target()), ("POST", "/realms/shop/protocol/openid-connect/token"));
+    assert_eq!(question.all("authorization"), ["Bearer t"]);
+    assert!(question.body.ends_with(b"&audience=orders&response_mode=decision&permission=orders%23read"));
+    let answer = rig.get("/orders/1", &[]).await;
+    assert_eq!((answer.status(), said(&answer, "message").as_str()), (401, "Missing JWT token in request"));
+    assert_eq!(rig.forwarded_count(), 1);
+}
+
+#[tokio::test]
+async fn the_example_tells_the_client_what_keycloak_says() {
+    let keycloak =
+        Origin::answering("HTTP/1.1 403 Forbidden\r\ncontent-length: 25\r\n\r\n{\"error\":\"access_denied\"}").await;
+    let denied = rig(&keycloak).await;
+    let answer = denied.get("/orders/1", &[("Authorization", "Bearer t")]).await;
+    assert_eq!((answer.status(), said(&answer, "error").as_str()), (403, "access_denied"));
+    let address = keycloak.address();
+    drop(keycloak);
+    let away = Rig::of(&example("authz-keycloak").replace(KEYCLOAK, &address.to_string())).await;
+    let answer = away.get("/orders/1", &[("Authorization", "Bearer t")]).await;
+    assert_eq!((answer.status(), answer.body.len()), (503, 0));
+    assert_eq!((denied.forwarded_count(), away.forwarded_count()), (0, 0));
+}
+
+#[test]
+fn a_faulty_block_is_refused_with_its_field() {
+    let faults = refused(&route_with("{authz-keycloak: {client_id: c}}"));
+    assert!(faults.contains("plugins.authz-keycloak.discovery"), "{faults}");
+}
