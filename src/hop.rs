@@ -113,11 +113,12 @@ pub(crate) fn remove_named(headers: &mut HeaderMap, connection: &[u8]) {
 /// stay even when `Connection` names them.
 #[cfg_attr(not(feature = "client"), expect(unreachable_pub, reason = "made public by the codec"))]
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // `Connection` names it wherever it is sent (RFC 9110 §10.1.4)
+    let trailers = takes_trailers(headers);
     let named: Vec<_> = headers.get_all(CONNECTION).iter().cloned().collect();
     for value in &named {
         remove_named(headers, value.as_bytes());
     }
-    let trailers = takes_trailers(headers);
     for name in
         ["upgrade", "trailer", "connection", "keep-alive", "http2-settings", "proxy-connection", "transfer-encoding"]
     {
@@ -213,6 +214,7 @@ mod tests {
         {
             headers.insert("te", HeaderValue::from_static("compress"));
             headers.append("te", HeaderValue::from_static(te));
+            headers.insert("connection", HeaderValue::from_static("TE"));
             strip_hop_by_hop(&mut headers);
             let left: Vec<_> = headers.get_all("te").iter().collect();
             assert_eq!(left, if kept { vec!["trailers"] } else { vec![] }, "{te}");

@@ -48,7 +48,7 @@ impl Wire {
         Ok(Self { fetch: Fetch::new(reach)?, clock, quiet: Arc::default() })
     }
 
-    /// How much longer the authority wants to be left alone by an order that it turned away.
+    /// How much longer the authority wants to be left alone by the order that it turned away last.
     pub(super) fn asked(&self) -> Option<Duration> {
         let until = UNIX_EPOCH + Duration::from_secs(self.quiet.asked.load(Relaxed));
         until.duration_since(self.clock.now()).ok().filter(|left| !left.is_zero())
@@ -64,13 +64,18 @@ impl Wire {
         self.heed(&Response::builder().status(503).header(RETRY_AFTER, wait.as_secs()).body(()).unwrap_or_default());
     }
 
-    /// Takes what an answer says of when to come again. It holds until it is over, whatever others are told meanwhile.
+    /// Takes what an answer says of when to come again. For all it holds until it is over, whatever others are told meanwhile.
     fn heed<B>(&self, answer: &Response<B>) {
         let now = self.clock.now();
-        let Some(wait) = retry_after(answer, now) else { return };
+        let Some(wait) = retry_after(answer, now) else {
+            if is_busy(answer.status()) {
+                self.quiet.asked.store(0, Relaxed);
+            }
+            return;
+        };
         let until = |wait: Duration| (now + wait).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let all = if answer.status() == StatusCode::TOO_MANY_REQUESTS { LONGEST_FOR_OTHERS } else { LONGEST };
-        self.quiet.asked.fetch_max(until(wait.min(LONGEST)), Relaxed);
+        self.quiet.asked.store(until(wait.min(LONGEST)), Relaxed);
         self.quiet.all.fetch_max(until(wait.min(all)), Relaxed);
     }
 }
@@ -146,17 +151,19 @@ mod tests {
         wire.heed(&answer(503, "120"));
         wire.heed(&answer(429, "60"));
         for _ in 0..2 {
-            assert_eq!((wire.asked(), wire.quiet_until()), (Some(120 * second), start + 120 * second));
+            assert_eq!((wire.asked(), wire.quiet_until()), (Some(60 * second), start + 120 * second));
         }
-        clock.advance(119 * second);
+        clock.advance(59 * second);
         assert_eq!(wire.asked(), Some(second));
-        clock.advance(second);
+        clock.advance(61 * second);
         assert_eq!((wire.asked(), wire.quiet_until() <= clock.now()), (None, true));
 
         let now = clock.now();
         wire.heed(&answer(429, "7200"));
         assert_eq!(wire.asked(), Some(7200 * second));
         assert_eq!(wire.quiet_until(), now + LONGEST_FOR_OTHERS, "it may be for one name alone");
+        wire.heed(&Response::builder().status(429).body(()).unwrap());
+        assert_eq!(wire.asked(), None, "what one name was told is not for another");
         wire.heed(&answer(503, "18446744073709551615"));
         assert_eq!((wire.asked(), wire.quiet_until()), (Some(LONGEST), now + LONGEST));
     }

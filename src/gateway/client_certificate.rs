@@ -9,7 +9,7 @@ use crate::tls::Edition;
 ///
 /// The rules of the configuration that routes the request decide, of which the connection may have seen others:
 /// 1. where its own certificate demands one of the client that it has not shown, only exempt paths are served (400); one that
-///    was verified under other rules than there are now is to come again (421);
+///    was verified, or not asked, under other rules than there are now is to come again (421);
 /// 2. a host whose certificate is another one, and demands one of the client, is not served here (421): the client may
 ///    come again by a connection of its own, of which it shall not be spared the handshake by naming another host in it.
 pub(super) fn judge(
@@ -24,8 +24,11 @@ pub(super) fn judge(
     if let Some(own) = certificates.get(&handshake.certificate)
         && !paths.iter().all(|path| own.admits(handshake.client.as_ref(), path))
     {
+        // Without exempt paths nobody gets through a handshake unverified, so who did saw other rules.
         let was_verified = handshake.client.as_ref().is_some_and(|client| client.verified);
-        return Err(if was_verified { Error::Misdirected } else { Error::BadRequest("client_certificate") });
+        let was_not_asked = own.client().is_some_and(|rules| !rules.has_exempt_paths());
+        let saw_other_rules = was_verified || was_not_asked;
+        return Err(if saw_other_rules { Error::Misdirected } else { Error::BadRequest("client_certificate") });
     }
     let other = host.and_then(|host| certificates.guarding(host));
     match other {
@@ -84,6 +87,15 @@ mod tests {
             let same = put(json!({"ssls": relaxed, "routes": [{"id": "r", "uri": "/other", "plugins": {}}]}));
             assert_ne!(same.revision, after.revision);
             assert!(Arc::ptr_eq(&same.certificates, &after.certificates));
+        }
+        // Who was not asked for a certificate may have one to show.
+        for (rules, expected) in
+            [(json!({"ca": chain}), 421), (json!({"ca": chain, "skip_mtls_uri_regex": ["^/open"]}), 400)]
+        {
+            let mut shop = shop.clone();
+            shop["client"] = rules;
+            let live = apply(json!([shop]));
+            assert_eq!(judged(&gateway, &live, "shop.test").status(), expected);
         }
         // What a host changes holds for the configuration in force, in both directions.
         let live = apply(json!([shop]));

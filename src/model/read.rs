@@ -11,7 +11,7 @@ use super::check::{Described, GlobalPlugins, dangling, duplicate, hint, judge};
 use super::settings::SETTINGS;
 use super::{
     ConsumerSpec, CredentialSpec, EnabledPlugin, Finding, Id, IpOrCidr, Items, Kind, MatchPart, Method, Rejected,
-    Resource, Settings, Severity, Snapshot, UnknownFields,
+    Resource, Settings, Severity, Snapshot, SslSpec, UnknownFields,
 };
 
 /// How a document is read.
@@ -300,10 +300,12 @@ pub(super) fn match_part(kind: Kind, value: &Value) -> Option<MatchPart> {
     }
 }
 
-/// `None` if it demands nothing of clients, or is surely not in use. Of its names, those that can be read.
+/// `None` if it surely demands nothing of clients, or is not in use. Of its names, those that can be read.
 fn of_ssl(ssl: &Value) -> Option<MatchPart> {
     let is = |field: &str, value: Value| ssl.get(field) == Some(&value);
-    if ssl.get("client").is_none() || is("status", Value::from(0)) || is("type", Value::from("client")) {
+    // a name that nobody knows may be a misspelt `client`
+    let may_demand = |name: &String| name == "client" || !SslSpec::SHAPE.fields.iter().any(|field| field.name == name);
+    if !ssl.as_object()?.keys().any(may_demand) || is("status", Value::from(0)) || is("type", Value::from("client")) {
         return None;
     }
     let names = ["sni", "snis"].into_iter().filter_map(|field| ssl.get(field));

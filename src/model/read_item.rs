@@ -108,6 +108,7 @@ mod tests {
         assert_eq!(names(json!({"sni": "A.test", "client": {}})), one("a.test"));
         assert_eq!(names(json!({"snis": [7, "b.test"], "client": 5, "status": 2})), one("b.test"));
         assert_eq!(names(json!({"snis": "c.test", "client": {}, "type": "klient"})), one("c.test"));
+        assert_eq!(names(json!({"sni": "d.test", "cleint": {}})), one("d.test"), "it may be misspelt");
         for nothing in [
             json!({"sni": "a.test"}),
             json!({"client": {}}),

@@ -31,7 +31,7 @@ pub(super) struct Round {
     ends: Agenda<Key>,
     tasks: JoinSet<Asked>,
     /// What each question is about, also when it ends without an answer.
-    running: HashMap<task::Id, Key>,
+    running: HashMap<task::Id, (Key, Arc<Subject>)>,
     board: Board,
 }
 
@@ -41,6 +41,8 @@ pub(super) type Key = (Arc<str>, [u8; 32]);
 /// What a question brought.
 pub(super) struct Asked {
     key: Key,
+    /// What was asked about.
+    subject: Arc<Subject>,
     answer: Result<Answer, Unanswered>,
 }
 
@@ -127,9 +129,13 @@ impl Round {
         while self.tasks.len() < QUESTIONS {
             let Some(key) = self.questions.take(now) else { break };
             let Some(Ok(subject)) = self.pairs.get(&key).map(|pair| &pair.subject) else { continue };
-            let (stapler, subject, of) = (self.stapler.clone(), Arc::clone(subject), key.clone());
-            let task = self.tasks.spawn(async move { Asked { key: of, answer: stapler.ask(&subject).await } });
-            self.running.insert(task.id(), key);
+            let (stapler, subject) = (self.stapler.clone(), Arc::clone(subject));
+            let running = (key.clone(), Arc::clone(&subject));
+            let task = self.tasks.spawn(async move {
+                let answer = stapler.ask(&subject).await;
+                Asked { key, subject, answer }
+            });
+            self.running.insert(task.id(), running);
         }
     }
 
@@ -148,18 +154,21 @@ impl Round {
             }
             // It panicked. The pair is not left alone for that.
             Some(Err(error)) => {
-                let key = self.running.remove(&error.id())?;
-                Some(Asked { key, answer: Err(Unanswered::new(error)) })
+                let (key, subject) = self.running.remove(&error.id())?;
+                Some(Asked { key, subject, answer: Err(Unanswered::new(error)) })
             }
             None => std::future::pending().await,
         }
     }
 
     /// Staples an answer, or notes why there is none.
-    pub(super) fn take(&mut self, Asked { key, answer }: Asked) {
+    pub(super) fn take(&mut self, Asked { key, subject, answer }: Asked) {
         let now = self.stapler.clock.now();
-        // It may be gone, or be gone and have come again.
+        // It may be gone, or have been begun anew under other rules, with a question of its own.
         let Some(pair) = self.pairs.get_mut(&key) else { return };
+        if !pair.subject.as_ref().is_ok_and(|now| Arc::ptr_eq(now, &subject)) {
+            return;
+        }
         match answer {
             // A responder that goes back in time is one that lags, or somebody who plays an old answer.
             Ok(answer) if pair.answer.as_ref().is_none_or(|held| held.from <= answer.from) => {
@@ -346,6 +355,11 @@ mod tests {
         (round, certificates, key)
     }
 
+    /// What is asked about now.
+    fn subject(round: &Round, key: &Key) -> Arc<Subject> {
+        Arc::clone(round.pairs[key].subject.as_ref().unwrap())
+    }
+
     fn shown(certificates: &Certificates) -> Vec<bool> {
         certificates.get("shop").unwrap().pairs().iter().map(|pair| pair.staple().is_some()).collect()
     }
@@ -358,11 +372,15 @@ mod tests {
             let der = authority.answer(said, SystemTime::now());
             Answer::judge(&der, &authority.subject(), SystemTime::now()).map_err(Unanswered::from)
         };
-        round.take(Asked { key: key.clone(), answer: judge(Said::Good) });
+        round.take(Asked { key: key.clone(), subject: subject(&round, &key), answer: judge(Said::Good) });
         assert_eq!(shown(&certificates), [true, true]);
-        round.take(Asked { key: key.clone(), answer: Err(Unanswered::new("no answer")) });
+        round.take(Asked {
+            key: key.clone(),
+            subject: subject(&round, &key),
+            answer: Err(Unanswered::new("no answer")),
+        });
         assert_eq!(shown(&certificates), [true, true], "what a responder fails to do takes nothing away");
-        round.take(Asked { key, answer: judge(Said::Revoked) });
+        round.take(Asked { subject: subject(&round, &key), key, answer: judge(Said::Revoked) });
         assert_eq!(shown(&certificates), [false, false]);
         round.look().await;
         assert_eq!(shown(&certificates), [false, false]);
@@ -375,7 +393,7 @@ mod tests {
         let (mut round, _certificates, key) = round(&Authority::new()).await;
         assert!(round.questions.take(SystemTime::now()).is_some());
         let task = round.tasks.spawn(async { panic!("on purpose") });
-        round.running.insert(task.id(), key.clone());
+        round.running.insert(task.id(), (key.clone(), subject(&round, &key)));
         let ended = round.ended().await.unwrap();
         round.take(ended);
         let pair = &round.pairs[&key];
@@ -389,17 +407,22 @@ mod tests {
         let (mut round, certificates, key) = round(&authority).await;
         let der = authority.answer(Said::Good, SystemTime::now());
         let good = Answer::judge(&der, &authority.subject(), SystemTime::now()).unwrap();
-        round.take(Asked { key: key.clone(), answer: Ok(Answer { until: SystemTime::now(), ..good.clone() }) });
+        round.take(Asked {
+            key: key.clone(),
+            subject: subject(&round, &key),
+            answer: Ok(Answer { until: SystemTime::now(), ..good.clone() }),
+        });
         assert_eq!(shown(&certificates), [true, true]);
         round.questions.set(&key, None);
         round.begin();
         assert_eq!((shown(&certificates), round.ends.first()), (vec![false, false], None));
-        round.take(Asked { key: key.clone(), answer: Ok(good.clone()) });
+        round.take(Asked { key: key.clone(), subject: subject(&round, &key), answer: Ok(good.clone()) });
         assert_eq!(round.next(), round.questions.first());
+        let subject = subject(&round, &key);
         certificates.remove("shop");
         round.look().await;
         assert_eq!((round.next(), round.board.read()), (None, vec![]));
-        round.take(Asked { key, answer: Ok(good) });
+        round.take(Asked { key, subject, answer: Ok(good) });
         assert_eq!(round.next(), None, "what comes late is for nobody");
     }
 
@@ -440,7 +463,7 @@ mod tests {
         let now = SystemTime::now();
         let der = authority.answer(Said::Good, now);
         let good = Answer::judge(&der, &authority.subject(), now).unwrap();
-        round.take(Asked { key: key.clone(), answer: Ok(good.clone()) });
+        round.take(Asked { key: key.clone(), subject: subject(&round, &key), answer: Ok(good.clone()) });
         assert_eq!(shown(&certificates), [true]);
         let due = round.questions.first().unwrap();
         assert!(due >= now + ttl && due < now + 2 * ttl, "half of a day would be later");
@@ -449,10 +472,12 @@ mod tests {
         assert_eq!((shown(&certificates), round.next()), (vec![false], None));
         put(Stapling { skip_verify: true, ..Stapling::default() });
         round.look().await;
-        round.take(Asked { key, answer: Ok(good) });
+        round.take(Asked { key: key.clone(), subject: subject(&round, &key), answer: Ok(good.clone()) });
         assert_eq!(shown(&certificates), [true]);
+        let asked = subject(&round, &key);
         put(Stapling::default());
         round.look().await;
+        round.take(Asked { key: key.clone(), subject: asked, answer: Ok(good.clone()) });
         assert_eq!((shown(&certificates), round.ends.first()), (vec![false], None), "it was taken from anybody");
         round.stapler.staples_unsaid = false;
         round.look().await;

@@ -8,9 +8,10 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use super::{AuthMethod, ForwardAuthConfig, ForwardAuthPlugin};
-use crate::body::{Body, BodyError};
-use crate::error::{Error, IntoResponse as _, answer_of, reject_empty};
+use crate::body::Body;
+use crate::error::{answer_of, reject_empty};
 use crate::hop::is_hop;
+use crate::plugin::bodies::Bodies;
 use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
 use crate::plugins::callout::{Callout, CalloutConfig, CalloutError, Callouts, http_uri};
 use crate::request::{CallerFields, RequestVars, Template, client_addr};
@@ -33,6 +34,7 @@ pub struct ForwardAuth {
     /// The status while the service cannot be reached; `None` lets requests pass.
     on_error: Option<StatusCode>,
     max_body: usize,
+    bodies: Bodies,
 }
 
 const NAME: &str = ForwardAuthPlugin::NAME;
@@ -95,7 +97,14 @@ impl ForwardAuth {
             client_headers: field_names("client_headers", &config.client_headers)?,
             on_error: (!config.allow_degradation).then_some(status),
             max_body: usize::try_from(config.max_req_body_size).unwrap_or(usize::MAX),
+            bodies: Bodies::default(),
         })
+    }
+
+    /// The same, reading bodies within these limits.
+    #[must_use]
+    pub fn within(self, bodies: Bodies) -> Self {
+        Self { bodies, ..self }
     }
 
     /// Takes the body out of a request whose body goes along, and leaves a copy in it.
@@ -104,11 +113,8 @@ impl ForwardAuth {
             return Ok((request, Bytes::new()));
         }
         let (head, body) = request.into_parts();
-        let bytes = body.buffer(self.max_body).await.map_err(|error| match error {
-            BodyError::TooLarge { .. } => reject_empty(StatusCode::PAYLOAD_TOO_LARGE, NAME),
-            BodyError::Timeout => Error::RequestTimeout.into_response(),
-            _ => Error::BadRequest("the body broke off").into_response(),
-        })?;
+        let collected = self.bodies.collect(body, self.max_body).await;
+        let bytes = collected.map_err(|unread| unread.into_response(NAME))?;
         Ok((Request::from_parts(head, Body::from(bytes.clone())), bytes))
     }
 

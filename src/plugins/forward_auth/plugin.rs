@@ -44,7 +44,7 @@ impl Plugin for ForwardAuthPlugin {
         away.into_iter().chain(unverified).collect()
     }
 
-    fn build(&self, config: ForwardAuthConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
-        Ok(ForwardAuthLayer::of(ForwardAuth::with_callouts(config, &self.callouts)?).into())
+    fn build(&self, config: ForwardAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
+        Ok(ForwardAuthLayer::of(ForwardAuth::with_callouts(config, &self.callouts)?.within(cx.bodies())).into())
     }
 }

@@ -14,6 +14,7 @@ use super::lines::{Line, Lines};
 use super::messages::Messages;
 use super::to_json;
 use crate::error::{Error, Fault, IntoResponse as _, Response, reject_error_msg};
+use crate::hop;
 use crate::{Body, BodyError, grpc};
 
 /// Fields of a service's head that tell of its messages.
@@ -63,15 +64,17 @@ impl Call {
         };
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let json = Bytes::from(json);
-        let body = match trailers.filter(|_| takes_trailers) {
-            Some(trailers) => {
+        let mut trailers = trailers.filter(|_| takes_trailers).unwrap_or_default();
+        hop::strip_trailers(&mut trailers);
+        let body = match trailers.is_empty() {
+            false => {
                 let names: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
                 if let Ok(names) = HeaderValue::try_from(names.join(", ")) {
                     head.headers.insert(TRAILER, names);
                 }
                 with_trailers(json, trailers)
             }
-            None => Body::from(json),
+            true => Body::from(json),
         };
         Response::from_parts(head, body)
     }

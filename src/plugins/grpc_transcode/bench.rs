@@ -44,6 +44,7 @@ mod tests {
     use super::super::{GrpcTranscode, GrpcTranscodeConfig};
     use super::*;
     use crate::plugin::AroundLayer;
+    use crate::plugin::bodies::Bodies;
     use crate::proto::Definitions;
     use crate::{Body, BodyError, Next, PluginLayer, Request, Response};
 
@@ -79,7 +80,7 @@ mod tests {
         let mut config = GrpcTranscodeConfig::default();
         (config.proto_id, config.service, config.method) = ("a".into(), "S".to_owned(), method.to_owned());
         let proto = definitions.compile("a.proto").unwrap();
-        let (transcode, _) = GrpcTranscode::at(bench, &config, Some(&proto)).unwrap();
+        let (transcode, _) = GrpcTranscode::at(bench, &Bodies::default(), &config, Some(&proto)).unwrap();
         PluginLayer::from(AroundLayer::of(transcode)).wrap(Next::from_fn(|request: Request| async {
             let message = request.into_body().collect().await.unwrap().to_bytes();
             let ok = HeaderMap::from_iter([(crate::grpc::STATUS, 0.into())]);

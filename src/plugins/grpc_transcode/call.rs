@@ -5,7 +5,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use prost::Message as _;
-use prost_reflect::MessageDescriptor;
 use serde_json::{Map, Value};
 
 use super::annotations::BodyOf;
@@ -14,6 +13,7 @@ use super::layer::{Call, NAME};
 use super::messages::framed;
 use super::to_json::has_own_json;
 use super::{arguments, from_json};
+use crate::plugin::bodies::{Misread, Unread};
 use crate::request::rewrite_target;
 use crate::{Body, BodyError, Error, IntoResponse as _, Request, Response, grpc, reject_empty, reject_error_msg};
 
@@ -88,7 +88,8 @@ impl Call {
             return Ok(None);
         }
         let content = content(request)?;
-        Ok(Some((content, body.buffer(self.max_req_body_size).await.map_err(unread)?)))
+        let collected = self.bodies.collect(body, self.max_req_body_size).await;
+        Ok(Some((content, collected.map_err(unread)?)))
     }
 
     /// The message that is sent, with its head.
@@ -105,11 +106,9 @@ impl Call {
         match (body, &is_of) {
             (None, _) => {}
             (Some((Content::Json, body)), Some(BodyOf::Field(name))) => {
-                let json = serde_json::from_slice(&body);
-                let json = json.map_err(|error| bad(format!("the body is no JSON: {error}")))?;
-                fields.insert(name.to_string(), json);
+                fields.insert(name.to_string(), self.json_of(&body)?);
             }
-            (Some((Content::Json, body)), _) => match json(&self.input, &body)? {
+            (Some((Content::Json, body)), _) => match self.whole(&body)? {
                 Value::Object(object) => fields = object,
                 other => return Ok(other),
             },
@@ -123,15 +122,23 @@ impl Call {
         }
         Ok(Value::Object(fields))
     }
+
+    fn json_of(&self, body: &Bytes) -> Result<Value, Response> {
+        self.bodies.json(body).map_err(|misread| match misread {
+            Misread::Malformed(error) => bad(format!("the body is no JSON: {error}")),
+            misread => bad(misread),
+        })
+    }
+
+    /// A body that is the message.
+    fn whole(&self, body: &Bytes) -> Result<Value, Response> {
+        let json = self.json_of(body)?;
+        if json.is_object() || has_own_json(&self.input) { Ok(json) } else { Err(bad("the body is to be an object")) }
+    }
 }
 
 fn bad(reason: impl std::fmt::Display) -> Response {
     reject_error_msg(StatusCode::BAD_REQUEST, NAME, reason)
-}
-
-fn json(input: &MessageDescriptor, body: &Bytes) -> Result<Value, Response> {
-    let json: Value = serde_json::from_slice(body).map_err(|error| bad(format!("the body is no JSON: {error}")))?;
-    if json.is_object() || has_own_json(input) { Ok(json) } else { Err(bad("the body is to be an object")) }
 }
 
 /// What the body of a request is; a form if nothing is said of it.
@@ -150,13 +157,11 @@ fn content(request: &Request) -> Result<Content, Response> {
     }
 }
 
-fn unread(error: BodyError) -> Response {
-    let error = match error {
-        BodyError::TooLarge { .. } => Error::BodyTooLarge,
-        BodyError::Timeout => Error::RequestTimeout,
-        _ => Error::BadRequest("the body failed"),
-    };
-    error.into_response()
+fn unread(unread: Unread) -> Response {
+    match unread {
+        Unread::TooLarge(_) => Error::BodyTooLarge.into_response(),
+        unread => unread.into_response(NAME),
+    }
 }
 
 /// An answer's body with trailers behind it.

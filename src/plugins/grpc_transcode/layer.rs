@@ -13,6 +13,7 @@ use super::call::Bound;
 use super::config::GrpcTranscodeConfig;
 use super::to_json::Style;
 use crate::hop::takes_trailers;
+use crate::plugin::bodies::Bodies;
 use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
 use crate::proto::Proto;
 use crate::{Next, PluginLayer, Request, Response, grpc, reject_empty};
@@ -57,6 +58,7 @@ pub(super) struct Call {
     pub(super) max_req_body_size: usize,
     pub(super) max_resp_body_size: usize,
     pub(super) bench: Bench,
+    pub(super) bodies: Bodies,
 }
 
 impl GrpcTranscode {
@@ -66,12 +68,13 @@ impl GrpcTranscode {
     /// [`ConfigError`] with the field that is wrong. A definition, service or method that does not exist is a [`Caveat`]: it
     /// may come later, and until then requests are answered with 500 or 503.
     pub fn new(config: &GrpcTranscodeConfig, proto: Option<&Proto>) -> Result<(Self, Vec<Caveat>), ConfigError> {
-        Self::at(&Bench::default(), config, proto)
+        Self::at(&Bench::default(), &Bodies::default(), config, proto)
     }
 
     /// The same, with places to work at that are shared.
     pub(super) fn at(
         bench: &Bench,
+        bodies: &Bodies,
         config: &GrpcTranscodeConfig,
         proto: Option<&Proto>,
     ) -> Result<(Self, Vec<Caveat>), ConfigError> {
@@ -94,7 +97,7 @@ impl GrpcTranscode {
             return invalid(field, "write at least 1");
         }
         let mut caveats = Vec::new();
-        let target = match find(config, proto, bench, &mut caveats) {
+        let target = match find(config, proto, (bench, bodies), &mut caveats) {
             Ok(target) => target,
             Err(status) => Target::Missing(status),
         };
@@ -106,7 +109,7 @@ impl GrpcTranscode {
 fn find(
     config: &GrpcTranscodeConfig,
     proto: Option<&Proto>,
-    bench: &Bench,
+    (bench, bodies): (&Bench, &Bodies),
     caveats: &mut Vec<Caveat>,
 ) -> Result<Target, StatusCode> {
     let mut doubt = |field: &str, message: String, mend: &str| caveats.push(Caveat::new(field, message, mend));
@@ -144,6 +147,7 @@ fn find(
             max_req_body_size: config.max_req_body_size,
             max_resp_body_size: config.max_resp_body_size,
             bench: bench.clone(),
+            bodies: bodies.clone(),
         })
     };
     if config.auto_mapping {
@@ -224,7 +228,7 @@ impl Plugin for GrpcTranscodePlugin {
 
     fn build(&self, config: GrpcTranscodeConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         let proto = if config.proto_id.is_empty() { None } else { cx.proto(&config.proto_id) };
-        let (transcode, caveats) = GrpcTranscode::at(&self.bench, &config, proto.as_ref())?;
+        let (transcode, caveats) = GrpcTranscode::at(&self.bench, &cx.bodies(), &config, proto.as_ref())?;
         caveats.into_iter().for_each(|caveat| cx.doubt(caveat));
         Ok(GrpcTranscodeLayer::of(transcode).into())
     }

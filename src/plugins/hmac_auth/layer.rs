@@ -11,11 +11,12 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use super::replays::{Replays, Seen};
 use super::signature::{Parameters, REQUEST_TARGET, targets};
 use super::{HmacAlgorithm, HmacAuthConfig, HmacAuthPlugin};
-use crate::error::{Error, IntoResponse, Request, Response, reject};
+use crate::error::{Request, Response, reject};
+use crate::plugin::bodies::{Bodies, Unread};
 use crate::plugin::{Around, AroundLayer, Authenticate, Authenticating, ConfigError, ConsumerLookup, Plugin as _};
 use crate::plugins::consumer_auth::{Entrance, authorization, single};
 use crate::request::Consumer;
-use crate::{Body, BodyError, Next};
+use crate::{Body, Next};
 
 const DIGEST: HeaderName = HeaderName::from_static("digest");
 /// How many bytes are hashed before others have their turn on the thread: less than a millisecond's.
@@ -90,6 +91,7 @@ pub struct HmacAuth {
     replays: Option<Arc<Replays>>,
     hide: bool,
     entrance: Entrance,
+    bodies: Bodies,
 }
 
 /// [`HmacAuth`] as a layer.
@@ -135,7 +137,14 @@ impl HmacAuth {
             replays: config.refuse_replays.then(|| Arc::clone(&plugin.replays)),
             hide: config.hide_credentials,
             entrance: Entrance::new(HmacAuthPlugin::NAME, "hmac", realm, anonymous, consumers.into())?,
+            bodies: Bodies::default(),
         })
+    }
+
+    /// The same, reading bodies within these limits.
+    #[must_use]
+    pub fn within(self, bodies: Bodies) -> Self {
+        Self { bodies, ..self }
     }
 
     /// Who signed the head of the request, at `now`, in seconds since 1970.
@@ -211,7 +220,7 @@ impl HmacAuth {
     pub(super) async fn admit_at(&self, request: &mut Request, now: u64) -> Result<(), Response> {
         let mut identified = self.judge_head(request, now)?;
         if let (Ok(_), Some(max)) = (&identified, self.validated)
-            && !is_of_digest(request, max).await?
+            && !is_of_digest(request, &self.bodies, max).await?
         {
             identified = Err(HmacAuthRejection::Digest);
         }
@@ -253,17 +262,16 @@ fn parameters(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads the whole body and holds it against `Digest`.
-async fn is_of_digest(request: &mut Request, max: usize) -> Result<bool, Response> {
+async fn is_of_digest(request: &mut Request, bodies: &Bodies, max: usize) -> Result<bool, Response> {
     let told = single(request.headers(), &DIGEST).ok().flatten().and_then(|value| {
         let (name, encoded) = value.as_bytes().split_at_checked("SHA-256=".len())?;
         name.eq_ignore_ascii_case(b"SHA-256=").then(|| STANDARD.decode(encoded).ok())?
     });
     // A body that nothing can be held against is not read.
     let Some(told) = told else { return Ok(false) };
-    let body = std::mem::take(request.body_mut()).buffer(max).await.map_err(|error| match error {
-        BodyError::TooLarge { .. } => reject(StatusCode::PAYLOAD_TOO_LARGE, HmacAuthPlugin::NAME, REFUSAL),
-        BodyError::Timeout => Error::RequestTimeout.into_response(),
-        _ => Error::BadRequest("request_body").into_response(),
+    let body = bodies.collect(std::mem::take(request.body_mut()), max).await.map_err(|unread| match unread {
+        Unread::TooLarge(_) => reject(StatusCode::PAYLOAD_TOO_LARGE, HmacAuthPlugin::NAME, REFUSAL),
+        unread => unread.into_response(HmacAuthPlugin::NAME),
     })?;
     let mut sum = digest::Context::new(&digest::SHA256);
     for piece in body.chunks(PIECE) {

@@ -32,7 +32,7 @@ impl Plugin for HmacAuthPlugin {
     }
 
     fn build(&self, config: HmacAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
-        Ok(AroundLayer::of(HmacAuth::new(config, cx.consumers(), self)?).into())
+        Ok(AroundLayer::of(HmacAuth::new(config, cx.consumers(), self)?.within(cx.bodies())).into())
     }
 
     fn caveats(&self, config: &HmacAuthConfig) -> Vec<Caveat> {
@@ -72,6 +72,6 @@ impl AuthPlugin for HmacAuthPlugin {
         config: HmacAuthConfig,
         cx: &BuildContext<'_>,
     ) -> Result<Arc<dyn Authenticate>, ConfigError> {
-        Ok(Arc::new(HmacAuth::new(config, cx.consumers(), self)?))
+        Ok(Arc::new(HmacAuth::new(config, cx.consumers(), self)?.within(cx.bodies())))
     }
 }

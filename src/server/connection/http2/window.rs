@@ -14,6 +14,8 @@ use crate::server::Limits;
 pub(super) const STREAM_WINDOW: u32 = 64 * 1024;
 /// Bytes that a client has to take within a write time-out to be no slow one (H2-11).
 const PROGRESS: usize = 1024;
+/// How many write time-outs a wait is excused for at the most: whoever reads one stream slowly holds the others no longer.
+const EXCUSED: u32 = 3;
 /// Ticks of a second.
 const TICKS: u64 = 1000 / TICK.as_millis() as u64;
 
@@ -88,7 +90,8 @@ pub(super) struct Wait {
 
 impl Wait {
     /// The ticks of it for which the client's window is to blame. All streams share the socket and the connection's window:
-    /// the time in which those are fast enough for what went to others is excused, until all others had their turn.
+    /// the time in which those are fast enough for what went to others is excused, until all others had their turn or could have
+    /// had it.
     pub(super) fn blamed(self, now: u32, written: u64, limits: &Limits) -> u32 {
         let waited = now.saturating_sub(self.since);
         let moved = written.saturating_sub(self.written);
@@ -98,7 +101,8 @@ impl Wait {
             return waited;
         }
         let excused = moved.saturating_mul(TICKS).checked_div(limits.write_rate.bytes_per_second).unwrap_or(u64::MAX);
-        waited.saturating_sub(u32::try_from(excused).unwrap_or(u32::MAX))
+        let excused = u32::try_from(excused).unwrap_or(u32::MAX);
+        waited.saturating_sub(excused.min(EXCUSED.saturating_mul(due(0, limits.write_timeout))))
     }
 }
 
@@ -164,7 +168,8 @@ mod tests {
             let limits = Limits::default();
             let moved = u64::from(waited) * (1024 + faster) / TICKS + 256;
             let blamed = Wait { since, written: 5 }.blamed(since + waited, 5 + moved, &limits);
-            prop_assert_eq!(blamed, if moved >= 2 * 65_536 * 100 { waited } else { 0 });
+            let most = EXCUSED * due(0, limits.write_timeout);
+            prop_assert_eq!(blamed, if moved >= 2 * 65_536 * 100 { waited } else { waited.saturating_sub(most) });
         }
     }
 }
