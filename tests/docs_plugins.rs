@@ -99,6 +99,16 @@ them the other way round.
 
 ";
 
+const ABSENT: &str = "
+## Plugins that are not there
+
+Plugins of Apache APISIX that a configuration may name and that no build has. Such a configuration is refused with the reason,
+or taken without the plugin and with a warning under `tollgate.unknown_plugin: ignore`.
+
+| plugin | it | instead |
+|---|---|---|
+";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -117,6 +127,12 @@ fn document(pages: &[Page]) -> String {
         text.push_str(&format!("| {stage} | {} | [{}](#{}) | {does} |\n", page.priority, page.name, page.name));
     }
     pages.iter().for_each(|page| text.push_str(&page.text()));
+    text.push_str(ABSENT);
+    let mut absent: Vec<_> = plugins::never_there().collect();
+    absent.sort_by_key(|(name, _)| *name);
+    for (name, plugins::Absent { reason, instead }) in absent {
+        text.push_str(&format!("| `{name}` | {reason} | {instead} |\n"));
+    }
     text
 }
 

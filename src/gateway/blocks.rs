@@ -15,6 +15,7 @@ use super::workshop::Bench;
 use crate::error::{Error, IntoResponse};
 use crate::model::{Finding, Id, Kind, Severity, closest};
 use crate::plugin::{BuildContext, Caveat, ConfigError, Meta, Scope, Stage};
+use crate::plugins::{Absent, absent};
 use crate::request::{Asked, RequestVars};
 use crate::router::Expr;
 use crate::{Next, PluginLayer};
@@ -196,15 +197,16 @@ fn build(
     let mut meta = Meta::take(&mut written).map_err(|error| fault(error.to_string()))?;
     let registry = tools.bench.registry;
     let Some(entry) = registry.get(name) else {
-        let mend = match closest(name, registry.names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                "remove it, register it in code, or set `tollgate.unknown_plugin: ignore`; docs/plugins.md lists those \
-                     that there are"
-                    .to_owned()
+        let mut finding = match (absent(name), closest(name, registry.names())) {
+            (Some(Absent { reason, instead }), _) => fault(format!("plugin `{name}` {reason}")).with_mend(instead),
+            (None, Some(near)) => {
+                fault(format!("unknown plugin `{name}`")).with_mend(format!("did you mean `{near}`?"))
             }
+            (None, None) => fault(format!("unknown plugin `{name}`")).with_mend(
+                "remove it, register it in code, or set `tollgate.unknown_plugin: ignore`; docs/plugins.md lists those \
+                 that there are",
+            ),
         };
-        let mut finding = fault(format!("unknown plugin `{name}`")).with_mend(mend);
         if tools.ignore_unknown {
             finding.severity = Severity::Warning;
         }

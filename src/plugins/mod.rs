@@ -1,4 +1,5 @@
 //! The plugins that come with the crate, one folder or file each, and the list of them.
+mod absent;
 pub mod acl;
 pub mod api_breaker;
 pub mod attach_consumer_label;
@@ -95,3 +96,5 @@ pub mod uri_blocker;
 pub mod workflow;
 #[cfg(feature = "zstd")]
 pub mod zstd;
+
+pub use absent::{Absent, absent, never_there};
