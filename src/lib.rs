@@ -82,7 +82,9 @@
 //! | `prometheus` | `prometheus`: metrics of requests |
 //! | `csrf` | `csrf`: tokens against cross-site request forgery |
 //! | `decode` | bodies in gzip and br: `response-rewrite` on such answers, `request-validation` and `oas-validator` on such requests |
-//! | `gzip`, `brotli`, `zstd` | the plugins of those names: answers are compressed |
+//! | `gzip` | `gzip`: answers are compressed while they stream |
+//! | `brotli` | `brotli`: the same in br |
+//! | `zstd` | `zstd`: the same in zstd |
 //! | `body-transformer` | `body-transformer`: bodies by templates, out of JSON, XML and forms |
 //! | `grpc-transcode` | `grpc-transcode`: JSON over HTTP to gRPC and back; `protos` are compiled |
 //! | `cache` | `proxy-cache`, `graphql-proxy-cache`: answers are kept, in memory or on disk |

@@ -67,7 +67,7 @@ struct Group {
 
 const MISSING: &[Group] = &[
     Group {
-        names: &["authz-casbin", "authz-keycloak", "cas-auth"],
+        names: &["authz-casbin", "cas-auth"],
         reason: "is not there yet",
         instead: "`opa` asks a policy engine, `forward-auth` any service, `openid-connect` logs in at Keycloak",
     },
