@@ -6,6 +6,10 @@ use brotli::enc::BrotliEncoderParams;
 
 use crate::plugins::compress::{Coding, Encoder, Kind, window};
 
+/// The smallest window that is chosen for a short body. Below it the encoder searches in another way, whose tables take ten times
+/// as much memory.
+const SMALL: u32 = 17;
+
 /// What the encoder writes at a time.
 const BUFFER: usize = 4096;
 
@@ -21,7 +25,7 @@ impl Coding for Brotli {
     fn begin(&self, length: Option<u64>) -> io::Result<Box<dyn Encoder>> {
         let mut params = self.0.clone();
         let most = u32::try_from(params.lgwin).unwrap_or_default();
-        params.lgwin = i32::try_from(window(most, 10, length)).unwrap_or(params.lgwin);
+        params.lgwin = i32::try_from(window(most, SMALL, length)).unwrap_or(params.lgwin);
         params.size_hint = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let encoder = CompressorWriter::with_params(Vec::new(), BUFFER, &params);
         Ok(Box::new(Br { encoder: Some(encoder), out: Vec::new() }))

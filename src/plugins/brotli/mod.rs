@@ -12,12 +12,12 @@
 //! get plain answers.
 //!
 //! Bodies stream: at most two pieces of 16 KiB are held, and whenever the upstream pauses, what it sent is flushed, so that events
-//! arrive one by one. The encoder takes memory by `comp_level` and `lgwin` for each answer that is being compressed, some MiB with the
-//! defaults; for a shorter answer, whose length is known, the window is made as small as that.
+//! arrive one by one. The encoder takes memory for each answer that is being compressed: about 7 MiB with the defaults, 3 MiB with
+//! `comp_level: 4`, 40 MiB with 9. The window of a shorter answer, whose length is known, is smaller (128 KiB at the least).
 //!
 //! Caveats: an answer with a secret and a text that others choose gives the secret away by its compressed length (BREACH), TLS or not;
 //! don't list the types of such answers. `comp_level` 10 and 11 take tens of times as long as 6; they are for files that are
-//! compressed once.
+//! compressed once. With an `lgwin` of 10 to 16 the encoder searches in another way, which takes about 34 MiB from level 5 on.
 //!
 //! ```
 //! use tollgate::plugins::brotli::BrotliConfig;

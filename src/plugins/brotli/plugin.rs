@@ -70,6 +70,10 @@ impl Plugin for BrotliPlugin {
                 "is slow: each answer takes tens of times as long as with 6, on a thread that serves others as well";
             Caveat::new("comp_level", message, "write 9 or less")
         });
-        slow.into_iter().chain(untold(config.vary)).collect()
+        let large = ((10..=16).contains(&config.lgwin) && (5..SLOW).contains(&config.comp_level)).then(|| {
+            let message = "takes about 34 MiB for each answer: the encoder searches in another way";
+            Caveat::new("lgwin", message, "write 17 or more, or a `comp_level` of 4 or less")
+        });
+        slow.into_iter().chain(large).chain(untold(config.vary)).collect()
     }
 }

@@ -12,7 +12,7 @@
 //! get plain answers.
 //!
 //! Bodies stream: at most two pieces of 16 KiB are held, and whenever the upstream pauses, what it sent is flushed, so that events
-//! arrive one by one. The encoder takes about 300 KiB for each answer that is being compressed.
+//! arrive one by one. The encoder takes about 400 KiB for each answer that is being compressed.
 //!
 //! Caveats: an answer with a secret and a text that others choose gives the secret away by its compressed length (BREACH), TLS or not;
 //! don't list the types of such answers. `If-Match` never holds with a weak tag, so clients that edit by it need plain answers.

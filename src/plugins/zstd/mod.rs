@@ -12,9 +12,9 @@
 //! get plain answers.
 //!
 //! Bodies stream: at most two pieces of 16 KiB are held, and whenever the upstream pauses, what it sent is flushed, so that events
-//! arrive one by one. The encoder takes memory by `comp_level` and `window_log` for each answer that is being compressed; for a shorter
-//! answer, whose length is known, the window is made as small as that. Windows are at most 8 MiB, which is what clients must bear
-//! (RFC 9659).
+//! arrive one by one. The encoder takes memory for each answer that is being compressed: about 1.4 MiB with the defaults, 11 MiB with
+//! `comp_level: 9`, 80 MiB with 19. For a shorter answer, whose length is known, the window is made as small as that. Windows are at most
+//! 8 MiB, which is what clients must bear (RFC 9659).
 //!
 //! Caveats: an answer with a secret and a text that others choose gives the secret away by its compressed length (BREACH), TLS or not;
 //! don't list the types of such answers.
