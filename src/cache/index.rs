@@ -96,19 +96,23 @@ impl<E: Entry> Index<E> {
         }
         let before = self.slots.peek(&key);
         let (slot, replaced) = Slot::with(before.as_ref(), names, variant, entry);
-        let mut evicted = Vec::new();
-        self.slots.insert_with_lifecycle(key, slot, &mut evicted);
+        let (is_kept, evicted) = self.insert(key, slot);
         drop(stripe);
-        let gone = evicted.iter().flat_map(|(key, slot)| slot.entries().map(|entry| (*key, entry.clone())));
-        Ok(Gone { evicted: gone.collect(), replaced: replaced.into_iter().map(|entry| (key, entry)).collect() })
+        Ok(Gone { is_kept, evicted, replaced: replaced.into_iter().map(|entry| (key, entry)).collect() })
     }
 
-    /// Notes that the key's answers are not kept, unless one is.
-    pub(super) fn refuse(&self, key: CacheKey, until: u64) {
-        let _stripe = self.stripe(&key).lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(self.slots.peek(&key), Some(Slot::One(_) | Slot::Many(_))) {
-            self.slots.insert(key, Slot::Refused(until));
+    /// Puts a slot in the place of the key's own, and gives what had to go for want of room, perhaps the slot itself.
+    fn insert(&self, key: CacheKey, slot: Slot<E>) -> (bool, Vec<(CacheKey, E)>) {
+        let mut evicted = Vec::new();
+        self.slots.insert_with_lifecycle(key, slot.clone(), &mut evicted);
+        // The slot that was there before is named too; most of what stood in it stands in the new one.
+        evicted.retain(|(other, _)| *other != key);
+        let is_kept = self.slots.peek(&key).is_some();
+        if !is_kept {
+            evicted.push((key, slot));
         }
+        let entries = evicted.iter().flat_map(|(key, slot)| slot.entries().map(|entry| (*key, entry.clone())));
+        (is_kept, entries.collect())
     }
 
     /// Takes everything out that stands under a key.
@@ -119,13 +123,16 @@ impl<E: Entry> Index<E> {
         gone.map(|(_, slot)| slot.entries().cloned().collect()).unwrap_or_default()
     }
 
-    /// Takes single answers out.
-    pub(super) fn drop_where(&self, key: &CacheKey, is_gone: impl Fn(&E) -> bool) {
+    /// Takes single answers out, and gives what had to go beside them.
+    pub(super) fn drop_where(&self, key: &CacheKey, is_gone: impl Fn(&E) -> bool) -> Vec<(CacheKey, E)> {
         let _stripe = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
         match self.slots.peek(key).map(|slot| slot.without(is_gone)) {
-            Some(Some(rest)) => self.slots.insert(*key, rest),
-            Some(None) => drop(self.slots.remove(key)),
-            None => {}
+            Some(Some(rest)) => self.insert(*key, rest).1,
+            Some(None) => {
+                self.slots.remove(key);
+                Vec::new()
+            }
+            None => Vec::new(),
         }
     }
 
@@ -143,7 +150,9 @@ impl<E: Entry> Index<E> {
 /// What had to go for something new.
 #[derive(Debug)]
 pub(super) struct Gone<E> {
-    /// For want of room.
+    /// Whether the new one is there.
+    pub(super) is_kept: bool,
+    /// For want of room; the new one itself where it was too heavy.
     pub(super) evicted: Vec<(CacheKey, E)>,
     /// Because the new answer stands in its place.
     pub(super) replaced: Vec<(CacheKey, E)>,
@@ -151,10 +160,9 @@ pub(super) struct Gone<E> {
 
 impl<E: Entry> Index<E> {
     /// As [`Slot::find`], with what `variant` the request asks for where nothing answers it.
-    pub(super) fn find(&self, key: &CacheKey, request: &HeaderMap, now: u64) -> Looked<E> {
+    pub(super) fn find(&self, key: &CacheKey, request: &HeaderMap) -> Looked<E> {
         match self.slots.get(key) {
             None => Looked::Missing(0),
-            Some(Slot::Refused(until)) if until > now => Looked::Refused,
             Some(slot) => match slot.find(request) {
                 Some(entry) => Looked::Kept(entry.clone()),
                 None => Looked::Missing(slot.variant(request)),
@@ -169,7 +177,6 @@ pub(super) enum Looked<E> {
     Kept(E),
     /// Nothing, for this variant.
     Missing(u64),
-    Refused,
 }
 
 #[cfg(test)]
@@ -217,15 +224,24 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_gives_way_to_what_is_kept() {
+    fn of_several_answers_none_goes_when_another_comes() {
         let index = Index::new(1 << 20);
-        index.refuse(key(1), 10);
-        let found = |now| index.find(&key(1), &HeaderMap::new(), now);
-        assert!(matches!(found(9), Looked::Refused) && matches!(found(10), Looked::Missing(0)));
-        put(&index, 1, 1);
-        index.refuse(key(1), 10);
-        assert!(matches!(found(9), Looked::Kept(Weighty(1))));
-        index.drop_where(&key(1), |entry| entry.0 == 1);
-        assert!(matches!(found(9), Looked::Missing(0)));
+        let keep = |variant, weight| {
+            let entry = Weighty(weight);
+            index.put(key(1), &[http::header::ACCEPT], variant, entry, index.removals(&key(1))).unwrap()
+        };
+        for (variant, replaced) in [(1, None), (2, None), (3, None), (2, Some(2))] {
+            let gone = keep(variant, variant);
+            assert!(gone.is_kept && gone.evicted.is_empty(), "{gone:?}");
+            assert_eq!(gone.replaced, replaced.map(|weight| (key(1), Weighty(weight))).into_iter().collect::<Vec<_>>());
+        }
+        assert!(index.drop_where(&key(1), |entry| entry.0 == 3).is_empty());
+        assert_eq!(index.get(&key(1)).unwrap().entries().count(), 2);
+        // a slot that is too heavy goes with all that is in it
+        let gone = keep(4, 2 << 20);
+        let mut weights: Vec<_> = gone.evicted.iter().map(|(_, entry)| entry.0).collect();
+        weights.sort_unstable();
+        assert_eq!((gone.is_kept, weights), (false, vec![1, 2, 2 << 20]));
+        assert!(index.get(&key(1)).is_none());
     }
 }

@@ -54,6 +54,15 @@ impl Entry for Kept {
 }
 
 impl Kept {
+    /// Tells it from others that are kept at the same time: where it lies.
+    pub(super) fn id(&self) -> u64 {
+        let place = match self {
+            Self::Small(bytes) => bytes.as_ptr().addr(),
+            Self::Large(parts) => Arc::as_ptr(parts).addr(),
+        };
+        place as u64
+    }
+
     pub(super) fn open(&self) -> Option<Stored> {
         let (head, content) = match self {
             Self::Small(all) => {
@@ -67,7 +76,7 @@ impl Kept {
                 (head.clone(), Content::Pieces(Arc::clone(pieces), *length))
             }
         };
-        Some(Stored { meta: record::meta(&head)?, head, content })
+        Some(Stored { meta: record::meta(&head)?, head, content, id: self.id() })
     }
 }
 
@@ -94,14 +103,14 @@ pub(crate) struct MemoryWriter {
 }
 
 impl MemoryWriter {
-    pub(super) fn new(memory: &Arc<Memory>, key: CacheKey, draft: Draft) -> Option<Self> {
+    pub(super) fn new(memory: &Arc<Memory>, key: CacheKey, draft: Draft, removals: u32) -> Option<Self> {
         Some(Self {
             memory: Arc::clone(memory),
             key,
             head: record::encode(&draft)?,
             names: draft.names,
             variant: draft.meta.variant,
-            removals: memory.index.removals(&key),
+            removals,
             pieces: Vec::new(),
             piece: BytesMut::new(),
             length: 0,
@@ -172,8 +181,10 @@ impl MemoryWriter {
         match self.memory.index.put(self.key, &self.names, self.variant, kept, self.removals) {
             Ok(gone) => {
                 counters.evicted.fetch_add(gone.evicted.len() as u64, Relaxed);
-                count(&counters.stored);
-                true
+                if gone.is_kept {
+                    count(&counters.stored);
+                }
+                gone.is_kept
             }
             Err(_) => false,
         }
@@ -209,15 +220,15 @@ mod tests {
     }
 
     fn store(memory: &Arc<Memory>, name: &str, pieces: &[usize]) -> bool {
-        let mut writer = MemoryWriter::new(memory, key(name), draft(200)).unwrap();
+        let mut writer = MemoryWriter::new(memory, key(name), draft(200), 0).unwrap();
         pieces.iter().for_each(|length| writer.push(Bytes::from(vec![b'x'; *length])));
         writer.finish()
     }
 
     fn find(memory: &Memory, name: &str) -> Option<Stored> {
-        match memory.index.find(&key(name), &HeaderMap::new(), 0) {
+        match memory.index.find(&key(name), &HeaderMap::new()) {
             Looked::Kept(kept) => kept.open(),
-            Looked::Missing(_) | Looked::Refused => None,
+            Looked::Missing(_) => None,
         }
     }
 
@@ -240,7 +251,8 @@ mod tests {
         let memory = memory(1 << 20);
         assert!(!store(&memory, "a", &[1 << 18, 1]));
         assert!(store(&memory, "a", &[1 << 17]));
-        let mut writers: Vec<_> = (0..9).map(|_| MemoryWriter::new(&memory, key("b"), draft(200)).unwrap()).collect();
+        let mut writers: Vec<_> =
+            (0..9).map(|_| MemoryWriter::new(&memory, key("b"), draft(200), 0).unwrap()).collect();
         writers.iter_mut().for_each(|writer| writer.push(Bytes::from(vec![0; 1 << 17])));
         assert_eq!(writers.iter().filter(|writer| writer.has_failed()).count(), 1);
         drop(writers);

@@ -21,6 +21,7 @@ mod index;
 mod key;
 mod memory;
 mod record;
+mod refusals;
 mod slot;
 pub(crate) mod stats;
 mod variant;
@@ -28,7 +29,7 @@ mod writer;
 mod zone;
 mod zones;
 
-pub(crate) use flight::{Flight, Joined, Landing};
+pub(crate) use flight::{Flight, Joined, Landing, Predecessor};
 pub(crate) use key::KeyBuilder;
 pub(crate) use record::{Draft, Meta};
 pub(crate) use variant::Vary;

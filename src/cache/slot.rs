@@ -8,11 +8,9 @@ use super::variant::variant;
 /// The most variants of one key; the oldest goes first.
 const MOST: usize = 64;
 
-/// What stands under one key: one answer, several that tell requests apart, or the note that nothing is to be kept.
+/// What stands under one key: one answer, or several that are told apart by request fields.
 #[derive(Clone, Debug)]
 pub(super) enum Slot<E> {
-    /// The last answer was not to be kept; nobody waits for another's until then, in milliseconds since 1970.
-    Refused(u64),
     One(E),
     Many(Arc<Variants<E>>),
 }
@@ -28,7 +26,6 @@ impl<E: Clone> Slot<E> {
     /// What answers a request with these fields.
     pub(super) fn find(&self, request: &HeaderMap) -> Option<&E> {
         match self {
-            Self::Refused(_) => None,
             Self::One(entry) => Some(entry),
             Self::Many(variants) => variants.get(variant(&variants.names, request)),
         }
@@ -38,14 +35,13 @@ impl<E: Clone> Slot<E> {
     pub(super) fn variant(&self, request: &HeaderMap) -> u64 {
         match self {
             Self::Many(variants) => variant(&variants.names, request),
-            Self::Refused(_) | Self::One(_) => 0,
+            Self::One(_) => 0,
         }
     }
 
     /// Everything that is kept.
     pub(super) fn entries(&self) -> impl Iterator<Item = &E> {
         let (one, many) = match self {
-            Self::Refused(_) => (None, None),
             Self::One(entry) => (Some(entry), None),
             Self::Many(variants) => (None, Some(&variants.kept)),
         };
@@ -88,7 +84,6 @@ impl<E: Clone> Slot<E> {
     /// The slot without the answers that `is_gone` names; `None` if nothing is left.
     pub(super) fn without(&self, is_gone: impl Fn(&E) -> bool) -> Option<Self> {
         match self {
-            Self::Refused(_) => Some(self.clone()),
             Self::One(entry) => (!is_gone(entry)).then(|| self.clone()),
             Self::Many(variants) => {
                 let kept: Vec<_> = variants.kept.iter().filter(|(_, entry)| !is_gone(entry)).cloned().collect();

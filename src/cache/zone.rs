@@ -2,6 +2,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -12,6 +13,7 @@ use super::disk::Disk;
 use super::flight::Flights;
 use super::index::Looked;
 use super::memory::{Memory, MemoryWriter};
+use super::refusals::Refusals;
 use super::stats::Counters;
 use super::{CacheKey, Draft, Joined, Meta, Stats, Writer, record};
 use crate::Body;
@@ -23,6 +25,7 @@ pub struct Zone {
     clock: Clock,
     pub(super) store: Store,
     flights: Flights,
+    refusals: Refusals,
     counters: Arc<Counters>,
 }
 
@@ -38,8 +41,6 @@ pub(crate) enum Found {
     Stored(Stored),
     /// Nothing. The key is that of the answer that is missing: one of several, as far as that is known.
     Missing(CacheKey),
-    /// Nothing, and nobody waits for others.
-    Refused,
 }
 
 /// An answer out of a zone.
@@ -48,6 +49,8 @@ pub(crate) struct Stored {
     pub(crate) meta: Meta,
     pub(super) head: Bytes,
     pub(super) content: Content,
+    /// Which it is among those of its key; see [`Zone::withdraw`].
+    pub(super) id: u64,
 }
 
 impl Stored {
@@ -78,7 +81,7 @@ impl Zone {
             None => Store::Memory(Arc::new(Memory::new(spec.memory_size.0, Arc::clone(&counters)))),
             Some(folder) => Store::Disk(Disk::new(folder.clone(), &spec, clock, Arc::clone(&counters))),
         };
-        Arc::new(Self { spec, clock, store, flights: Flights::default(), counters })
+        Arc::new(Self { spec, clock, store, flights: Flights::default(), refusals: Refusals::new(), counters })
     }
 
     /// Its name.
@@ -130,41 +133,70 @@ impl Zone {
     pub(crate) async fn find(&self, key: CacheKey, request: &HeaderMap) -> Found {
         let missing = |variant| Found::Missing(key.of_variant(variant));
         match &self.store {
-            Store::Memory(memory) => match memory.index.find(&key, request, self.now()) {
+            Store::Memory(memory) => match memory.index.find(&key, request) {
                 Looked::Kept(kept) => kept.open().map_or(Found::Missing(key), Found::Stored),
                 Looked::Missing(variant) => missing(variant),
-                Looked::Refused => Found::Refused,
             },
-            Store::Disk(disk) => match disk.index().find(&key, request, self.now()) {
+            Store::Disk(disk) => match disk.index().find(&key, request) {
                 Looked::Kept(file) => disk.load(key, file).await.map_or(Found::Missing(key), Found::Stored),
                 Looked::Missing(variant) => missing(variant),
-                Looked::Refused => Found::Refused,
             },
         }
     }
 
-    /// Joins the fetch of a missing answer.
-    pub(crate) fn join(&self, missing: CacheKey) -> Joined {
-        self.flights.join(missing)
+    /// Joins the fetch of a missing answer, unless it has been under way for longer than `patience`.
+    pub(crate) fn join(&self, missing: CacheKey, patience: Duration) -> Joined {
+        self.flights.join(missing, patience)
     }
 
-    /// Begins to store an answer; the request's fields say which variant it is. `None` when it cannot be kept.
-    pub(crate) fn store(&self, key: CacheKey, mut draft: Draft, request: &HeaderMap) -> Option<Writer> {
+    /// How often anything has been taken out among keys like this one, to be asked before an answer is: see
+    /// [`Zone::store`].
+    pub(crate) fn removals(&self, key: CacheKey) -> u32 {
+        match &self.store {
+            Store::Memory(memory) => memory.index.removals(&key),
+            Store::Disk(disk) => disk.index().removals(&key),
+        }
+    }
+
+    /// Begins to store an answer of that length, if it says so; the request's fields say which variant it is. It is not kept
+    /// if anything has been taken out since `removals` were counted. `None` when it cannot be kept.
+    pub(crate) fn store(
+        &self,
+        key: CacheKey,
+        mut draft: Draft,
+        request: &HeaderMap,
+        length: Option<u64>,
+        removals: u32,
+    ) -> Option<Writer> {
         draft.meta.variant = super::variant::variant(&draft.names, request);
         match &self.store {
-            Store::Memory(memory) => MemoryWriter::new(memory, key, draft).map(Writer::Memory),
-            Store::Disk(disk) => disk.writer(key, &draft).map(Writer::Disk),
+            Store::Memory(memory) => {
+                let fits = length.is_none_or(|length| length <= memory.index.heaviest());
+                MemoryWriter::new(memory, key, draft, removals).filter(|_| fits).map(Writer::Memory)
+            }
+            Store::Disk(disk) => {
+                let fits = length.is_none_or(|length| length <= disk.index().heaviest());
+                disk.writer(key, &draft, removals).filter(|_| fits).map(Writer::Disk)
+            }
+        }
+    }
+
+    /// Takes one answer out that its origin stands by no longer.
+    pub(crate) fn withdraw(&self, key: CacheKey, stored: &Stored) {
+        match &self.store {
+            Store::Memory(memory) => drop(memory.index.drop_where(&key, |kept| kept.id() == stored.id)),
+            Store::Disk(disk) => disk.withdraw(key, stored.id),
         }
     }
 
     /// Notes for a while that answers of this key are not kept, so that nobody waits for another's.
     pub(crate) fn refuse(&self, key: CacheKey) {
-        const A_WHILE: u64 = 10_000;
-        let until = self.now() + A_WHILE;
-        match &self.store {
-            Store::Memory(memory) => memory.index.refuse(key, until),
-            Store::Disk(disk) => disk.index().refuse(key, until),
-        }
+        self.refusals.note(key, self.now());
+    }
+
+    /// Whether [`Zone::refuse`] was said of that key a short while ago.
+    pub(crate) fn refuses(&self, key: CacheKey) -> bool {
+        self.refusals.hold(key, self.now())
     }
 
     /// Whether an answer of that key is kept.

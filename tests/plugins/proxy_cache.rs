@@ -308,6 +308,68 @@ async fn sec_cache_01_a_host_that_a_plugin_makes_is_part_of_the_key() {
     }
 }
 
+#[tokio::test]
+async fn a_query_that_a_plugin_makes_is_part_of_the_key() {
+    let plugins = "{proxy-rewrite: {uri: '/api?tenant=$http_x_tenant'}, proxy-cache: {cache_strategy: memory}}";
+    let rig = Rig::of(&route_with(plugins)).await;
+    for (tenant, wanted) in [("a", "MISS"), ("b", "MISS"), ("a", "HIT"), ("b", "HIT")] {
+        assert_eq!(status(&rig.get("/api", &[("x-tenant", tenant)]).await), wanted, "{tenant}");
+    }
+}
+
+#[tokio::test]
+async fn routes_of_one_path_keep_their_answers_apart() {
+    let route = |id: &str, more: &str| {
+        format!(
+            "  - {{id: {id}, uri: '/*', {more}plugins: {{proxy-cache: {{cache_strategy: memory}}}}, \
+             upstream: {{type: roundrobin, nodes: {{'127.0.0.1:7001': 1}}}}}}\n"
+        )
+    };
+    let guarded = route("staff", "priority: 9, vars: [['http_x_staff', '==', '1']], ");
+    let rig = Rig::of(&format!("routes:\n{guarded}{}", route("public", ""))).await;
+    for (staff, wanted) in [("1", "MISS"), ("0", "MISS"), ("1", "HIT"), ("0", "HIT")] {
+        assert_eq!(status(&rig.get("/", &[("x-staff", staff)]).await), wanted, "{staff}");
+    }
+    let purge = rig.ask("PURGE /", &[("x-staff", "1")]).await;
+    assert_eq!(purge.status(), 200);
+    assert_eq!(status(&rig.get("/", &[("x-staff", "0")]).await), "HIT");
+    assert_eq!(status(&rig.get("/", &[("x-staff", "1")]).await), "MISS");
+}
+
+#[cfg(feature = "callout")]
+#[tokio::test]
+async fn what_an_outer_service_says_of_the_caller_reaches_the_origin() {
+    let service = Origin::scripted(|_| {
+        let answer = "HTTP/1.1 200 OK\r\nx-forwarded-user: ann\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        vec![Step::Request, Step::send(answer), Step::Close]
+    })
+    .await;
+    let plugins = format!(
+        "{{forward-auth: {{uri: 'http://{}/', upstream_headers: [X-Forwarded-User]}}, proxy-cache: {{cache_strategy: memory}}}}",
+        service.address()
+    );
+    let rig = Rig::of(&route_with(&plugins)).await;
+    assert_eq!(status(&rig.get("/", &[("x-forwarded-user", "root"), ("x_original_url", "/admin")]).await), "MISS");
+    let forwarded = rig.forwarded();
+    assert_eq!((forwarded.field("x-forwarded-user"), forwarded.field("x_original_url")), (Some("ann"), None));
+}
+
+#[tokio::test]
+async fn languages_stand_side_by_side_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let zone = disk(folder.path());
+    let fields = "cache-control: max-age=600\r\nvary: accept-language\r\ncontent-length: 1";
+    let rig = over(&zone, Origin::answering(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nx")).await).await;
+    for (stored, language) in (1..).zip(["de", "en", "fr"]) {
+        assert_eq!(status(&rig.get("/", &[("accept-language", language)]).await), "MISS");
+        until(&zone, |zone| zone.stats().stored == stored).await;
+    }
+    for language in ["de", "en", "fr"] {
+        assert_eq!(status(&rig.get("/", &[("accept-language", language)]).await), "HIT", "{language}");
+    }
+    assert_eq!((files(folder.path()).len(), zone.stats().evicted), (3, 0));
+}
+
 #[test]
 fn zones_are_judged_with_the_settings() {
     for (zones, says) in [

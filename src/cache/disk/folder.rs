@@ -42,6 +42,26 @@ impl Folder {
         folder.join(name)
     }
 
+    /// Removes every file of a key.
+    pub(super) fn clear(&self, key: CacheKey) -> io::Result<usize> {
+        let (folder, _) = self.place(key, 0);
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries?,
+        };
+        let mut removed = 0;
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_name().to_str().and_then(Self::parse).is_some_and(|(other, _)| other == key) {
+                match fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    gone => removed += usize::from(gone.is_ok()),
+                }
+            }
+        }
+        Ok(removed)
+    }
+
     /// Key and number of a file, by its name.
     pub(super) fn parse(name: &str) -> Option<(CacheKey, u64)> {
         let (key, id) = name.split_once('-')?;

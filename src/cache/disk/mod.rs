@@ -3,6 +3,8 @@ mod body;
 mod file;
 mod folder;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod writer;
 mod zone;
 

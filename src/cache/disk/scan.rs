@@ -2,11 +2,10 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::super::{Vary, record};
+use super::super::{CacheKey, Vary, record};
 use super::file::{PREFIX, opening_len, read_opening};
 use super::folder::Folder;
 use super::zone::{Disk, FileRef};
@@ -31,35 +30,38 @@ fn walk(disk: &Disk, folder: &Path, except: Option<&Path>, depth: usize) -> io::
             let _ = walk(disk, &path, except, depth + 1);
         } else if kind.is_file()
             && let Some((key, id)) = entry.file_name().to_str().and_then(Folder::parse)
-            && take(disk, &path, id).is_none_or(|found| found != key)
         {
-            disk.corrupt(&path);
+            match take(disk, &path, id) {
+                Ok(Some(found)) if found == key => {}
+                Ok(_) => disk.corrupt(&path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // It may be as good as ever: too many files are open, or the disk does not answer just now.
+                Err(error) => disk.failed("a kept answer cannot be read", &error),
+            }
         }
     }
     Ok(())
 }
 
-/// Takes a file in; the key that it has.
-fn take(disk: &Disk, path: &Path, id: u64) -> Option<super::super::CacheKey> {
-    let mut file = File::open(path).ok()?;
-    let mut bytes = vec![0; PREFIX];
-    file.read_exact(&mut bytes).ok()?;
-    let length = opening_len(&bytes).filter(|length| *length <= LONGEST)?;
-    bytes.resize(length, 0);
-    file.read_exact(bytes.get_mut(PREFIX..)?).ok()?;
-    let opening = read_opening(&bytes)?;
-    let size = file.metadata().ok()?.len();
-    if size != opening.file_len() {
-        return None;
-    }
+/// Takes a file in; the key that it has, or `None` if it is not as it was written.
+///
+/// # Errors
+/// It cannot be read, whatever is in it.
+fn take(disk: &Disk, path: &Path, id: u64) -> io::Result<Option<CacheKey>> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut bytes = Vec::with_capacity(PREFIX);
+    file.by_ref().take(PREFIX as u64).read_to_end(&mut bytes)?;
+    let Some(length) = opening_len(&bytes).filter(|length| *length <= LONGEST) else { return Ok(None) };
+    file.take(length.saturating_sub(PREFIX) as u64).read_to_end(&mut bytes)?;
+    Ok(understood(disk, bytes, FileRef { id, size }))
+}
+
+fn understood(disk: &Disk, bytes: Vec<u8>, file: FileRef) -> Option<CacheKey> {
+    let opening = read_opening(&bytes).filter(|opening| opening.file_len() == file.size)?;
     let head = Bytes::from(bytes).slice(PREFIX..);
     let meta = record::meta(&head)?;
     let Vary::By(names) = Vary::of(&record::headers(&head)?) else { return None };
-    disk.found(opening.key, &names, meta.variant, FileRef { id, size });
+    disk.found(opening.key, &names, meta.variant, file);
     Some(opening.key)
-}
-
-/// Runs [`scan`] on a thread that may block.
-pub(super) async fn scanned(disk: Arc<Disk>) -> io::Result<()> {
-    tokio::task::spawn_blocking(move || scan(&disk)).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -57,7 +57,7 @@ struct Unfinished {
 }
 
 impl DiskWriter {
-    pub(super) fn new(disk: &Arc<Disk>, key: CacheKey, draft: &Draft) -> Option<Self> {
+    pub(super) fn new(disk: &Arc<Disk>, key: CacheKey, draft: &Draft, removals: u32) -> Option<Self> {
         let unfinished = Unfinished {
             disk: Arc::clone(disk),
             key,
@@ -65,7 +65,7 @@ impl DiskWriter {
             head: record::encode(draft)?,
             names: draft.names.clone(),
             variant: draft.meta.variant,
-            removals: disk.index().removals(&key),
+            removals,
             file: None,
             length: 0,
             sum: crc32fast::Hasher::new(),
@@ -105,6 +105,12 @@ impl DiskWriter {
             self.bytes += data.len();
             self.gathered.push(data);
         }
+    }
+
+    /// Nothing is being written, and something has been.
+    #[cfg(test)]
+    pub(super) fn is_idle_with_file(&self) -> bool {
+        matches!(&self.state, State::Idle(unfinished) if unfinished.file.is_some())
     }
 
     pub(in super::super) fn has_failed(&self) -> bool {
@@ -194,7 +200,12 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some((_, path)) = self.file.take() {
             // It may have got its name already, or the disk may be gone; the next start takes away what is left.
-            let _ = fs::remove_file(path);
+            let remove = move || drop(fs::remove_file(path));
+            // A client that goes away drops its answer on a thread that others need.
+            match tokio::runtime::Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+                Err(_) => remove(),
+            }
         }
     }
 }

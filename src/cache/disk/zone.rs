@@ -3,7 +3,10 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -12,11 +15,11 @@ use http::HeaderName;
 use super::body::{OnDisk, READ, are_sound, read_sums};
 use super::file::{PREFIX, read_opening};
 use super::folder::Folder;
-use super::scan::{scan, scanned};
+use super::scan::scan;
 use super::writer::DiskWriter;
 use crate::cache::clock::Clock;
 use crate::cache::content::Content;
-use crate::cache::index::{Entry, Index};
+use crate::cache::index::{Entry, Gone, Index};
 use crate::cache::stats::{Counters, count};
 use crate::cache::zone::Stored;
 use crate::cache::{CacheKey, Draft, record};
@@ -32,7 +35,9 @@ pub(in super::super) struct Disk {
     /// The folder is there.
     made: Mutex<bool>,
     /// What earlier runs kept is being read, or has been.
-    scanned: AtomicBool,
+    pub(super) scanned: AtomicBool,
+    /// How many readings of the folder are to come or under way: until then there may be files that the table does not know.
+    scans: AtomicU32,
 }
 
 /// A file of the zone.
@@ -65,6 +70,7 @@ impl Disk {
             last: AtomicU64::new(clock.now() << 20),
             made: Mutex::new(false),
             scanned: AtomicBool::new(false),
+            scans: AtomicU32::new(1),
         })
     }
 
@@ -81,13 +87,20 @@ impl Disk {
         if let Err(error) = self.make().and_then(|()| scan(self)) {
             self.failed("the folder cannot be read", &error);
         }
+        self.scans.fetch_sub(1, SeqCst);
     }
 
     pub(in super::super) async fn read_all(self: &Arc<Self>) -> io::Result<()> {
-        self.scanned.store(true, Relaxed);
+        if self.scanned.swap(true, Relaxed) {
+            self.scans.fetch_add(1, SeqCst);
+        }
         let disk = Arc::clone(self);
-        tokio::task::spawn_blocking(move || disk.make()).await.unwrap_or_else(|error| Err(io::Error::other(error)))?;
-        scanned(Arc::clone(self)).await
+        let reading = move || {
+            let read = disk.make().and_then(|()| scan(&disk));
+            disk.scans.fetch_sub(1, SeqCst);
+            read
+        };
+        tokio::task::spawn_blocking(reading).await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// Makes the folder, once it can be made.
@@ -104,18 +117,26 @@ impl Disk {
         self.last.fetch_add(1, Relaxed) + 1
     }
 
-    pub(in super::super) fn writer(self: &Arc<Self>, key: CacheKey, draft: &Draft) -> Option<DiskWriter> {
-        DiskWriter::new(self, key, draft)
+    pub(in super::super) fn writer(
+        self: &Arc<Self>,
+        key: CacheKey,
+        draft: &Draft,
+        removals: u32,
+    ) -> Option<DiskWriter> {
+        DiskWriter::new(self, key, draft, removals)
     }
 
-    /// Puts a whole file into the table, and removes those that go for it. `false`: it was not wanted any more.
+    /// Puts a whole file into the table, and removes those that go for it. `false`: it was not wanted any more, or it drove
+    /// itself out.
     pub(super) fn keep(&self, key: CacheKey, names: &[HeaderName], variant: u64, file: FileRef, removals: u32) -> bool {
         match self.index.put(key, names, variant, file, removals) {
             Ok(gone) => {
                 self.counters.evicted.fetch_add(gone.evicted.len() as u64, Relaxed);
-                count(&self.counters.stored);
-                gone.evicted.iter().chain(&gone.replaced).for_each(|(key, file)| self.remove(*key, *file));
-                true
+                if gone.is_kept {
+                    count(&self.counters.stored);
+                }
+                self.remove_all(&gone, file);
+                gone.is_kept
             }
             Err(file) => {
                 self.remove(key, file);
@@ -131,8 +152,12 @@ impl Disk {
         if rivals.iter().any(|kept| kept.id > file.id) {
             return self.remove(key, file);
         }
+        // This run stored it meanwhile.
+        if rivals.contains(&file) {
+            return;
+        }
         match self.index.put(key, names, variant, file, removals) {
-            Ok(gone) => gone.evicted.iter().chain(&gone.replaced).for_each(|(key, file)| self.remove(*key, *file)),
+            Ok(gone) => self.remove_all(&gone, file),
             Err(file) => self.remove(key, file),
         }
     }
@@ -144,14 +169,16 @@ impl Disk {
         loaded.ok().flatten()
     }
 
-    fn load_now(self: &Arc<Self>, key: CacheKey, at: FileRef) -> Option<Stored> {
+    pub(super) fn load_now(self: &Arc<Self>, key: CacheKey, at: FileRef) -> Option<Stored> {
         let file = match File::open(self.folder.file(key, at.id)) {
             Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.drop_entry(key, |kept| *kept == at);
+                return None;
+            }
+            // It is there still: too many files are open, or the disk does not answer just now.
             Err(error) => {
-                self.index.drop_where(&key, |kept| *kept == at);
-                if error.kind() != io::ErrorKind::NotFound {
-                    self.failed("a kept answer cannot be read", &error);
-                }
+                self.failed("a kept answer cannot be read", &error);
                 return None;
             }
         };
@@ -185,22 +212,55 @@ impl Disk {
             let sums = read_sums(&file, &opening).ok()?;
             Content::File(Arc::new(OnDisk { disk: Arc::clone(self), file, key, at, opening, sums }))
         };
-        Some(Stored { meta, head, content })
+        Some(Stored { meta, head, content, id: at.id })
     }
 
     pub(in super::super) async fn purge(self: &Arc<Self>, key: CacheKey) -> bool {
+        // Asked first: what a reading that ends meanwhile has taken in stands in the table.
+        let may_be_unknown = self.scans.load(SeqCst) > 0;
         let gone = self.index().remove(&key);
-        if gone.is_empty() {
+        if gone.is_empty() && !may_be_unknown {
             return false;
         }
         let disk = Arc::clone(self);
-        let removing = move || gone.into_iter().for_each(|file| disk.remove(key, file));
-        tokio::task::spawn_blocking(removing).await.is_ok()
+        let removing = move || {
+            let mut were_there = gone.len();
+            gone.into_iter().for_each(|file| disk.remove(key, file));
+            // What the reading of the folder has taken in since, or will have, names files that are gone then.
+            if may_be_unknown {
+                match disk.folder.clear(key) {
+                    Ok(removed) => were_there += removed,
+                    Err(error) => disk.failed("a file stays behind", &error),
+                }
+            }
+            were_there > 0
+        };
+        tokio::task::spawn_blocking(removing).await.unwrap_or(false)
+    }
+
+    /// Takes one answer out of the table now, and off the disk in the background.
+    pub(in super::super) fn withdraw(self: &Arc<Self>, key: CacheKey, id: u64) {
+        let mut gone = self.index.drop_where(&key, |kept| kept.id == id);
+        gone.push((key, FileRef { id, size: 0 }));
+        let disk = Arc::clone(self);
+        tokio::task::spawn_blocking(move || gone.into_iter().for_each(|(key, file)| disk.remove(key, file)));
+    }
+
+    /// Takes answers out of the table, and whatever has to go beside them off the disk.
+    fn drop_entry(&self, key: CacheKey, is_gone: impl Fn(&FileRef) -> bool) {
+        self.index.drop_where(&key, is_gone).into_iter().for_each(|(key, file)| self.remove(key, file));
+    }
+
+    /// Removes the files of what had to go for `new`, which is not in its own way: the reading of the folder may have met it
+    /// before it was put in here.
+    fn remove_all(&self, gone: &Gone<FileRef>, new: FileRef) {
+        let replaced = gone.replaced.iter().filter(|(_, file)| file.id != new.id);
+        gone.evicted.iter().chain(replaced).for_each(|(key, file)| self.remove(*key, *file));
     }
 
     /// Takes a file that is not as it was written out of the table and off the disk.
     pub(super) fn drop_corrupt(&self, key: CacheKey, at: FileRef) {
-        self.index.drop_where(&key, |kept| *kept == at);
+        self.drop_entry(key, |kept| *kept == at);
         self.corrupt(&self.folder.file(key, at.id));
     }
 

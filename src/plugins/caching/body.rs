@@ -12,7 +12,8 @@ use crate::{Body, BodyError};
 /// Where a body goes beside its client.
 pub(super) struct Storing {
     pub(super) zone: Arc<Zone>,
-    pub(super) key: CacheKey,
+    /// What those wait for together who wait.
+    pub(super) together: CacheKey,
     pub(super) writer: Writer,
     /// Those who wait for it.
     pub(super) flight: Option<Flight>,
@@ -36,7 +37,7 @@ impl Storing {
 
     /// It is not one to be kept: nobody waits for it, nor for the next.
     fn refuse(self) {
-        self.zone.refuse(self.key);
+        self.zone.refuse(self.together);
         if let Some(flight) = self.flight {
             flight.land(Landing::NotKept);
         }

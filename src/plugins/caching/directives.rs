@@ -10,8 +10,8 @@ pub(in super::super) struct CacheControl {
     pub(in super::super) no_cache: bool,
     pub(super) private: bool,
     pub(super) public: bool,
-    /// `must-revalidate` or `proxy-revalidate`.
     pub(super) must_revalidate: bool,
+    pub(super) proxy_revalidate: bool,
     pub(in super::super) only_if_cached: bool,
     pub(super) max_age: Option<u32>,
     pub(super) s_maxage: Option<u32>,
@@ -56,7 +56,8 @@ impl CacheControl {
             b"no-cache" => self.no_cache = true,
             b"private" => self.private = true,
             b"public" => self.public = true,
-            b"must-revalidate" | b"proxy-revalidate" => self.must_revalidate = true,
+            b"must-revalidate" => self.must_revalidate = true,
+            b"proxy-revalidate" => self.proxy_revalidate = true,
             b"only-if-cached" => self.only_if_cached = true,
             b"max-age" => self.max_age = shorter(self.max_age),
             b"s-maxage" => self.s_maxage = shorter(self.s_maxage),
@@ -137,7 +138,7 @@ mod tests {
                 CacheControl {
                     while_revalidate: Some(1),
                     if_error: Some(2),
-                    must_revalidate: true,
+                    proxy_revalidate: true,
                     only_if_cached: true,
                     ..none
                 },

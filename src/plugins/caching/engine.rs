@@ -1,5 +1,6 @@
 //! The way of a request through the cache.
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
@@ -8,7 +9,7 @@ use super::CacheControl;
 use super::conditional::{Wanted, is_for_the_origin};
 use super::policy::Policy;
 use crate::cache::stats::count;
-use crate::cache::{CacheKey, Flight, Found, Joined, Landing, Stored, Zone};
+use crate::cache::{CacheKey, Flight, Found, Joined, Landing, Predecessor, Stored, Zone};
 use crate::{Exchange, Next, Request, Response, UpgradeWish};
 
 /// A zone and what is kept in it.
@@ -32,6 +33,19 @@ pub(in super::super) struct Query {
     pub(in super::super) control: CacheControl,
 }
 
+impl Query {
+    /// What those who may wait for one another have in common: the answers to callers with credentials are theirs as a rule,
+    /// so the others do not wait for them, nor learn from them that nothing is kept.
+    pub(super) fn together(&self) -> CacheKey {
+        self.flight(self.key)
+    }
+
+    /// As [`Query::together`], of one of several answers.
+    fn flight(&self, missing: CacheKey) -> CacheKey {
+        if self.authorized { missing.of_variant(u64::MAX) } else { missing }
+    }
+}
+
 /// How a kept answer stands to a request.
 enum Use {
     Fresh,
@@ -45,6 +59,8 @@ enum Use {
 
 /// After so many waits for others' answers a request goes itself.
 const WAITS: u32 = 4;
+/// An update in the background that takes longer is begun again.
+const UPDATE: Duration = Duration::from_secs(5);
 
 /// Whether a request is one that no cache has anything to do with.
 pub(in super::super) fn is_beside(request: &Request) -> bool {
@@ -63,7 +79,7 @@ impl Engine {
         let (mut stale, mut status) = (None, "MISS");
         for _ in 0..WAITS {
             let missing = match self.zone.find(query.key, request.headers()).await {
-                Found::Refused => break,
+                Found::Missing(_) if self.zone.refuses(query.together()) => break,
                 Found::Missing(missing) => missing,
                 // Somebody who showed credentials is not given what was said to those without.
                 Found::Stored(stored) if query.authorized && !stored.meta.shared => break,
@@ -91,19 +107,22 @@ impl Engine {
             if alone || self.policy.collapse.is_zero() {
                 break;
             }
-            match self.zone.join(missing) {
+            match self.zone.join(query.flight(missing), self.policy.collapse) {
                 Joined::Leads(flight) => {
                     let asked = Fetch { query, wanted, stale, flight: Some(flight), status };
                     return self.fetch(asked, request, &next).await;
                 }
-                Joined::Follows(mut hears) => {
+                Joined::Follows(mut hears, others) => {
                     let landed = hears.wait_for(|landing| *landing != Landing::Underway);
                     match tokio::time::timeout(self.policy.collapse, landed).await.map(|landed| landed.map(|l| *l)) {
                         Ok(Ok(Landing::NotKept)) => break,
                         Ok(Ok(_) | Err(_)) => {}
                         Err(_) => {
-                            // It takes long, or never ends: others need not find that out.
-                            self.zone.refuse(query.key);
+                            // One may wait for a client that reads slowly. When the next takes as long, the answers take long
+                            // or never end: others need not find that out.
+                            if others == Predecessor::Late {
+                                self.zone.refuse(query.together());
+                            }
                             break;
                         }
                     }
@@ -137,7 +156,8 @@ impl Engine {
 
     /// Fetches an answer anew in the background, unless somebody does.
     fn update(self: &Arc<Self>, query: Query, request: &Request, next: &Next, stored: &Stored, variant: CacheKey) {
-        let Joined::Leads(flight) = self.zone.join(variant) else { return };
+        let joined = self.zone.join(query.flight(variant), self.policy.collapse.max(UPDATE));
+        let Joined::Leads(flight) = joined else { return };
         let (engine, next, request) = (Arc::clone(self), next.clone(), copy(request));
         let wanted = Wanted::default();
         let asked = Fetch { query, wanted, stale: Some(stored.clone()), flight: Some(flight), status: "EXPIRED" };

@@ -10,7 +10,8 @@ use super::conditional::{ask_for_all, ask_whether};
 use super::engine::{Engine, Fetch};
 use super::policy::Asked;
 use crate::cache::stats::count;
-use crate::cache::{Landing, Stored};
+use crate::cache::{Draft, Landing, Stored, Writer};
+use crate::request::CallerFields;
 use crate::{Body, Fault, Next, Request, Response};
 
 /// What is still to be known of a request when its answer comes.
@@ -18,6 +19,8 @@ struct Sent {
     headers: HeaderMap,
     uri: Uri,
     at: u64,
+    /// How often anything had been taken out by then: what is taken out later makes the answer one that is not kept.
+    removals: u32,
     /// Whether the answer to it can be kept: a GET or POST, for the whole.
     keeps: bool,
     head: bool,
@@ -34,10 +37,12 @@ impl Engine {
             headers: if keeps { request.headers().clone() } else { HeaderMap::new() },
             uri: request.uri().clone(),
             at: self.zone.now(),
+            removals: self.zone.removals(asked.query.key),
             keeps,
             head,
         };
-        self.policy.unkeyed.take_off(request.headers_mut());
+        let told = request.extensions().get::<CallerFields>().cloned();
+        self.policy.unkeyed.take_off(request.headers_mut(), told.as_ref().map_or(&[], |told| &told.0));
         match &asked.stale {
             // the answer to a POST cannot be asked after by its tag
             Some(stored) if request.method() != Method::POST => ask_whether(request.headers_mut(), &stored.headers()),
@@ -83,12 +88,16 @@ impl Engine {
         if let Ok(draft) = judged.clone() {
             renewed.meta = draft.meta;
             parts.headers = draft.headers.clone();
-            match self.zone.store(asked.query.key, draft, &sent.headers).filter(|_| sent.keeps) {
+            match self.begin(&asked, &sent, draft, None).filter(|_| sent.keeps) {
                 Some(writer) => writer.finish_with(&stored, asked.flight),
                 None => drop(asked.flight),
             }
-        } else if let Some(flight) = asked.flight {
-            flight.land(Landing::NotKept);
+        } else {
+            // it says with the same breath that nobody is to keep it
+            self.zone.withdraw(asked.query.key, &stored);
+            if let Some(flight) = asked.flight {
+                flight.land(Landing::NotKept);
+            }
         }
         count(&self.zone.counters().hits);
         self.policy.answer(&renewed, parts.headers, &asked.wanted, sent.head, now, "REVALIDATED")
@@ -101,9 +110,13 @@ impl Engine {
         }
         let (parts, body) = response.into_parts();
         let judged = self.policy.judge(self.asked(&asked, sent, self.zone.now()), &parts);
-        let writer = judged.ok().and_then(|draft| self.zone.store(asked.query.key, draft, &sent.headers));
+        let length = expected(&parts);
+        let writer = judged.ok().and_then(|draft| self.begin(&asked, sent, draft, length));
         let Some(writer) = writer else {
-            self.zone.refuse(asked.query.key);
+            self.zone.refuse(asked.query.together());
+            if let Some(stored) = asked.stale.as_ref().filter(|_| supersedes(&parts)) {
+                self.zone.withdraw(asked.query.key, stored);
+            }
             if let Some(flight) = asked.flight {
                 flight.land(Landing::NotKept);
             }
@@ -111,10 +124,10 @@ impl Engine {
         };
         let storing = Storing {
             zone: Arc::clone(&self.zone),
-            key: asked.query.key,
+            together: asked.query.together(),
             writer,
             flight: asked.flight,
-            expected: expected(&parts),
+            expected: length,
             max: self.policy.max_body,
         };
         let body = match body.into_bytes() {
@@ -127,9 +140,22 @@ impl Engine {
         self.policy.mark(Response::from_parts(parts, body), asked.status)
     }
 
+    fn begin(&self, asked: &Fetch, sent: &Sent, draft: Draft, length: Option<u64>) -> Option<Writer> {
+        self.zone.store(asked.query.key, draft, &sent.headers, length, sent.removals)
+    }
+
     fn asked<'a>(&self, asked: &Fetch, sent: &'a Sent, came: u64) -> Asked<'a> {
         Asked { authorized: asked.query.authorized, path: sent.uri.path(), sent: sent.at, came }
     }
+}
+
+/// Whether an answer says something of what there is, so that an older one that is over stands in for it no longer. Errors
+/// and limits speak of their own request.
+fn supersedes(answer: &Parts) -> bool {
+    let status = answer.status;
+    let speaks =
+        status.is_success() || status.is_redirection() || matches!(status.as_u16(), 401 | 403 | 404 | 410 | 451);
+    speaks && answer.extensions.get::<Fault>().is_none()
 }
 
 /// How long a body says that it is.

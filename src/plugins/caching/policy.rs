@@ -95,8 +95,10 @@ impl Policy {
         }
         let headers = &answer.headers;
         let control = CacheControl::of(headers);
-        let is_shared = control.public || control.s_maxage.is_some() || control.must_revalidate;
-        if control.private || asked.authorized && !is_shared || !self.keeps_cookies && headers.contains_key(SET_COOKIE)
+        let may_be_shared = control.public || control.s_maxage.is_some() || control.must_revalidate;
+        if control.private
+            || asked.authorized && !may_be_shared
+            || !self.keeps_cookies && headers.contains_key(SET_COOKIE)
         {
             return Err(NotKept::Private);
         }
@@ -119,11 +121,22 @@ impl Policy {
             return Err(NotKept::Length);
         }
         let initial_age = initial_age(headers, asked);
-        let fresh_for = self.fresh_for(&control, headers, asked.came, initial_age).ok_or(NotKept::Stale)?;
+        let left = told(&control, headers, asked.came).map(|told| told.saturating_sub(initial_age));
+        let mut fresh_for = self.fresh_for(left).ok_or(NotKept::Stale)?;
+        if asked.authorized {
+            fresh_for = fresh_for.min(left.unwrap_or(u32::MAX));
+        }
+        // Callers with credentials share it for as long as it says itself, whatever lifetime is set: `must-revalidate` is a
+        // permission because it is checked each time once that is over (RFC 9111 §3.5).
+        let shared = may_be_shared && left.map_or(control.public, |left| left >= fresh_for);
+        if fresh_for == 0 || asked.authorized && !shared {
+            return Err(NotKept::Stale);
+        }
+        let must_be_checked = control.must_revalidate || control.proxy_revalidate;
         // What must be checked is never used stale; of `s-maxage` that holds unless the answer itself says otherwise
         // (RFC 9111 §4.2.4, §5.2.2.10).
         let unsaid = |own: u32| if control.s_maxage.is_some() { 0 } else { own };
-        let stale = |told: Option<u32>, own: u32| match control.must_revalidate {
+        let stale = |told: Option<u32>, own: u32| match must_be_checked {
             true => 0,
             false => told.unwrap_or_else(|| unsaid(own)),
         };
@@ -135,24 +148,19 @@ impl Policy {
             if_error: stale(control.if_error, self.if_error),
             variant: 0,
             status,
-            shared: is_shared,
-            strict: control.must_revalidate || control.s_maxage.is_some(),
+            shared,
+            strict: must_be_checked || control.s_maxage.is_some(),
         };
         Ok(Draft { meta, headers: self.kept_fields(headers), names })
     }
 
-    /// For how many more seconds an answer is fresh; `None` if it is stale, or does not say.
-    fn fresh_for(&self, control: &CacheControl, headers: &HeaderMap, now: u64, age: u32) -> Option<u32> {
-        let fallback = match self.lifetime {
-            Lifetime::Set(seconds) => return Some(seconds),
-            Lifetime::Told(fallback) => fallback,
-        };
-        let told = control.s_maxage.or(control.max_age).or_else(|| expires(headers, now));
-        let left = match told {
-            Some(told) => told.saturating_sub(age),
-            None => fallback?,
-        };
-        (left > 0).then_some(left)
+    /// For how many more seconds an answer is fresh that has so many `left` by what it says; `None` if it is stale, or does
+    /// not say.
+    fn fresh_for(&self, left: Option<u32>) -> Option<u32> {
+        match self.lifetime {
+            Lifetime::Set(seconds) => Some(seconds),
+            Lifetime::Told(fallback) => left.or(fallback).filter(|left| *left > 0),
+        }
     }
 
     /// The fields without those of one hop, of one answer, and of what we write ourselves.
@@ -196,6 +204,11 @@ fn never_ends(headers: &HeaderMap) -> bool {
     let media = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let media = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     [&b"text/event-stream"[..], b"multipart/x-mixed-replace"].iter().any(|stream| stream.eq_ignore_ascii_case(media))
+}
+
+/// How long an answer is fresh by what it says, in seconds from when it was made.
+fn told(control: &CacheControl, headers: &HeaderMap, now: u64) -> Option<u32> {
+    control.s_maxage.or(control.max_age).or_else(|| expires(headers, now))
 }
 
 /// How long after now an answer expires, in seconds, by its `Expires` and `Date`. What is no date is in the past.
@@ -289,13 +302,36 @@ pub(super) mod tests {
             ("max-age=9", false),
             ("public", true),
             ("s-maxage=9", true),
-            ("must-revalidate", true),
+            ("must-revalidate, max-age=9", true),
             ("public, private", false),
+            // to be checked each time, and the set lifetime would do away with that
+            ("must-revalidate", false),
+            ("max-age=0, must-revalidate", false),
+            ("s-maxage=0", false),
+            ("public, max-age=0", false),
+            ("proxy-revalidate, max-age=60", false),
         ] {
             let judged = policy.judge(asked, &answer(200, &[("cache-control", control)]));
             assert_eq!(judged.is_ok(), kept, "{control}");
             assert!(judged.is_ok_and(|draft| draft.meta.shared) == kept);
         }
+    }
+
+    #[test]
+    fn credentials_share_an_answer_as_long_as_it_says() {
+        let policy = policy(Lifetime::Set(300));
+        let judge = |authorized, control| {
+            let asked = Asked { authorized, ..ASKED };
+            let meta = policy.judge(asked, &answer(200, &[("cache-control", control), ("age", "2")])).unwrap().meta;
+            (meta.fresh_for, meta.shared)
+        };
+        assert_eq!(judge(true, "public, max-age=9"), (7, true));
+        assert_eq!(judge(true, "public"), (300, true));
+        assert_eq!(judge(true, "s-maxage=900"), (300, true));
+        // what is kept of those without credentials for longer than it says is for them alone
+        assert_eq!(judge(false, "public, max-age=9"), (300, false));
+        assert_eq!(judge(false, "max-age=0, must-revalidate"), (300, false));
+        assert_eq!(judge(false, "s-maxage=900"), (300, true));
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl GraphqlProxyCache {
         if config.cache_ttl == Some(0) {
             return Err(ConfigError::invalid(NAME, "cache_ttl", "is at least 1 second"));
         }
-        let parts = ["$route_id", "$service_id", "$request_uri"].map(str::to_owned);
+        let parts = ["$route_id", "$service_id", "$request_uri", "$http_accept"].map(str::to_owned);
         let keys = Keys::new(&parts, config.consumer_isolation)?;
         let policy = Policy {
             plugin: NAME,

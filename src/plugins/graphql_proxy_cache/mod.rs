@@ -6,7 +6,8 @@
 //! that may be, by the rules of [`proxy-cache`](#proxy-cache): `private`, `no-store`, credentials and `Set-Cookie` hold
 //! here as there, one request fetches what is missing, and what an origin cuts off is not kept.
 //!
-//! The key is scheme, host and port, route, service, method, query string and body, and with `consumer_isolation` the caller.
+//! The key is scheme, host and port, route, service, method, query string, `Accept`, body with its type, and with
+//! `consumer_isolation` the caller.
 //! `APISIX-Cache-Key` tells it, `Apisix-Cache-Status` what the cache did: `HIT`, `MISS`, `EXPIRED`, `REVALIDATED`, `UPDATING`,
 //! `STALE`, `BYPASS`.
 //!

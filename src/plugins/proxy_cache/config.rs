@@ -33,8 +33,7 @@ pub struct ProxyCacheConfig {
     pub cache_control: bool,
     /// Whether `Cache-Control` and `Expires` come off answers to clients. Default `false`.
     pub hide_cache_headers: bool,
-    /// Whether each caller has answers of its own, unless `cache_key` has `$consumer_name`, `$consumer_group_id`,
-    /// `$remote_user` or `$http_authorization`. Default `true`.
+    /// Whether each caller has answers of its own, unless `cache_key` has `$consumer_group_id`. Default `true`.
     pub consumer_isolation: bool,
     /// Whether answers with `Set-Cookie` are kept, cookie and all. Default `false`.
     pub cache_set_cookie: bool,

@@ -1,5 +1,5 @@
 //! Under which key an answer is kept (security.md CACHE-01, CACHE-02).
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST};
 use http::{HeaderName, Method};
 
 use super::ProxyCachePlugin;
@@ -47,11 +47,9 @@ impl Keys {
             compiled.push(template);
         }
         let holds = |wanted: &dyn Fn(&VarName) -> bool| compiled.iter().flat_map(Template::variables).any(wanted);
-        let is_user = |name: &VarName| matches!(name, VarName::Custom(name) if &**name == "remote_user");
-        let holds_consumer = holds(&|name| *name == VarName::ConsumerName || is_user(name));
+        let holds_consumer = holds(&|name| *name == VarName::ConsumerName);
         let holds_authorization = holds(&|name| *name == VarName::Header(AUTHORIZATION));
-        let isolates =
-            isolation && !holds_consumer && !holds_authorization && !holds(&|name| *name == VarName::ConsumerGroupId);
+        let isolates = isolation && !holds(&|name| *name == VarName::ConsumerGroupId);
         Ok(Self { parts: compiled, isolates, holds_consumer, holds_authorization })
     }
 
@@ -74,6 +72,11 @@ impl Keys {
         key.part(method.as_str().as_bytes()).part(body);
         key.part(if request::is_secure(request) { b"https" } else { b"http" });
         key.part(&host(request));
+        // A body is what its media type makes of it: the same bytes may be a question here and a fault there.
+        if !body.is_empty() {
+            part_of_field(&mut key, request, &CONTENT_TYPE);
+            part_of_field(&mut key, request, &CONTENT_ENCODING);
+        }
         if let Some(facts) = SharedFacts::of(request) {
             // What a trusted proxy reported of the client's way goes on to the upstream, so answers may depend on it.
             if let Some(reported) = &facts.arrival.reported {
@@ -81,9 +84,12 @@ impl Keys {
                     key.part(value.as_ref().map_or(&b""[..], |value| value.as_bytes()));
                 }
             }
-            // A path that a plugin made out of something else than the path.
-            if request.uri().path().as_bytes() != path_of(vars.original_target()) {
-                key.part(b"path").part(request.uri().path().as_bytes());
+            // What a route answers is behind its guards, and by its upstream.
+            key.part(facts.route.as_ref().map_or(&b""[..], |route| route.id.as_bytes()));
+            // A path or a query that a plugin made out of something else.
+            let sent = request.uri().path_and_query().map_or("/", |target| target.as_str());
+            if sent != vars.original_target() {
+                key.part(b"target").part(sent.as_bytes());
             }
         }
         // Hosts that a plugin made are what the upstream answers by.
@@ -108,15 +114,15 @@ impl Keys {
             key.part(credentials.map_or(&b""[..], |credentials| credentials.as_bytes()));
             key.part(user.map(identity).unwrap_or_default().as_bytes());
             for name in told.iter().flat_map(|told| told.0.iter()) {
-                key.part(name.as_str().as_bytes());
-                for value in request.headers().get_all(name) {
-                    key.part(value.as_bytes());
-                }
+                part_of_field(&mut key, request, name);
             }
             return Keyed { key: key.finish(), authorized: false };
         }
-        let is_held = self.holds_authorization && credentials.is_some()
-            || self.holds_consumer && consumer.is_some() && user.is_none() && told.is_none();
+        // Each way in which the caller may be known is in the key.
+        let is_held = (consumer.is_none() || self.holds_consumer)
+            && (credentials.is_none() || self.holds_authorization)
+            && user.is_none()
+            && told.is_none();
         Keyed { key: key.finish(), authorized: (is_known || credentials.is_some()) && !is_held }
     }
 }
@@ -147,8 +153,13 @@ fn host(request: &Request) -> Vec<u8> {
     host
 }
 
-fn path_of(target: &str) -> &[u8] {
-    target.split('?').next().unwrap_or_default().as_bytes()
+/// Adds a field with all its values.
+fn part_of_field(key: &mut KeyBuilder, request: &Request, name: &HeaderName) {
+    let values = request.headers().get_all(name);
+    key.part(name.as_str().as_bytes()).part(&(values.iter().count() as u64).to_le_bytes());
+    for value in values {
+        key.part(value.as_bytes());
+    }
 }
 
 /// Whether one of these texts is neither empty nor `0`.

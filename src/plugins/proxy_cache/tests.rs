@@ -195,6 +195,183 @@ async fn sec_cache_02_credentials_and_callers_are_kept_apart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_holds_one_sign_of_the_caller_tells_the_others_apart_too() {
+    let by = |name: &str, credentials: &'static str| {
+        let fields = [("authorization", credentials)];
+        let mut request = request("GET", "/", if credentials.is_empty() { &[] } else { &fields });
+        Consumer::new(&ConsumerSpec { username: name.into(), ..ConsumerSpec::default() }).attach(&mut request);
+        request
+    };
+    for (part, asks) in [
+        ("$remote_user", [("ann", "", "MISS"), ("bob", "", "MISS"), ("ann", "", "HIT")]),
+        ("$http_authorization", [("ann", "k", "MISS"), ("bob", "k", "MISS"), ("ann", "k", "HIT")]),
+        ("$consumer_name", [("ann", "k", "MISS"), ("ann", "other", "MISS"), ("ann", "k", "HIT")]),
+    ] {
+        let rig = Rig::new(json!({"cache_key": ["$uri", part]}), &[reply(200, &[], "x")]);
+        for (name, credentials, wanted) in asks {
+            assert_eq!(status(&rig.send(by(name, credentials)).await), wanted, "{part}: {name} {credentials}");
+        }
+        let shared = json!({"cache_key": ["$uri", part], "consumer_isolation": false});
+        let rig = Rig::new(shared, &[reply(200, &[], "x")]);
+        for _ in 0..2 {
+            assert_eq!(status(&rig.send(by("ann", "k")).await), "MISS", "{part}: one of two signs is not held");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_user_is_not_given_what_another_was_told_to_check_each_time() {
+    for control in ["max-age=0, must-revalidate", "s-maxage=0", "public, max-age=0", "proxy-revalidate, max-age=60"] {
+        let rig = Rig::new(json!({}), &[reply(200, &[("cache-control", control)], "account")]);
+        for user in ["a", "b"] {
+            assert_eq!(rig.status("/", &[("authorization", user)]).await, "MISS", "{control}");
+        }
+        assert_eq!(rig.status("/", &[]).await, "MISS", "{control}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_out_while_it_is_fetched_is_not_kept() {
+    // with something kept that is over, and without
+    for fields in [&[("etag", "\"1\"")][..], &[]] {
+        let (gate, gated) = (Arc::new(Notify::new()), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+        let end = {
+            let (gate, gated) = (Arc::clone(&gate), Arc::clone(&gated));
+            Next::from_fn(move |request: Request| {
+                let (gate, gated) = (Arc::clone(&gate), Arc::clone(&gated));
+                async move {
+                    let knows = request.headers().contains_key("if-none-match");
+                    if request.method() == Method::GET && gated.load(std::sync::atomic::Ordering::Relaxed) {
+                        gate.notified().await;
+                    }
+                    let mut response = http::Response::builder().status(if knows { 304 } else { 200 });
+                    for (name, value) in fields {
+                        response = response.header(*name, *value);
+                    }
+                    response.body(Body::from("old")).unwrap()
+                }
+            })
+        };
+        let rig = Rig::new(json!({"cache_ttl": 10}), &[]);
+        ask_over(&rig.layer, end.clone(), request("GET", "/", &[])).await;
+        pass(10).await;
+        gated.store(true, std::sync::atomic::Ordering::Relaxed);
+        let (layer, next) = (rig.layer.clone(), end.clone());
+        let slow = tokio::spawn(async move { ask_over(&layer, next, request("GET", "/", &[])).await });
+        tokio::task::yield_now().await;
+        ask_over(&rig.layer, end.clone(), request("PUT", "/", &[])).await;
+        gate.notify_one();
+        assert_eq!(slow.await.unwrap().body(), "old");
+        gated.store(false, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(status(&ask_over(&rig.layer, end, request("GET", "/", &[])).await), "MISS", "{fields:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_keyed_with_what_it_is_read_as() {
+    let rig = Rig::new(json!({"cache_method": ["POST"]}), &[reply(200, &[], "x")]);
+    let post = |name, value| request("POST", "/", &[(name, value)]).map(|_| Body::from("{}"));
+    for (name, value, wanted) in [
+        ("content-type", "application/json", "MISS"),
+        ("content-type", "text/plain", "MISS"),
+        ("content-encoding", "gzip", "MISS"),
+        ("content-type", "application/json", "HIT"),
+    ] {
+        assert_eq!(status(&rig.send(post(name, value)).await), wanted, "{name}: {value}");
+    }
+}
+
+/// Answers that come in two pieces, with a length of their own.
+fn in_pieces(length: Option<u64>) -> Next {
+    Next::from_fn(move |_| async move {
+        let frames = ["abc", "def"].map(|part| Ok::<_, BodyError>(Frame::data(bytes::Bytes::from(part))));
+        let mut response = Response::new(Body::stream(StreamBody::new(futures_util::stream::iter(frames))));
+        if let Some(length) = length {
+            response.headers_mut().insert("content-length", length.into());
+        }
+        response
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_what_is_longer_than_the_zone_keeps() {
+    let rig = Rig::new(json!({"max_resp_body_size": 64 << 20}), &[]);
+    let end = in_pieces(Some(20 << 20));
+    let began = tokio::time::Instant::now();
+    let unread = rig.layer.wrap(end.clone()).run(request("GET", "/", &[])).await;
+    let second = rig.layer.wrap(end).run(request("GET", "/", &[])).await;
+    assert_eq!(second.headers()["apisix-cache-status"], "MISS");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    drop((unread, second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_reads_slowly_holds_up_others_once() {
+    let rig = Rig::new(json!({}), &[]);
+    let began = tokio::time::Instant::now();
+    let unread = rig.layer.wrap(in_pieces(None)).run(request("GET", "/", &[])).await;
+    // one waits, and finds its answer himself, which is for all
+    let waited = ask_over(&rig.layer, in_pieces(None), request("GET", "/", &[])).await;
+    assert_eq!((status(&waited).as_str(), began.elapsed().as_secs()), ("MISS", 5));
+    pass(300).await;
+    let began = tokio::time::Instant::now();
+    let leads = rig.layer.wrap(in_pieces(None)).run(request("GET", "/", &[])).await;
+    assert_eq!(
+        (began.elapsed(), &leads.headers()["apisix-cache-status"]),
+        (Duration::ZERO, &"EXPIRED".parse().unwrap())
+    );
+    drop(unread);
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_do_not_send_everybody_else_to_the_origin() {
+    let gate = Arc::new(Notify::new());
+    let mut origin = Origin::answering(&[reply(200, &[], "x")]);
+    origin.gate = Some(Arc::clone(&gate));
+    let rig = Arc::new(Rig::over(json!({}), origin));
+    let ask = |fields: &'static [(&'static str, &'static str)]| {
+        let rig = Arc::clone(&rig);
+        tokio::spawn(async move { rig.status("/", fields).await })
+    };
+    let alone = ask(&[("authorization", "a")]);
+    tokio::task::yield_now().await;
+    let first = ask(&[]);
+    tokio::task::yield_now().await;
+    assert_eq!(rig.origin.count(), 2, "who brings none does not wait for who does");
+    gate.notify_one();
+    assert_eq!(alone.await.unwrap(), "MISS");
+    let others = [ask(&[]), ask(&[]), ask(&[])];
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(rig.origin.count(), 2);
+    gate.notify_one();
+    assert_eq!(first.await.unwrap(), "MISS");
+    for other in others {
+        assert_eq!(other.await.unwrap(), "HIT");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_origin_has_withdrawn_stands_in_for_nothing() {
+    let kept = || reply(200, &[("etag", "\"1\""), ("cache-control", "stale-if-error=900")], "one");
+    for (said, is_withdrawn) in [
+        (reply(410, &[], "gone"), true),
+        (reply(200, &[("cache-control", "private")], "of one"), true),
+        (reply(304, &[("cache-control", "no-store")], ""), true),
+        (reply(429, &[], "not so fast"), false),
+    ] {
+        let block = json!({"cache_ttl": 10, "cache_http_status": [200]});
+        let rig = Rig::new(block, &[kept(), said.clone(), reply(503, &[], "away")]);
+        rig.get("/", &[]).await;
+        pass(10).await;
+        rig.get("/", &[]).await;
+        let answer = rig.get("/", &[]).await;
+        assert_eq!(answer.status() == 503, is_withdrawn, "{}: {}", said.0, status(&answer));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn sec_cache_02_fields_that_no_key_holds_do_not_reach_the_origin() {
     let rig = Rig::new(json!({}), &[reply(200, &[], "x")]);
     rig.get("/", &[("x-forwarded-host", "evil.test"), ("x-original-url", "/admin"), ("x-kept", "1")]).await;
