@@ -64,7 +64,7 @@ pub(crate) trait Encoder: Send {
 }
 
 /// The logarithm of a window for a body of that length: no larger than `most`, as a larger one would cost memory for nothing.
-#[allow(dead_code, reason = "gzip has one window")]
+#[cfg(any(feature = "brotli", feature = "zstd", test))]
 pub(crate) fn window(most: u32, least: u32, length: Option<u64>) -> u32 {
     let needed = length.map_or(most, |length| u64::BITS - length.leading_zeros());
     needed.clamp(least.min(most), most)

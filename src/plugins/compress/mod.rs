@@ -30,10 +30,13 @@ mod body;
 mod coding;
 mod layer;
 mod rules;
-#[cfg(all(test, feature = "gzip", feature = "brotli", feature = "zstd"))]
+#[cfg(test)]
+#[cfg(all(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod tests;
 
-pub(crate) use coding::{Coding, Encoder, Kind, window};
+#[cfg(any(feature = "brotli", feature = "zstd"))]
+pub(crate) use coding::window;
+pub(crate) use coding::{Coding, Encoder, Kind};
 pub use layer::{Compress, CompressLayer};
 pub use rules::{Star, Types};
 pub(crate) use rules::{Written, untold};
