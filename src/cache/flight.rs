@@ -58,8 +58,8 @@ pub(crate) struct Flight {
 }
 
 impl Flights {
-    /// Follows the fetch of that key, unless there is none or it has taken longer than `patience`: a leader that lasts as long
-    /// as its client reads does not hold up everybody.
+    /// Follows the fetch of that key, unless there is none or it has taken longer than `patience`: a leader that
+    /// lasts as long as its client reads does not hold up everybody.
     pub(super) fn join(&self, key: CacheKey, patience: Duration) -> Joined {
         let mut table = self.table();
         let mut after = Predecessor::Gone;

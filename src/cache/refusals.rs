@@ -7,8 +7,8 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use super::CacheKey;
 use super::key::KeyHashing;
 
-/// Keys whose last answer was not to be kept: nobody waits for another's. So many at most, whatever the zone may hold, and
-/// beside it, so that they drive nothing out.
+/// Keys whose last answer was not to be kept: nobody waits for another's. So many at most, whatever the zone may
+/// hold, and beside it, so that they drive nothing out.
 pub(super) struct Refusals(Cache<CacheKey, u64, UnitWeighter, KeyHashing>);
 
 const MOST: usize = 16_384;

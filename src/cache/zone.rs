@@ -158,8 +158,8 @@ impl Zone {
         }
     }
 
-    /// Begins to store an answer of that length, if it says so; the request's fields say which variant it is. It is not kept
-    /// if anything has been taken out since `removals` were counted. `None` when it cannot be kept.
+    /// Begins to store an answer of that length, if it says so; the request's fields say which variant it is. It is
+    /// not kept if anything has been taken out since `removals` were counted. `None` when it cannot be kept.
     pub(crate) fn store(
         &self,
         key: CacheKey,

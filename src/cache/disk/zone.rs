@@ -36,7 +36,8 @@ pub(in super::super) struct Disk {
     made: Mutex<bool>,
     /// What earlier runs kept is being read, or has been.
     pub(super) scanned: AtomicBool,
-    /// How many readings of the folder are to come or under way: until then there may be files that the table does not know.
+    /// How many readings of the folder are to come or under way: until then there may be files that the table does
+    /// not know.
     scans: AtomicU32,
 }
 
@@ -126,8 +127,8 @@ impl Disk {
         DiskWriter::new(self, key, draft, removals)
     }
 
-    /// Puts a whole file into the table, and removes those that go for it. `false`: it was not wanted any more, or it drove
-    /// itself out.
+    /// Puts a whole file into the table, and removes those that go for it. `false`: it was not wanted any more, or it
+    /// drove itself out.
     pub(super) fn keep(&self, key: CacheKey, names: &[HeaderName], variant: u64, file: FileRef, removals: u32) -> bool {
         match self.index.put(key, names, variant, file, removals) {
             Ok(gone) => {
@@ -251,8 +252,8 @@ impl Disk {
         self.index.drop_where(&key, is_gone).into_iter().for_each(|(key, file)| self.remove(key, file));
     }
 
-    /// Removes the files of what had to go for `new`, which is not in its own way: the reading of the folder may have met it
-    /// before it was put in here.
+    /// Removes the files of what had to go for `new`, which is not in its own way: the reading of the folder may have
+    /// met it before it was put in here.
     fn remove_all(&self, gone: &Gone<FileRef>, new: FileRef) {
         let replaced = gone.replaced.iter().filter(|(_, file)| file.id != new.id);
         gone.evicted.iter().chain(replaced).for_each(|(key, file)| self.remove(*key, *file));

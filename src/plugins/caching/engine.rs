@@ -34,8 +34,8 @@ pub(in super::super) struct Query {
 }
 
 impl Query {
-    /// What those who may wait for one another have in common: the answers to callers with credentials are theirs as a rule,
-    /// so the others do not wait for them, nor learn from them that nothing is kept.
+    /// What those who may wait for one another have in common: the answers to callers with credentials are theirs as
+    /// a rule, so the others do not wait for them, nor learn from them that nothing is kept.
     pub(super) fn together(&self) -> CacheKey {
         self.flight(self.key)
     }
@@ -118,8 +118,8 @@ impl Engine {
                         Ok(Ok(Landing::NotKept)) => break,
                         Ok(Ok(_) | Err(_)) => {}
                         Err(_) => {
-                            // One may wait for a client that reads slowly. When the next takes as long, the answers take long
-                            // or never end: others need not find that out.
+                            // One may wait for a client that reads slowly. When the next takes as long, the answers
+                            // take long or never end: others need not find that out.
                             if others == Predecessor::Late {
                                 self.zone.refuse(query.together());
                             }

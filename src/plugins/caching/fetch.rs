@@ -149,8 +149,8 @@ impl Engine {
     }
 }
 
-/// Whether an answer says something of what there is, so that an older one that is over stands in for it no longer. Errors
-/// and limits speak of their own request.
+/// Whether an answer says something of what there is, so that an older one that is over stands in for it no longer.
+/// Errors and limits speak of their own request.
 fn supersedes(answer: &Parts) -> bool {
     let status = answer.status;
     let speaks =

@@ -126,8 +126,8 @@ impl Policy {
         if asked.authorized {
             fresh_for = fresh_for.min(left.unwrap_or(u32::MAX));
         }
-        // Callers with credentials share it for as long as it says itself, whatever lifetime is set: `must-revalidate` is a
-        // permission because it is checked each time once that is over (RFC 9111 §3.5).
+        // Callers with credentials share it for as long as it says itself, whatever lifetime is set:
+        // `must-revalidate` is a permission because it is checked each time once that is over (RFC 9111 §3.5).
         let shared = may_be_shared && left.map_or(control.public, |left| left >= fresh_for);
         if fresh_for == 0 || asked.authorized && !shared {
             return Err(NotKept::Stale);
@@ -154,8 +154,8 @@ impl Policy {
         Ok(Draft { meta, headers: self.kept_fields(headers), names })
     }
 
-    /// For how many more seconds an answer is fresh that has so many `left` by what it says; `None` if it is stale, or does
-    /// not say.
+    /// For how many more seconds an answer is fresh that has so many `left` by what it says; `None` if it is stale,
+    /// or does not say.
     fn fresh_for(&self, left: Option<u32>) -> Option<u32> {
         match self.lifetime {
             Lifetime::Set(seconds) => Some(seconds),

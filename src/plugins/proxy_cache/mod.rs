@@ -14,7 +14,8 @@
 //! bodies that only the end of the connection ends, streams of events, answers with trailers, and answers to requests
 //! with credentials or of known callers, unless the answer says `public`, `s-maxage` or `must-revalidate` or the key
 //! holds the caller. The key is route, scheme, host and port, target and host as plugins have changed them, method,
-//! `cache_key`, of a POST the body with its type, and with `consumer_isolation` the caller; beside it answers are told apart by the fields that their `Vary` names.
+//! `cache_key`, of a POST the body with its type, and with `consumer_isolation` the caller; beside it answers are told apart
+//! by the fields that their `Vary` names.
 //! `X-Forwarded-*`, `X-Original-URL` and the like do not reach the upstream, unless `cache_key` has them.
 //!
 //! How long an answer is fresh: on disk as long as it says itself (`s-maxage`, `max-age`, `Expires`), else `cache_ttl`, else
