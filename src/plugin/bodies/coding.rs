@@ -60,7 +60,8 @@ impl Bodies {
     }
 }
 
-#[cfg(all(test, feature = "decode"))]
+#[cfg(test)]
+#[cfg(feature = "decode")]
 mod tests {
     use std::io::Write as _;
     use std::sync::Arc;

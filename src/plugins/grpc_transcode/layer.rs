@@ -32,7 +32,7 @@ pub struct GrpcTranscode {
 /// What requests become.
 #[derive(Clone, Debug)]
 enum Target {
-    One(Call),
+    One(Box<Call>),
     Annotated(Annotations),
     /// Nothing: they are answered with this.
     Missing(StatusCode),
@@ -180,14 +180,14 @@ fn find(
         doubt("method", message, "write a method that takes one message");
         return Err(missing);
     }
-    call(&service, &method).map(Target::One).ok_or(missing)
+    call(&service, &method).map(|call| Target::One(Box::new(call))).ok_or(missing)
 }
 
 impl Around for GrpcTranscode {
     async fn handle(self: Arc<Self>, mut request: Request, next: Next) -> Response {
         let path = request.uri().path().to_owned();
         let (call, bound) = match &self.target {
-            Target::One(call) => (call, None),
+            Target::One(call) => (&**call, None),
             Target::Annotated(annotations) => match annotations.find(request.method(), &path) {
                 Found::Call(binding, variables) => {
                     (&binding.call, Some(Bound { body: binding.body.clone(), variables }))

@@ -448,8 +448,7 @@ async fn a_document_is_fetched_once_renewed_in_the_background_and_the_last_good_
     let remotes = super::remote::Remotes::default();
     let with = |ttl: u64| {
         let block = json!({"spec_url": server.uri, "spec_url_request_headers": {"X-Token": "t"}});
-        let mut metadata = OasValidatorMetadata::default();
-        metadata.spec_url_ttl = ttl;
+        let metadata = OasValidatorMetadata { spec_url_ttl: ttl, ..OasValidatorMetadata::default() };
         let lent = super::layer::Lent { bodies: crate::plugin::bodies::Bodies::default(), remotes: &remotes, metadata };
         let validator = OasValidator::with(serde_json::from_value(block).unwrap(), lent).unwrap();
         let end = Next::from_fn(|request: Request| async move { Response::new(request.into_body()) });
