@@ -5,7 +5,6 @@ mod peers;
 
 #[path = "real_ldap/slapd.rs"]
 mod slapd;
-#[allow(dead_code, reason = "a part of these helpers is used")]
 #[path = "plugins/support.rs"]
 mod support;
 
