@@ -39,6 +39,7 @@ macro_rules! needs {
 
 /// The plugins that a feature buys.
 const NEEDS: &[Need] = needs! {
+    "authz-keycloak": "callout",
     "body-transformer": "body-transformer",
     "brotli": "brotli",
     "csrf": "csrf",

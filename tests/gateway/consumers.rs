@@ -436,9 +436,9 @@ fn faults_of_credentials_are_refused_with_their_place() {
     }
     // Under `unknown_plugin: ignore` what nobody knows identifies nobody.
     let unknown = json!({"tollgate": {"unknown_plugin": "ignore"}, "consumers": [{"username": "a"},
-        {"id": "a/credentials/some-key", "plugins": {"ldap-auth": {"user_dn": "cn=a"}}}]});
+        {"id": "a/credentials/some-key", "plugins": {"wolf-rbac": {"appid": "a"}}}]});
     gateway.apply(snapshot(&unknown)).unwrap();
-    assert!(findings(&gateway).iter().any(|text| text.contains("plugin `ldap-auth` does not identify consumers")));
+    assert!(findings(&gateway).iter().any(|text| text.contains("plugin `wolf-rbac` does not identify consumers")));
     let orphan = json!({"consumers": [{"id": "gone/credentials/some-key", "plugins": {"token": {"token": "t"}}}]});
     gateway.apply(snapshot(&orphan)).unwrap();
     assert!(findings(&gateway).iter().any(|text| text.contains("there is no such consumer")));
