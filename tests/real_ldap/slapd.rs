@@ -103,6 +103,17 @@ impl Slapd {
     /// Lets it stand still.
     pub(crate) fn pause(&self) {
         self.signal("-STOP");
+        // each of its threads stops at its own time
+        let tasks = format!("/proc/{}/task", self.process.as_ref().unwrap().id());
+        let is_stopped = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        };
+        let start = Instant::now();
+        while !fs::read_dir(&tasks).unwrap().all(|task| is_stopped(task.unwrap())) {
+            assert!(start.elapsed() < Duration::from_secs(10), "it does not stop");
+            std::thread::yield_now();
+        }
     }
 
     /// Lets it go on.
