@@ -41,6 +41,19 @@ async fn the_example_tells_the_client_what_keycloak_says() {
     assert_eq!((denied.forwarded_count(), away.forwarded_count()), (0, 0));
 }
 
+#[tokio::test]
+async fn the_path_for_passwords_is_the_clients() {
+    let keycloak = Origin::saying("{\"access_token\":\"t\"}").await;
+    let block = format!(
+        "{{client_id: c, client_secret: s, token_endpoint: 'http://{}', password_grant_token_generation_incoming_uri: /token}}",
+        keycloak.address()
+    );
+    let rig = Rig::of(&route_with(&format!("{{proxy-rewrite: {{uri: /other}}, authz-keycloak: {block}}}"))).await;
+    let answer = rig.ask_bytes("POST /token?a", [], b"username=a&password=b").await;
+    assert_eq!((answer.status(), said(&answer, "access_token").as_str()), (200, "t"));
+    assert_eq!(rig.ask_bytes("POST /other", [], b"username=a&password=b").await.status(), 401);
+}
+
 #[test]
 fn a_faulty_block_is_refused_with_its_field() {
     let faults = refused(&route_with("{authz-keycloak: {client_id: c}}"));

@@ -51,7 +51,8 @@ pub struct AuthzKeycloakConfig {
     pub refresh_token_expires_in: u64,
     /// As `refresh_token_expires_in`. Default 0.
     pub refresh_token_expires_leeway: u64,
-    /// A path, to which `POST` with a form of `username` and `password` is answered with a token of Keycloak. Default: none.
+    /// A path, as clients write it, to which `POST` with a form of `username` and `password` is answered with a token of
+    /// Keycloak. Default: none.
     pub password_grant_token_generation_incoming_uri: Option<String>,
 }
 

@@ -140,6 +140,14 @@ impl AuthzKeycloak {
         answer_of(NAME, response)
     }
 
+    /// Whether a token is asked for: by the path that the client wrote, whatever has become of it since.
+    fn is_log_in(&self, request: &Request) -> bool {
+        let Some(wanted) = self.password_path.as_deref().filter(|_| request.method() == Method::POST) else {
+            return false;
+        };
+        text(request, &VarName::RequestUri).split('?').next() == Some(wanted)
+    }
+
     /// Answers whoever asks for a token with name and password.
     async fn log_in(&self, request: Request) -> Response {
         let bytes = match self.bodies.collect(request.into_body(), MAX_FORM).await {
@@ -160,11 +168,8 @@ impl AuthzKeycloak {
 
 impl Around for AuthzKeycloak {
     async fn handle(self: Arc<Self>, request: Request, next: Next) -> Response {
-        let path = match RequestVars::of(&request).get(&VarName::Uri) {
-            Some(router::Value::Text(path)) => String::from_utf8_lossy(&path).into_owned(),
-            _ => String::new(),
-        };
-        if request.method() == Method::POST && self.password_path.as_deref() == Some(&*path) {
+        let path = text(&request, &VarName::Uri);
+        if self.is_log_in(&request) {
             return self.log_in(request).await;
         }
         let bearer = match authorization(NAME, request.headers()) {
@@ -177,6 +182,14 @@ impl Around for AuthzKeycloak {
             Ok(()) => next.run(request).await,
             Err(response) => response,
         }
+    }
+}
+
+/// A variable as text.
+fn text(request: &Request, name: &VarName) -> String {
+    match RequestVars::of(request).get(name) {
+        Some(router::Value::Text(text)) => String::from_utf8_lossy(&text).into_owned(),
+        _ => String::new(),
     }
 }
 
