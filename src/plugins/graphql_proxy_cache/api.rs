@@ -1,5 +1,6 @@
 //! Taking answers out by their key.
-use http::{Method, StatusCode};
+use http::header::ALLOW;
+use http::{HeaderValue, Method, StatusCode};
 
 use super::plugin::GraphqlProxyCachePlugin;
 use crate::cache::{CacheKey, Zones};
@@ -21,7 +22,9 @@ pub(super) fn purging(zones: &Zones) -> Api {
 
 async fn purge(zones: &Zones, request: &http::request::Parts) -> Response {
     if request.method != Method::from_bytes(b"PURGE").unwrap_or(Method::DELETE) {
-        return reject_empty(StatusCode::METHOD_NOT_ALLOWED, NAME);
+        let mut refusal = reject_empty(StatusCode::METHOD_NOT_ALLOWED, NAME);
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("PURGE"));
+        return refusal;
     }
     // The key knows the route: its id is for people.
     let mut parts = request.uri.path().strip_prefix(PATH).unwrap_or_default().split('/');

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::config::GraphqlProxyCacheConfig;
@@ -119,7 +119,9 @@ fn invalid(message: &str) -> Response {
 impl Around for GraphqlProxyCache {
     async fn handle(self: Arc<Self>, mut request: Request, next: Next) -> Response {
         if *request.method() != Method::GET && *request.method() != Method::POST {
-            return reject_empty(StatusCode::METHOD_NOT_ALLOWED, NAME);
+            let mut refusal = reject_empty(StatusCode::METHOD_NOT_ALLOWED, NAME);
+            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+            return refusal;
         }
         let body = match self.collect(&mut request).await {
             Ok(body) => body,
