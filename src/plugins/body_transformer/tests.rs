@@ -113,6 +113,19 @@ async fn bodies_of_answers_are_made_anew_or_left_as_they_are() {
 }
 
 #[tokio::test]
+async fn a_head_tells_no_length_of_a_body_that_is_never_sent() {
+    let layer = layer(json!({"response": {"template": "x"}}));
+    for (coding, length) in [("identity", None), ("gzip", Some("5"))] {
+        let end = Next::from_fn(move |_| async move {
+            let response = http::Response::builder().header("content-length", 5).header("content-encoding", coding);
+            response.body(Body::empty()).unwrap()
+        });
+        let answer = ask_over(&layer, end, HttpRequest::head("/").body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.header("content-length").as_deref(), length, "{coding}");
+    }
+}
+
+#[tokio::test]
 async fn large_bodies_are_worked_on_as_well() {
     let body = format!("{{\"a\": \"{}\"}}", "x".repeat(300_000));
     let answer = sent(json!({"template": "{{ a }}"}), post("application/json", &body)).await;

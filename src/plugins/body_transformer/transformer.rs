@@ -128,9 +128,7 @@ impl BodyTransformer {
         match made {
             Ok(made) => {
                 let mut response = Response::from_parts(head, Body::from(made));
-                for name in [CONTENT_LENGTH, ETAG, LAST_MODIFIED] {
-                    response.headers_mut().remove(name);
-                }
+                forget_body(response.headers_mut());
                 keep_as_it_is(&mut response);
                 response
             }
@@ -221,12 +219,23 @@ impl Half {
     }
 }
 
-/// Whether there is nothing in an answer to work on.
-fn passes(response: &Response) -> bool {
-    let encoded = response.headers().get_all(CONTENT_ENCODING).iter().any(|coding| {
+/// Takes out what was said of a body that another one takes the place of.
+fn forget_body(headers: &mut HeaderMap) {
+    for name in [CONTENT_LENGTH, ETAG, LAST_MODIFIED] {
+        headers.remove(name);
+    }
+}
+
+fn is_encoded(response: &Response) -> bool {
+    response.headers().get_all(CONTENT_ENCODING).iter().any(|coding| {
         let coding = coding.as_bytes().trim_ascii();
         !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
-    });
+    })
+}
+
+/// Whether there is nothing in an answer to work on.
+fn passes(response: &Response) -> bool {
+    let encoded = is_encoded(response);
     if encoded {
         log(&"an answer is encoded");
     }
@@ -255,7 +264,11 @@ impl Around for BodyTransformer {
         }
         let (Some(half), Some(ctx)) = (&self.response, ctx) else { return next.run(request).await };
         request.headers_mut().remove(ACCEPT_ENCODING);
-        let response = next.run(request).await;
+        let is_head = request.method() == Method::HEAD;
+        let mut response = next.run(request).await;
+        if is_head && !is_encoded(&response) {
+            forget_body(response.headers_mut());
+        }
         self.response(half, response, ctx).await
     }
 }
