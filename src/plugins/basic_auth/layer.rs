@@ -6,10 +6,9 @@ use http::header::AUTHORIZATION;
 use super::BasicAuthConfig;
 use super::password::{Judge, Verdict};
 use super::plugin::BasicAuthPlugin;
-use crate::Next;
 use crate::error::{Request, Response};
-use crate::plugin::{Around, AroundLayer, Authenticate, Authenticating, ConfigError, ConsumerLookup, Plugin as _};
-use crate::plugins::consumer_auth::{Entrance, Login, authorization};
+use crate::plugin::{AroundLayer, Authenticate, Authenticating, ConfigError, ConsumerLookup, Plugin as _};
+use crate::plugins::consumer_auth::{Admit, Entrance, Login, authorization};
 use crate::request::Consumer;
 
 /// Why `basic-auth` turned a request away.
@@ -63,8 +62,9 @@ impl BasicAuth {
         let (consumer, password) = found.unzip();
         Ok(Ok((consumer.cloned(), self.judge.look(password, login.password()))))
     }
+}
 
-    /// Attaches the consumer.
+impl Admit for BasicAuth {
     async fn admit(&self, request: &mut Request) -> Result<(), Response> {
         // The request is let go of before anything is waited for: a body cannot be lent to two threads.
         let identified = match self.look(request)? {
@@ -97,15 +97,6 @@ fn busy(_: super::hash::Busy) -> Response {
     let mut response = crate::reject(http::StatusCode::SERVICE_UNAVAILABLE, BasicAuthPlugin::NAME, message);
     response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
     response
-}
-
-impl Around for BasicAuth {
-    async fn handle(self: Arc<Self>, mut request: Request, next: Next) -> Response {
-        match self.admit(&mut request).await {
-            Ok(()) => next.run(request).await,
-            Err(answer) => answer,
-        }
-    }
 }
 
 impl Authenticate for BasicAuth {

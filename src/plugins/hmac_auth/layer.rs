@@ -11,12 +11,12 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use super::replays::{Replays, Seen};
 use super::signature::{Parameters, REQUEST_TARGET, targets};
 use super::{HmacAlgorithm, HmacAuthConfig, HmacAuthPlugin};
+use crate::Body;
 use crate::error::{Request, Response, reject};
 use crate::plugin::bodies::{Bodies, Unread};
-use crate::plugin::{Around, AroundLayer, Authenticate, Authenticating, ConfigError, ConsumerLookup, Plugin as _};
-use crate::plugins::consumer_auth::{Entrance, authorization, single};
+use crate::plugin::{AroundLayer, Authenticate, Authenticating, ConfigError, ConsumerLookup, Plugin as _};
+use crate::plugins::consumer_auth::{Admit, Entrance, authorization, single};
 use crate::request::Consumer;
-use crate::{Body, Next};
 
 const DIGEST: HeaderName = HeaderName::from_static("digest");
 /// How many bytes are hashed before others have their turn on the thread: less than a millisecond's.
@@ -238,7 +238,9 @@ impl HmacAuth {
         consumer.attach(request);
         Ok(())
     }
+}
 
+impl Admit for HmacAuth {
     async fn admit(&self, request: &mut Request) -> Result<(), Response> {
         // A clock before 1970 makes every date a wrong one.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -282,15 +284,6 @@ async fn is_of_digest(request: &mut Request, bodies: &Bodies, max: usize) -> Res
     }
     *request.body_mut() = Body::from(body);
     Ok(sum.finish().as_ref() == told)
-}
-
-impl Around for HmacAuth {
-    async fn handle(self: Arc<Self>, mut request: Request, next: Next) -> Response {
-        match self.admit(&mut request).await {
-            Ok(()) => next.run(request).await,
-            Err(answer) => answer,
-        }
-    }
 }
 
 impl Authenticate for HmacAuth {
