@@ -48,6 +48,23 @@ async fn a_real_directory_tells_who_may_log_in() {
     assert_eq!(log_in(&mixed, "acme:pass word:1").await, (503, None));
 }
 
+/// The system's roots are read from a process's environment: the test goes on in a process of its own.
+#[tokio::test]
+async fn a_certificate_of_a_known_root_is_believed() {
+    const DIRECTORY: &str = "TOLLGATE_TEST_DIRECTORY";
+    let Ok(address) = std::env::var(DIRECTORY) else {
+        let slapd = Slapd::start();
+        let mut own = std::process::Command::new(std::env::current_exe().unwrap());
+        own.args(["--exact", "a_certificate_of_a_known_root_is_believed"]);
+        let status = own.env(DIRECTORY, slapd.tls()).env("SSL_CERT_FILE", slapd.certificate()).status().unwrap();
+        assert!(status.success(), "see above");
+        return;
+    };
+    let rig = Rig::of(&yaml(&format!("ldap_uri: '{address}', use_tls: true, tls_verify: true"))).await;
+    assert_eq!(log_in(&rig, "acme:pass word:1").await, (200, Some("acme".to_owned())));
+    assert_eq!(log_in(&rig, "acme:wrong").await, (401, None));
+}
+
 #[tokio::test]
 async fn a_directory_that_stops_and_starts_again_is_asked_anew() {
     let mut slapd = Slapd::start();

@@ -51,7 +51,7 @@ impl Registry {
         registry.register_auth(super::jwt_auth::JwtAuthPlugin);
         registry.register_auth(super::key_auth::KeyAuthPlugin);
         #[cfg(feature = "ldap")]
-        registry.register_auth(super::ldap_auth::LdapAuthPlugin);
+        registry.register_auth(super::ldap_auth::LdapAuthPlugin::default());
         registry.register(conn.clone());
         registry.register(count.clone());
         registry.register(req.clone());

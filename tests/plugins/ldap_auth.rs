@@ -52,6 +52,22 @@ async fn everybody_else_is_refused() {
     assert_eq!((away.status(), away.body.len(), rig.forwarded_count()), (503, 0, 0));
 }
 
+#[tokio::test]
+async fn a_credential_goes_on_unless_it_is_hidden_and_multi_auth_asks_the_directory_too() {
+    let directory = answering(0).await;
+    let consumer = "consumers: [{username: acme, plugins: {ldap-auth: {user_dn: \"cn=acme,dc=x\"}}}]\n";
+    let block = format!("ldap-auth: {{ldap_uri: '{}', base_dn: dc=x}}", directory.address());
+    let several = format!("{{multi-auth: {{auth_plugins: [{{key-auth: {{}}}}, {{{block}}}]}}}}");
+    for plugins in [format!("{{{block}}}"), several] {
+        let rig = Rig::of(&format!("{consumer}{}", route_with(&plugins))).await;
+        assert_eq!(log_in(&rig, "acme:a password").await.status(), 200, "{plugins}");
+        let seen = rig.forwarded();
+        assert_eq!(seen.field("x-consumer-username"), Some("acme"), "{plugins}");
+        assert!(seen.field("authorization").is_some_and(|value| value.starts_with("Basic ")), "{plugins}");
+        assert_eq!(rig.get("/reports/1", &[]).await.status(), 401, "{plugins}");
+    }
+}
+
 #[test]
 fn faults_are_named_by_their_place() {
     for (block, says) in [

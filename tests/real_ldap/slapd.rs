@@ -83,6 +83,11 @@ impl Slapd {
         format!("127.0.0.1:{}", self.tls)
     }
 
+    /// The file of its certificate.
+    pub(crate) fn certificate(&self) -> std::path::PathBuf {
+        self.folder.path().join("cert.pem")
+    }
+
     /// Starts it, and waits until it takes connections.
     pub(crate) fn restart(&mut self) {
         let urls = format!("ldap://{} ldaps://{}", self.plain(), self.tls());

@@ -15,9 +15,11 @@ pub struct LdapAuthConfig {
     pub uid: String,
     /// Whether TLS is spoken from the first byte on (`ldaps`). Default `false`.
     pub use_tls: bool,
-    /// Whether the directory's certificate is verified, by the system's roots and the host of `ldap_uri`. Default `false`.
+    /// Whether the directory's certificate is verified, by the system's roots and the host of `ldap_uri`. Default
+    /// `false`.
     pub tls_verify: bool,
-    /// Longest time of a log-in in milliseconds, 1 to 60,000: waiting for its turn, connecting and binding. Default 10,000.
+    /// Longest time of a log-in in milliseconds, 1 to 60,000: waiting for its turn, connecting and binding. Default
+    /// 10,000.
     pub timeout: u64,
     /// Removes `Authorization` before the request is forwarded. Default `false`.
     pub hide_credentials: bool,
@@ -53,8 +55,8 @@ impl LdapAuthConfig {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LdapAuthCredential {
-    /// The consumer's entry: its whole distinguished name, 1 to 4,096 bytes; compared byte for byte. Required, and nobody
-    /// else's.
+    /// The consumer's entry: its whole distinguished name, 1 to 4,096 bytes; compared byte for byte. Required, and
+    /// nobody else's.
     pub user_dn: String,
 }
 

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::TlsConnector;
 
-use super::message::{self, Answer, MAX_ANSWER, Unread};
+use super::exchange::{Unsettled, bind};
 use super::{LdapAuthConfig, LdapAuthPlugin};
 use crate::plugin::{ConfigError, Plugin as _};
 use crate::plugins::callout::client;
@@ -19,16 +18,19 @@ use crate::plugins::callout::client;
 /// Port of directories (RFC 4511 §5.2).
 const PORT: u16 = 389;
 /// Binds that are under way at once.
-const MOST_AT_ONCE: usize = 64;
+pub(super) const MOST_AT_ONCE: usize = 64;
+/// Binds that wait for their turn.
+pub(super) const MOST_WAITING: usize = 256;
 
 /// Where a directory is, and how it is spoken to.
 pub(super) struct Directory {
     host: String,
     port: u16,
     tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
-    timeout: Duration,
     /// A crowd of log-ins is no load that the directory has to bear at once.
     places: Semaphore,
+    /// Nor is it one for the gateway to keep waiting.
+    queue: Semaphore,
 }
 
 /// Why a directory gave no verdict.
@@ -36,14 +38,12 @@ pub(super) struct Directory {
 pub(super) enum Away {
     #[error("no answer within {} ms", .0.as_millis())]
     Timeout(Duration),
-    #[error("the exchange failed")]
-    Io(#[from] io::Error),
-    #[error("the connection was closed before the answer")]
-    Closed,
-    #[error("the answer is no LDAP")]
-    Nonsense,
-    #[error("the directory answered with result code {0}")]
-    Fault(u8),
+    #[error("{MOST_AT_ONCE} log-ins are under way, and {MOST_WAITING} wait")]
+    Crowded,
+    #[error("cannot connect")]
+    Connect(#[from] io::Error),
+    #[error(transparent)]
+    Unsettled(#[from] Unsettled),
 }
 
 impl Directory {
@@ -54,9 +54,6 @@ impl Directory {
         }
         let (host, port) = address(&config.ldap_uri)
             .ok_or_else(|| wrong("ldap_uri", "is no address: write `host:port`, without a scheme"))?;
-        if !(1..=60_000).contains(&config.timeout) {
-            return Err(wrong("timeout", "is out of range: write 1 to 60000"));
-        }
         let tls = match config.use_tls {
             false => None,
             true => {
@@ -66,59 +63,41 @@ impl Directory {
                 Some((name, Arc::new(config)))
             }
         };
-        let timeout = Duration::from_millis(config.timeout);
-        Ok(Self { host: host.to_owned(), port, tls, timeout, places: Semaphore::new(MOST_AT_ONCE) })
+        let (places, queue) = (Semaphore::new(MOST_AT_ONCE), Semaphore::new(MOST_WAITING));
+        Ok(Self { host: host.to_owned(), port, tls, places, queue })
     }
 
     /// Whether the directory lets an entry in with that password.
-    pub(super) async fn admits(&self, name: &str, password: &[u8]) -> Result<bool, Away> {
+    pub(super) async fn admits(&self, name: &str, password: &str, timeout: Duration) -> Result<bool, Away> {
         let exchange = async {
-            // nobody closes the places
-            let _place = self.places.acquire().await.ok();
+            let _place = self.turn().await?;
             let stream = TcpStream::connect((&*self.host, self.port)).await?;
             stream.set_nodelay(true)?;
             match &self.tls {
-                None => bind(stream, name, password).await,
+                None => Ok(bind(stream, name, password).await?),
                 Some((host, config)) => {
                     let stream = TlsConnector::from(Arc::clone(config)).connect(host.clone(), stream).await?;
-                    bind(stream, name, password).await
+                    Ok(bind(stream, name, password).await?)
                 }
             }
         };
-        let answer = tokio::time::timeout(self.timeout, exchange).await.unwrap_or(Err(Away::Timeout(self.timeout)))?;
-        match answer {
-            Answer::Right => Ok(true),
-            Answer::Wrong => Ok(false),
-            Answer::Fault(code) => Err(Away::Fault(code)),
+        tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(Away::Timeout(timeout)))
+    }
+
+    /// A place for one bind.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Away> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Ok(place);
         }
+        let _waiting = self.queue.try_acquire().map_err(|_| Away::Crowded)?;
+        // nobody closes the places
+        self.places.acquire().await.map_err(|_| Away::Crowded)
     }
 }
 
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Directory({}:{}, tls: {})", self.host, self.port, self.tls.is_some())
-    }
-}
-
-/// One bind on a connection, which is then left.
-async fn bind<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, name: &str, password: &[u8]) -> Result<Answer, Away> {
-    stream.write_all(&message::bind(name, password)).await?;
-    stream.flush().await?;
-    let mut seen = Vec::with_capacity(64);
-    loop {
-        // a byte more than an answer may have, so that a longer one is seen to be none
-        let read = (&mut stream).take((MAX_ANSWER + 64).saturating_sub(seen.len()) as u64).read_buf(&mut seen).await?;
-        match message::answer(&seen) {
-            Ok(answer) => {
-                // the verdict is there; whether the goodbye arrives does not matter
-                let _ = stream.write_all(&message::UNBIND).await;
-                let _ = stream.shutdown().await;
-                return Ok(answer);
-            }
-            Err(Unread::Nonsense) => return Err(Away::Nonsense),
-            Err(Unread::More) if read == 0 => return Err(Away::Closed),
-            Err(Unread::More) => {}
-        }
     }
 }
 
@@ -145,7 +124,40 @@ fn address(text: &str) -> Option<(&str, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_crowd_waits_for_its_turn_and_what_is_too_much_is_refused_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let directory = Arc::new(Directory::new(&LdapAuthConfig::new(address, "dc=x")).unwrap());
+        let ask =
+            |directory: Arc<Directory>| async move { directory.admits("cn=a", "x", Duration::from_secs(60)).await };
+        let mut crowd = JoinSet::new();
+        for _ in 0..MOST_AT_ONCE + MOST_WAITING {
+            crowd.spawn(ask(Arc::clone(&directory)));
+        }
+        while directory.queue.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(ask(Arc::clone(&directory)).await, Err(Away::Crowded)));
+        let mut streams = Vec::new();
+        for _ in 0..MOST_AT_ONCE {
+            streams.push(listener.accept().await.unwrap().0);
+        }
+        assert_eq!(directory.places.available_permits(), 0);
+        // one that is done lets the next one in
+        let mut stream = streams.pop().unwrap();
+        assert!(stream.read(&mut [0; 64]).await.unwrap() > 0);
+        stream.write_all(&[0x30, 12, 2, 1, 1, 0x61, 7, 0x0a, 1, 0, 4, 0, 4, 0]).await.unwrap();
+        assert!(crowd.join_next().await.unwrap().unwrap().unwrap());
+        listener.accept().await.unwrap();
+        assert_eq!(directory.queue.available_permits(), 1);
+    }
 
     #[test]
     fn addresses_are_hosts_with_a_port_or_without() {

@@ -71,9 +71,16 @@ mod tests {
     /// What a reader of names makes of the first value, and where it ends.
     fn read(name: &str) -> (String, &str) {
         let (mut value, mut rest) = (String::new(), name.strip_prefix("cn=").unwrap().char_indices());
+        let (mut bare_end, mut is_first) = (None, true);
         while let Some((at, character)) = rest.next() {
+            assert!(!(is_first && " #".contains(character)), "{character} begins a value: {name}");
+            is_first = false;
+            if character == ',' {
+                assert_ne!(bare_end, Some(' '), "a space ends a value: {name}");
+                return (value, &name["cn=".len() + at + 1..]);
+            }
+            bare_end = Some(character).filter(|character| *character != '\\');
             match character {
-                ',' => return (value, &name["cn=".len() + at + 1..]),
                 '\\' => match rest.next().unwrap().1 {
                     first @ ('0'..='9' | 'a'..='f') => {
                         let second = rest.next().unwrap().1;
@@ -82,7 +89,9 @@ mod tests {
                     }
                     escaped => value.push(escaped),
                 },
-                '"' | '+' | ';' | '<' | '>' | '=' | '\0' => panic!("{character} stands there bare: {name}"),
+                '"' | '+' | ';' | '<' | '>' | '=' | '\0'..='\x1f' | '\x7f' => {
+                    panic!("{character} stands there bare: {name}")
+                }
                 plain => value.push(plain),
             }
         }

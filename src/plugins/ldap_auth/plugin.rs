@@ -1,6 +1,7 @@
 //! The registry's entry.
 use std::sync::Arc;
 
+use super::shelf::Shelf;
 use super::{LdapAuth, LdapAuthConfig, LdapAuthCredential, LdapAuthLayer};
 use crate::PluginLayer;
 use crate::plugin::{AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
@@ -9,9 +10,11 @@ use crate::plugins::consumer_auth::{forwarded, required};
 /// Longer names are nobody's.
 const MAX_NAME: usize = 4096;
 
-/// Builds [`LdapAuth`] out of configuration.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LdapAuthPlugin;
+/// Builds [`LdapAuth`] out of configuration. Blocks with the same directory ask it as one, also across reloads.
+#[derive(Debug, Default)]
+pub struct LdapAuthPlugin {
+    directories: Shelf,
+}
 
 impl Plugin for LdapAuthPlugin {
     const NAME: &'static str = "ldap-auth";
@@ -42,7 +45,7 @@ impl Plugin for LdapAuthPlugin {
     }
 
     fn build(&self, config: LdapAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
-        Ok(LdapAuthLayer::of(LdapAuth::new(config, cx.consumers())?).into())
+        Ok(LdapAuthLayer::of(LdapAuth::with_shelf(config, cx.consumers(), &self.directories)?).into())
     }
 }
 
@@ -61,6 +64,6 @@ impl AuthPlugin for LdapAuthPlugin {
         config: LdapAuthConfig,
         cx: &BuildContext<'_>,
     ) -> Result<Arc<dyn Authenticate>, ConfigError> {
-        Ok(Arc::new(LdapAuth::new(config, cx.consumers())?))
+        Ok(Arc::new(LdapAuth::with_shelf(config, cx.consumers(), &self.directories)?))
     }
 }

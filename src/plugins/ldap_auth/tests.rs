@@ -53,7 +53,8 @@ async fn directory(pieces: Vec<Vec<u8>>) -> (String, mpsc::UnboundedReceiver<Vec
 fn consumers() -> Arc<Consumers> {
     let acme = Consumer::new(&ConsumerSpec { username: "acme".into(), ..ConsumerSpec::default() });
     let entries = ["cn=acme,", "cn=a\\,b,"].map(|entry| format!("{entry}{ABOVE}"));
-    let credentials = entries.map(|entry| LdapAuthPlugin.to_credential(LdapAuthCredential::new(entry)).unwrap());
+    let credentials =
+        entries.map(|entry| LdapAuthPlugin::default().to_credential(LdapAuthCredential::new(entry)).unwrap());
     Arc::new(Consumers::builder().consumer(&acme, credentials).unwrap().build())
 }
 
@@ -81,7 +82,10 @@ async fn whom_the_directory_lets_in_is_the_consumer_of_that_entry() {
     for (login, name, password) in [("acme:pass:word", "cn=acme,", "pass:word"), ("a,b:x", "cn=a\\,b,", "x")] {
         let answer = log_in(&layer(&address), login).await;
         assert_eq!((answer.status(), answer.body()), (200, "acme"));
-        assert_eq!(asked.recv().await.unwrap(), message::bind(&format!("{name}{ABOVE}"), password.as_bytes()));
+        let asked = asked.recv().await.unwrap();
+        let (name, password) =
+            (format!("{name}{ABOVE}"), [&[0x80, password.len() as u8], password.as_bytes()].concat());
+        assert!(asked.ends_with(&[name.as_bytes(), &password].concat()), "{asked:?}");
     }
     let answer = log_in(&layer(&address), "stranger:x").await;
     assert_eq!((answer.status(), answer.body()), (401, "{\"message\":\"Missing related consumer\"}\n"));
@@ -107,17 +111,24 @@ async fn whom_it_does_not_let_in_is_refused_with_a_challenge() {
 }
 
 #[tokio::test]
-async fn an_empty_password_is_never_sent() {
+async fn an_empty_password_is_never_sent_nor_one_that_some_take_for_empty() {
     let (address, mut asked) = directory(vec![code(0)]).await;
     for (login, message) in [
         ("acme:", "Invalid user authorization"),
         (":x", "Invalid user authorization"),
         (":", "Invalid user authorization"),
+        ("acme:\0", "Invalid user authorization"),
+        ("acme:x\0y", "Invalid user authorization"),
         ("acme", "Invalid authorization in request"),
     ] {
         let answer = log_in(&layer(&address), login).await;
         assert_eq!((answer.status(), answer.body()), (401, &*format!("{{\"message\":\"{message}\"}}\n")), "{login}");
     }
+    let bytes = STANDARD.encode(b"acme:\xff");
+    let request =
+        http::Request::builder().header("authorization", format!("Basic {bytes}")).body(Body::empty()).unwrap();
+    let no_text = ask_over(&layer(&address), Next::from_fn(|_| async { Response::default() }), request).await;
+    assert_eq!(no_text.body(), "{\"message\":\"Invalid authorization in request\"}\n");
     let nobody = ask_over(&layer(&address), Next::from_fn(|_| async { Response::default() }), Request::default()).await;
     assert_eq!(nobody.body(), "{\"message\":\"Missing authorization in request\"}\n");
     assert!(asked.try_recv().is_err(), "the directory was asked");
@@ -157,14 +168,14 @@ fn blocks_that_cannot_work_are_refused_by_field() {
         let error = LdapAuth::new(configured(block.clone()), consumers()).unwrap_err();
         assert_eq!(error.field(), field, "{block}");
     }
-    assert_eq!(LdapAuthPlugin.credential(LdapAuthCredential::new("")).unwrap_err().field(), "user_dn");
+    assert_eq!(LdapAuthPlugin::default().credential(LdapAuthCredential::new("")).unwrap_err().field(), "user_dn");
 }
 
 #[test]
 fn what_a_block_leaves_open_is_warned_of() {
     let fields = |use_tls: bool, tls_verify: bool| {
         let config = LdapAuthConfig { use_tls, tls_verify, hide_credentials: true, ..LdapAuthConfig::new("a", "dc=x") };
-        LdapAuthPlugin.caveats(&config).into_iter().map(|caveat| caveat.field).collect::<Vec<_>>()
+        LdapAuthPlugin::default().caveats(&config).into_iter().map(|caveat| caveat.field).collect::<Vec<_>>()
     };
     assert_eq!(fields(false, true), ["use_tls"]);
     assert_eq!(fields(true, false), ["tls_verify"]);
