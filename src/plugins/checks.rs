@@ -79,6 +79,22 @@ pub(super) fn final_status(plugin: &'static str, field: &str, code: u16) -> Resu
     status.ok_or_else(|| ConfigError::invalid(plugin, field, format!("{code} is no final status; write 200 to 999")))
 }
 
+/// # Errors
+/// When a number is out of its range.
+#[cfg(feature = "callout")]
+pub(super) fn within(
+    plugin: &'static str,
+    field: &str,
+    value: u64,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = range.into_inner();
+    Err(ConfigError::invalid(plugin, field, format!("{value} is out of range: write {least} to {most}")))
+}
+
 /// The name of a field that a plugin may write: framing, `Host` and the fields of one hop are the gateway's alone
 /// (security.md H1-24).
 ///

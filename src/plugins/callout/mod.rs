@@ -4,6 +4,7 @@
 //! memory, bounded in time and bytes, redirects handed back and not followed. It is no way for requests of clients, whose
 //! bodies stream; those go through [`upstream`](crate::upstream).
 mod cached;
+mod calling;
 mod client;
 mod config;
 mod error;
@@ -13,6 +14,7 @@ mod tls;
 mod uri;
 
 pub(crate) use cached::{Cached, Missing};
+pub(crate) use calling::{Calling, unverified};
 pub use client::Callout;
 pub use config::CalloutConfig;
 pub use error::CalloutError;

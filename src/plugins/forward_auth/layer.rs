@@ -1,7 +1,6 @@
 //! The question and what follows from its answer.
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST};
@@ -13,7 +12,8 @@ use crate::error::{answer_of, reject_empty};
 use crate::hop::is_hop;
 use crate::plugin::bodies::Bodies;
 use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
-use crate::plugins::callout::{Callout, CalloutConfig, CalloutError, Callouts, http_uri};
+use crate::plugins::callout::{Calling, Callout, CalloutError, Callouts, http_uri};
+use crate::plugins::checks::within;
 use crate::request::{CallerFields, RequestVars, Template, client_addr};
 use crate::router::{Value, VarName, Variables as _};
 use crate::{Next, Request, Response};
@@ -54,15 +54,16 @@ impl ForwardAuth {
             return Err(wrong("uri", "property \"uri\" is required: write the address of the service".to_owned()));
         }
         let uri = http_uri(&config.uri).map_err(|error| wrong("uri", error.to_string()))?;
-        let within = |field: &str, value: u64, least: u64, most: u64| match (least..=most).contains(&value) {
-            true => Ok(()),
-            false => Err(wrong(field, format!("{value} is out of range: write {least} to {most}"))),
+        let calling = Calling {
+            timeout: config.timeout,
+            keepalive: config.keepalive,
+            keepalive_timeout: config.keepalive_timeout,
+            keepalive_pool: config.keepalive_pool,
+            ssl_verify: config.ssl_verify,
         };
-        within("timeout", config.timeout, 1, 60_000)?;
-        within("keepalive_timeout", config.keepalive_timeout, 1000, u64::from(u32::MAX))?;
-        within("keepalive_pool", config.keepalive_pool as u64, 1, u64::from(u32::MAX))?;
-        within("status_on_error", config.status_on_error.into(), 200, 599)?;
-        within("max_req_body_size", config.max_req_body_size, 1, usize::MAX as u64)?;
+        let callout = calling.client(NAME, 1..=60_000, callouts)?;
+        within(NAME, "status_on_error", config.status_on_error.into(), 200..=599)?;
+        within(NAME, "max_req_body_size", config.max_req_body_size, 1..=usize::MAX as u64)?;
         let status = StatusCode::from_u16(config.status_on_error)
             .map_err(|_| wrong("status_on_error", "is no status: write 200 to 599".to_owned()))?;
         let mut extra_headers = Vec::with_capacity(config.extra_headers.len());
@@ -71,21 +72,13 @@ impl ForwardAuth {
             let template = Template::parse(value).map_err(|error| wrong(&field, error.to_string()))?;
             extra_headers.push((field_name(&field, name)?, template));
         }
-        let calling = CalloutConfig {
-            timeout: Duration::from_millis(config.timeout),
-            keepalive: config.keepalive,
-            keepalive_timeout: Duration::from_millis(config.keepalive_timeout),
-            keepalive_pool: config.keepalive_pool,
-            ssl_verify: config.ssl_verify,
-            ..CalloutConfig::default()
-        };
         let upstream_headers = field_names("upstream_headers", &config.upstream_headers)?;
         if let Some(at) = upstream_headers.iter().position(|name| name == HOST) {
             let reason = "`host` chooses who answers and cannot be set by the service; leave it out";
             return Err(wrong(&format!("upstream_headers.{at}"), reason.to_owned()));
         }
         Ok(Self {
-            callout: callouts.get(&calling).map_err(|error| wrong("ssl_verify", error.to_string()))?,
+            callout,
             uri,
             method: match config.request_method {
                 AuthMethod::Get => Method::GET,

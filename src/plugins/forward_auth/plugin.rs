@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 use super::{ForwardAuth, ForwardAuthConfig, ForwardAuthLayer};
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
-use crate::plugins::callout::Callouts;
+use crate::plugins::callout::{Callouts, unverified};
 
 /// Builds [`ForwardAuth`] from configuration. Blocks that ask in the same way share connections, also across reloads.
 #[derive(Debug, Default)]
@@ -37,11 +37,7 @@ impl Plugin for ForwardAuthPlugin {
             let message = "is on: while the service is away, everybody passes";
             Caveat::new("allow_degradation", message, "leave it out, unless an outage is worse than a stranger")
         });
-        let unverified = (!config.ssl_verify).then(|| {
-            let message = "is off: whoever is on the way can answer for the service";
-            Caveat::new("ssl_verify", message, "leave it out, and give the system the root certificate")
-        });
-        away.into_iter().chain(unverified).collect()
+        away.into_iter().chain(unverified(config.ssl_verify, "service")).collect()
     }
 
     fn build(&self, config: ForwardAuthConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
