@@ -78,6 +78,7 @@
 //! | `hmac` | `hmac-auth`: consumers by signed requests |
 //! | `jwe` | `jwe-decrypt`: encrypted tokens |
 //! | `ldap` | `ldap-auth`: consumers by their entries in a directory |
+//! | `cas` | `cas-auth`: log-in at a CAS server |
 //! | `password-hash` | `basic-auth` takes hashes of passwords: argon2id and scrypt |
 //! | `prometheus` | `prometheus`: metrics of requests |
 //! | `csrf` | `csrf`: tokens against cross-site request forgery |

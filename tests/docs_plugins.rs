@@ -32,6 +32,7 @@ fn pages() -> Vec<Page> {
             .attr::<batch_requests::BatchRequestsAttr>(),
         plain::<body_transformer::BodyTransformerPlugin>(),
         plain::<brotli::BrotliPlugin>(),
+        plain::<cas_auth::CasAuthPlugin>(),
         plain::<client_control::ClientControlPlugin>(),
         plain::<consumer_restriction::ConsumerRestrictionPlugin>(),
         plain::<cors::CorsPlugin>().metadata::<cors::CorsMetadata>(),

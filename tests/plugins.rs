@@ -32,6 +32,12 @@ mod authz_keycloak;
 mod batch_requests;
 #[path = "plugins/bodies.rs"]
 mod bodies;
+#[cfg(feature = "cas")]
+#[path = "plugins/cas_auth.rs"]
+mod cas_auth;
+#[cfg(feature = "cas")]
+#[path = "plugins/cas_server.rs"]
+mod cas_server;
 #[path = "plugins/data_mask.rs"]
 mod data_mask;
 #[path = "plugins/degraphql.rs"]

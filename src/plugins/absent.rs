@@ -42,6 +42,7 @@ const NEEDS: &[Need] = needs! {
     "authz-keycloak": "callout",
     "body-transformer": "body-transformer",
     "brotli": "brotli",
+    "cas-auth": "cas",
     "csrf": "csrf",
     "forward-auth": "callout",
     "graphql-proxy-cache": "cache",
@@ -68,7 +69,7 @@ struct Group {
 
 const MISSING: &[Group] = &[
     Group {
-        names: &["authz-casbin", "cas-auth"],
+        names: &["authz-casbin"],
         reason: "is not there yet",
         instead: "`opa` asks a policy engine, `forward-auth` any service, `openid-connect` logs in at Keycloak",
     },

@@ -11,10 +11,14 @@ pub mod batch_requests;
 pub mod body_transformer;
 #[cfg(feature = "brotli")]
 pub mod brotli;
+#[cfg(any(feature = "cas", feature = "oidc"))]
+mod browser;
 #[cfg(feature = "cache")]
 mod caching;
 #[cfg(feature = "callout")]
 pub mod callout;
+#[cfg(feature = "cas")]
+pub mod cas_auth;
 mod chance;
 mod checks;
 pub mod client_control;
@@ -94,6 +98,8 @@ pub mod traffic_split;
 pub mod ua_restriction;
 pub mod uri_blocker;
 pub mod workflow;
+#[cfg(any(feature = "body-transformer", feature = "cas"))]
+mod xml;
 #[cfg(feature = "zstd")]
 pub mod zstd;
 

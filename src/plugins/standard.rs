@@ -23,6 +23,8 @@ impl Registry {
         registry.register(super::body_transformer::BodyTransformerPlugin);
         #[cfg(feature = "brotli")]
         registry.register(super::brotli::BrotliPlugin);
+        #[cfg(feature = "cas")]
+        registry.register(super::cas_auth::CasAuthPlugin::default());
         registry.register(super::client_control::ClientControlPlugin);
         registry.register(super::consumer_restriction::ConsumerRestrictionPlugin);
         registry.register(super::cors::CorsPlugin);

@@ -3,8 +3,9 @@ use serde_json::{Map, Value};
 
 use super::config::InputFormat;
 use super::fault::Fault;
-use super::{multipart, xml};
+use super::multipart;
 use crate::plugin::bodies::Bodies;
+use crate::plugins::xml::{self, add};
 
 /// What came, taken apart.
 #[derive(Debug, Default, PartialEq)]
@@ -37,17 +38,6 @@ pub(super) fn decode(bodies: &Bodies, format: InputFormat, content_type: &[u8], 
         }
     };
     Ok(Decoded { data, parts: None })
-}
-
-/// Adds a value; values of one name are a list.
-pub(super) fn add(to: &mut Map<String, Value>, name: String, value: Value) {
-    match to.get_mut(&name) {
-        None => {
-            to.insert(name, value);
-        }
-        Some(Value::Array(values)) => values.push(value),
-        Some(first) => *first = Value::Array(vec![first.take(), value]),
-    }
 }
 
 #[cfg(test)]

@@ -59,7 +59,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod transformer;
-mod xml;
 
 pub use config::{BodyTransformerConfig, InputFormat, Transformation};
 pub use plugin::BodyTransformerPlugin;

@@ -1,8 +1,8 @@
 //! Forms in parts (RFC 7578; RFC 2046 §5.1).
 use serde_json::{Map, Value, json};
 
-use super::decode::add;
 use crate::plugin::bodies::{Bodies, Misread};
+use crate::plugins::xml::add;
 
 /// Values by name, and what is known of their parts.
 type Parts = (Map<String, Value>, Map<String, Value>);

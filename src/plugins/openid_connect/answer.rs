@@ -1,18 +1,15 @@
 //! Answers to browsers.
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
 
 use super::plugin::NAME;
 use crate::Response;
 use crate::error::{answer_of, reject};
+use crate::plugins::browser::{self, with_cookies};
 
 /// 302, with cookies.
 pub(super) fn redirect(location: &str, cookies: Vec<String>) -> Response {
-    let Ok(location) = HeaderValue::from_str(location) else { return failed(cookies) };
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::FOUND;
-    response.headers_mut().insert(LOCATION, location);
-    with_cookies(answer_of(NAME, response), cookies)
+    browser::redirect(NAME, location, cookies)
 }
 
 /// 200, with a page that leads on: the browser then comes from this site.
@@ -39,20 +36,4 @@ fn page_of(page: String, cookies: Vec<String>) -> Response {
     let mut response = Response::new(page.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     with_cookies(answer_of(NAME, response), cookies)
-}
-
-fn with_cookies(mut response: Response, cookies: Vec<String>) -> Response {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    add_cookies(response.headers_mut(), cookies);
-    response
-}
-
-/// Adds `Set-Cookie` fields.
-pub(super) fn add_cookies(headers: &mut HeaderMap, cookies: Vec<String>) {
-    for cookie in cookies {
-        // made of what cookies may have
-        if let Ok(value) = HeaderValue::try_from(cookie) {
-            headers.append(SET_COOKIE, value);
-        }
-    }
 }

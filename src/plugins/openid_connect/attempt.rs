@@ -2,9 +2,8 @@
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use super::cookies::pairs;
 use super::seal::{Seal, same};
-use super::settings::is_local;
+use crate::plugins::browser::cookies::pairs;
 
 /// One log-in, from the redirect to the provider until its answer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,8 +27,6 @@ impl Attempt {
     pub(super) const MAX: usize = 6;
     /// What attempts are sealed for.
     pub(super) const PURPOSE: &'static str = "attempt";
-    /// Longest target that is remembered whole.
-    const LONGEST: usize = 2048;
 
     /// The name of its cookie: a part of the state, which the cookie itself has whole.
     pub(super) fn cookie(session: &str, state: &str) -> String {
@@ -49,35 +46,5 @@ impl Attempt {
     /// Whether the provider's answer belongs to it.
     pub(super) fn is_answered_by(&self, state: &str, now: u64) -> bool {
         same(&self.state, state) && now.saturating_sub(self.began) < Self::LIFETIME
-    }
-}
-
-/// The target that is remembered: one that stays on the host, without its query where it is very long.
-pub(super) fn remembered(target: &str) -> &str {
-    let path = target.split('?').next().unwrap_or_default();
-    match [target, path].into_iter().find(|text| text.len() <= Attempt::LONGEST) {
-        Some(text) if is_local(text) => text,
-        _ => "/",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sec_auth_10_redirects_stay_on_the_host() {
-        let long = format!("/p?{}", "x".repeat(Attempt::LONGEST));
-        for (target, kept) in [
-            ("/a/b?c=d//e", "/a/b?c=d//e"),
-            ("//evil.test/", "/"),
-            ("/\\evil.test/", "/"),
-            ("http://evil.test/", "/"),
-            ("/a\r\nset-cookie: x", "/"),
-            ("", "/"),
-            (&long, "/p"),
-        ] {
-            assert_eq!(remembered(target), kept, "{target}");
-        }
     }
 }

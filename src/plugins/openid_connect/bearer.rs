@@ -10,7 +10,6 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::claims::refuse_token;
-use super::clock::unix_now;
 use super::layer::OpenidConnect;
 use super::log;
 use super::plugin::NAME;
@@ -19,6 +18,7 @@ use super::settings::Bearer;
 use super::token::{Claims, TokenFault};
 use crate::Response;
 use crate::error::reject;
+use crate::plugins::browser::unix_now;
 use crate::request::ExternalUser;
 
 /// Longest token of a request (security.md AUTH-04).

@@ -7,9 +7,9 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
 use super::ClientAuthMethod;
-use super::clock::unix_now;
 use super::seal::random_text;
 use crate::model::Sensitive;
+use crate::plugins::browser::unix_now;
 
 /// The client's identity and what it proves it with.
 pub(super) struct ClientAuth {

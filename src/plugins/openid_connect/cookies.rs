@@ -1,10 +1,11 @@
-//! Cookies in and out (RFC 6265), and values too long for one of them.
+//! Cookies of log-ins (RFC 6265), and values too long for one of them.
 use std::fmt::Write as _;
 
-use http::header::{COOKIE, HeaderMap, HeaderValue};
+use http::HeaderMap;
 
 use super::SameSite;
 use super::settings::CookieSettings;
+use crate::plugins::browser::cookies::{self, find};
 
 /// Longest value of one cookie: with name and attributes below the 4096 bytes that browsers keep (RFC 6265 §6.1).
 const PIECE: usize = 3700;
@@ -18,36 +19,9 @@ const PIECES: usize = 8;
     max = PIECE * PIECES)]
 pub(super) struct TooLong(usize);
 
-/// Every cookie of a request, in order.
-pub(super) fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-    fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='))
-}
-
-/// The first cookie of that name.
-pub(super) fn find<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    pairs(headers).find(|(found, _)| *found == name).map(|(_, value)| value)
-}
-
-/// Takes our own cookies out of a request: they are for the gateway, and would let their reader act as the user.
+/// Takes our own cookies out of a request.
 pub(super) fn strip(headers: &mut HeaderMap, session: &str) {
-    if !pairs(headers).any(|(name, _)| is_own(name, session)) {
-        return;
-    }
-    let kept: Vec<String> = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|field| field.to_str().ok())
-        .flat_map(|field| field.split(';'))
-        .map(|pair| pair.trim().to_owned())
-        .filter(|pair| !pair.is_empty() && !is_own(pair.split('=').next().unwrap_or_default(), session))
-        .collect();
-    headers.remove(COOKIE);
-    if let Ok(value) = HeaderValue::from_str(&kept.join("; "))
-        && !kept.is_empty()
-    {
-        headers.insert(COOKIE, value);
-    }
+    cookies::strip(headers, |name| is_own(name, session));
 }
 
 /// Whether a cookie is one of ours, by the name of the session's: itself, `_<piece>`, `_login_<attempt>`, `_restarts`.
@@ -139,6 +113,8 @@ pub(super) fn end(settings: &CookieSettings, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     fn settings() -> CookieSettings {

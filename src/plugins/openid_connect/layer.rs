@@ -7,9 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::answer::add_cookies;
 use super::bearer::{self, Introspections};
-use super::clock::unix_now;
 use super::cookies;
 use super::plugin::NAME;
 use super::provider::Provider;
@@ -21,10 +19,9 @@ use super::upstream;
 use super::{OpenidConnectConfig, UnauthAction, log};
 use crate::error::reject;
 use crate::plugin::{Around, AroundLayer, ConfigError, Scope};
+use crate::plugins::browser::{add_cookies, origin, unix_now};
 use crate::plugins::callout::Callouts;
-use crate::request::{ExternalUser, RequestVars};
-use crate::router;
-use crate::router::{VarName, Variables as _};
+use crate::request::ExternalUser;
 use crate::{Next, Request, Response};
 
 /// Applies [`OpenidConnect`].
@@ -200,17 +197,6 @@ impl Around for OpenidConnect {
 
 /// Where a request stands.
 fn place(request: &Request) -> Place {
-    let variables = RequestVars::of(request);
-    let text = |name| match variables.get(&name) {
-        Some(router::Value::Text(text)) => String::from_utf8_lossy(&text).into_owned(),
-        _ => String::new(),
-    };
-    let scheme = text(VarName::Scheme);
-    let scheme = if scheme.is_empty() { "http" } else { &scheme };
     let uri = request.uri();
-    Place {
-        origin: format!("{scheme}://{}", text(VarName::HttpHost)),
-        path: uri.path().to_owned(),
-        query: uri.query().map(str::to_owned),
-    }
+    Place { origin: origin(request), path: uri.path().to_owned(), query: uri.query().map(str::to_owned) }
 }

@@ -6,8 +6,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::answer::{failed, html_redirect, redirect};
-use super::attempt::{Attempt, remembered};
-use super::clock::unix_now;
+use super::attempt::Attempt;
 use super::cookies;
 use super::layer::OpenidConnect;
 use super::plugin::NAME;
@@ -20,6 +19,7 @@ use super::tokens::LoginError;
 use super::{SameSite, log};
 use crate::Response;
 use crate::error::reject;
+use crate::plugins::browser::{cookies::find, remembered, unix_now};
 
 /// How often a log-in is begun anew when the provider's answer does not belong to it.
 const MAX_RESTARTS: u8 = 3;
@@ -148,7 +148,7 @@ impl OpenidConnect {
         let mut set = vec![ended];
         match self.log_in(sessions, headers, place, &answer, attempt, &mut set).await {
             Ok(()) => {
-                if cookies::find(headers, &restarts_cookie(name)).is_some() {
+                if find(headers, &restarts_cookie(name)).is_some() {
                     set.push(cookies::end(&sessions.settings.cookie, &restarts_cookie(name)));
                 }
                 match sessions.settings.cookie.same_site {
@@ -220,7 +220,7 @@ impl OpenidConnect {
                 _ => failed(Vec::new()),
             };
         };
-        let sealed = cookies::find(headers, &counter);
+        let sealed = find(headers, &counter);
         let count = sealed.and_then(|sealed| sessions.seal.open::<u8>(RESTARTS, sealed)).unwrap_or(0);
         let mut set = vec![cookies::end(cookie, used)];
         if count >= MAX_RESTARTS {

@@ -1,7 +1,7 @@
 //! Out of the session, here and at the provider.
 use http::{HeaderMap, StatusCode};
 
-use super::answer::{add_cookies, logged_out, redirect};
+use super::answer::{logged_out, redirect};
 use super::layer::OpenidConnect;
 use super::log;
 use super::plugin::NAME;
@@ -9,6 +9,7 @@ use super::sessions::{Open, SessionError, Sessions};
 use super::settings::Place;
 use crate::Response;
 use crate::error::reject;
+use crate::plugins::browser::add_cookies;
 
 impl OpenidConnect {
     /// Ends the session and sends the browser to the provider's own log-out (OpenID Connect RP-Initiated Logout 1.0).

@@ -71,7 +71,6 @@ mod bearer;
 mod caveats;
 mod claims;
 mod client_auth;
-mod clock;
 mod config;
 mod cookies;
 mod keys;

@@ -7,13 +7,13 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::bearer::fingerprint;
-use super::clock::unix_now;
 use super::layer::OpenidConnect;
 use super::log;
 use super::session::Session;
 use super::sessions::{Open, Sessions};
 use super::token::TokenFault;
 use super::tokens::{LoginError, Tokens};
+use crate::plugins::browser::unix_now;
 
 /// A renewal and its outcome, `None` if it failed.
 type Renewal = Arc<OnceCell<Option<Arc<Open>>>>;

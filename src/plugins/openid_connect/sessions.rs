@@ -1,7 +1,6 @@
 //! Where sessions are: in the browser's cookies, encrypted, or in Redis.
 use http::HeaderMap;
 
-use super::clock::unix_now;
 use super::plugin::NAME;
 #[cfg(feature = "redis")]
 use super::redis::{RedisError, RedisStore};
@@ -12,6 +11,7 @@ use super::session::Session;
 use super::settings::{self, SessionSettings};
 use super::{OpenidConnectConfig, Storage, cookies};
 use crate::plugin::ConfigError;
+use crate::plugins::browser::unix_now;
 
 /// The sessions of one block.
 #[derive(Debug)]

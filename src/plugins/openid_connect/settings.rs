@@ -14,6 +14,7 @@ use super::token::Acceptance;
 use super::{AudienceValidator, ClientAuthMethod, OpenidConnectConfig, SameSite, SessionConfig, UnauthAction};
 use crate::hop::is_hop;
 use crate::plugin::ConfigError;
+use crate::plugins::browser::is_local;
 use crate::plugins::callout::{CalloutConfig, http_uri};
 
 /// What is behind a path that the block did not name.
@@ -483,14 +484,6 @@ fn login(config: &OpenidConnectConfig) -> Result<Login, ConfigError> {
         ask_again: config.refresh_session_interval,
         revoke: config.revoke_tokens_on_logout,
     })
-}
-
-/// Whether a redirect to this text stays on the host: a path that no browser takes for another host's.
-pub(super) fn is_local(target: &str) -> bool {
-    target.starts_with('/')
-        && !target.starts_with("//")
-        && !target.contains('\\')
-        && target.bytes().all(|byte| byte > b' ' && byte != 0x7f)
 }
 
 /// Judges the session of a block that is written on the resource with the path `scope`.

@@ -3,8 +3,8 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde_json::{Map, Value};
 
-use super::clock::unix_now;
 use super::keys::Key;
+use crate::plugins::browser::unix_now;
 
 /// The claims of a token.
 pub(super) type Claims = Map<String, Value>;

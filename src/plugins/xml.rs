@@ -3,7 +3,6 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use serde_json::{Map, Value};
 
-use super::decode::add;
 use crate::plugin::bodies::{Bodies, Misread};
 
 /// An element that is not closed yet.
@@ -115,6 +114,17 @@ impl Element {
 fn close(element: Element, open: &mut [Element], root: &mut Map<String, Value>) {
     let (name, value) = element.value();
     add(open.last_mut().map_or(root, |parent| &mut parent.children), name, value);
+}
+
+/// Adds a value; values of one name are a list.
+pub(super) fn add(to: &mut Map<String, Value>, name: String, value: Value) {
+    match to.get_mut(&name) {
+        None => {
+            to.insert(name, value);
+        }
+        Some(Value::Array(values)) => values.push(value),
+        Some(first) => *first = Value::Array(vec![first.take(), value]),
+    }
 }
 
 fn push(open: &mut [Element], text: &str) -> Result<(), String> {
