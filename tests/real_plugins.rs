@@ -2,6 +2,8 @@
 //! what their catalogue publishes: statuses, fields, bodies.
 #![cfg(test)]
 #![cfg(all(unix, feature = "full", feature = "real-servers"))]
+#[path = "plugins/cas_server.rs"]
+mod cas_server;
 mod peers;
 #[path = "cli/process.rs"]
 #[allow(dead_code, reason = "the tests of the command line use the rest")]
@@ -26,6 +28,8 @@ mod cache;
 mod compression;
 #[path = "real_plugins/limits.rs"]
 mod limits;
+#[path = "real_plugins/login.rs"]
+mod login;
 #[path = "real_plugins/mirror.rs"]
 mod mirror;
 #[path = "real_plugins/policy.rs"]
