@@ -4,7 +4,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
+use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::body::{Filter, Filtered, filter};
@@ -130,7 +130,7 @@ impl ResponseRewrite {
 /// Gives the answer another body, and takes off what told of the old one.
 fn replace(response: &mut Response, body: Body) {
     let headers: &mut HeaderMap = response.headers_mut();
-    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ETAG, LAST_MODIFIED] {
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES, ETAG, LAST_MODIFIED] {
         headers.remove(name);
     }
     *response.body_mut() = body;
@@ -145,6 +145,10 @@ impl Around for ResponseRewrite {
         };
         let exchange =
             self.wants_exchange.then(|| request.extensions_mut().get_or_insert_default::<Exchange>().clone());
+        if !matches!(self.body, NewBody::Kept) {
+            // What a filter takes out of the whole is not to be had in parts.
+            request.headers_mut().remove(RANGE);
+        }
         let response = next.run(request).await;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return response;

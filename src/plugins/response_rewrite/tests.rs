@@ -273,6 +273,22 @@ mod decoding {
 }
 
 #[tokio::test]
+async fn a_part_is_no_way_around_a_filter() {
+    for (block, answer) in [
+        (json!({"filters": [{"regex": "secret", "replace": "hidden"}]}), "hidden"),
+        (json!({"body": "new"}), "new"),
+        (json!({"headers": {"set": {"x-a": "1"}}}), "sec"),
+    ] {
+        let end = Next::from_fn(|request: Request| async move {
+            Response::new(Body::from(if request.headers().contains_key("range") { "sec" } else { "secret" }))
+        });
+        let request = http::Request::get("/").header("range", "bytes=0-2").body(Body::empty()).unwrap();
+        let layer = PluginLayer::from(AroundLayer::of(rewrite(&block).unwrap()));
+        assert_eq!(text(layer.wrap(end).run(request).await).await, answer, "{block}");
+    }
+}
+
+#[tokio::test]
 async fn large_bodies_are_filtered_as_well() {
     let make = || Response::new(Body::from("ab".repeat(300_000)));
     let block = json!({"filters": [{"regex": "b", "replace": "", "scope": "global"}]});
