@@ -13,7 +13,10 @@
 //!   it names; under `hide_credentials` removes `Authorization`.
 //! * A name is escaped (RFC 4514 §2.4), so that it is one value and names one entry below `base_dn`, whatever is in
 //!   it. A `user_dn` is compared byte for byte with the name so made: write it as `uid` and `base_dn` are written.
-//! * An empty password is never sent: to a directory that would be a bind without authentication, which many let pass.
+//! * An empty password is never sent, nor one with a NUL, nor what is no UTF-8: to a directory that would be a bind
+//!   without authentication, which many let pass, or it may become one further on.
+//! * `Missing related consumer` tells whoever guesses that a password is right. Limiters stand behind this plugin: let
+//!   the directory lock entries out, or count in front of the gateway.
 //!
 //! Each request costs a connection and a bind: nothing is remembered, so a password that was changed or an entry that
 //! was locked counts at once. At most 64 binds of one directory are under way, 256 more wait for their turn within
