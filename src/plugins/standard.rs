@@ -12,6 +12,8 @@ impl Registry {
         #[cfg(feature = "cache")]
         let cache = super::proxy_cache::ProxyCachePlugin::default();
         let mirror = super::proxy_mirror::ProxyMirrorPlugin::default();
+        #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+        let encoders = super::compress::Memory::default();
         registry.register(super::acl::AclPlugin);
         registry.register(super::api_breaker::ApiBreakerPlugin::default());
         registry.register(super::attach_consumer_label::AttachConsumerLabelPlugin);
@@ -22,7 +24,7 @@ impl Registry {
         #[cfg(feature = "body-transformer")]
         registry.register(super::body_transformer::BodyTransformerPlugin);
         #[cfg(feature = "brotli")]
-        registry.register(super::brotli::BrotliPlugin);
+        registry.register(super::brotli::BrotliPlugin::within(encoders.clone()));
         #[cfg(feature = "cas")]
         registry.register(super::cas_auth::CasAuthPlugin::default());
         registry.register(super::client_control::ClientControlPlugin);
@@ -43,7 +45,7 @@ impl Registry {
         registry.register(super::grpc_transcode::GrpcTranscodePlugin::default());
         registry.register(super::grpc_web::GrpcWebPlugin);
         #[cfg(feature = "gzip")]
-        registry.register(super::gzip::GzipPlugin);
+        registry.register(super::gzip::GzipPlugin::within(encoders.clone()));
         #[cfg(feature = "hmac")]
         registry.register_auth(super::hmac_auth::HmacAuthPlugin::default());
         registry.register(super::ip_restriction::IpRestrictionPlugin);
@@ -70,6 +72,8 @@ impl Registry {
             let metrics = watching(&conn, &count, &req, &mirror);
             #[cfg(feature = "cache")]
             watching_zones(&metrics, cache.zones());
+            #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+            watching_encoders(&metrics, &encoders);
             registry.register(super::prometheus::PrometheusPlugin::new(metrics));
         }
         registry.register(super::proxy_buffering::ProxyBufferingPlugin);
@@ -93,7 +97,7 @@ impl Registry {
         registry.register(super::uri_blocker::UriBlockerPlugin);
         registry.register(super::workflow::WorkflowPlugin::new(count, conn));
         #[cfg(feature = "zstd")]
-        registry.register(super::zstd::ZstdPlugin);
+        registry.register(super::zstd::ZstdPlugin::within(encoders.clone()));
         registry
     }
 }
@@ -153,6 +157,16 @@ fn watching_zones(metrics: &super::prometheus::Metrics, zones: &crate::cache::Zo
         #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
         metrics.gauge(name, help, move || read(zones.stats()) as f64);
     }
+}
+
+#[cfg(all(feature = "prometheus", any(feature = "gzip", feature = "brotli", feature = "zstd")))]
+#[expect(clippy::cast_precision_loss, reason = "figures to look at")]
+fn watching_encoders(metrics: &super::prometheus::Metrics, encoders: &super::compress::Memory) {
+    let (held, refused) = (encoders.clone(), encoders.clone());
+    let help = "Bytes that encoders of answers take at most.";
+    metrics.gauge("compress_encoder_bytes", help, move || held.taken() as f64);
+    let help = "Encoders of answers that there was no memory for.";
+    metrics.gauge("compress_refused_total", help, move || refused.refused() as f64);
 }
 
 #[cfg(all(test, feature = "schema"))]

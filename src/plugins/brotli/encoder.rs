@@ -1,63 +1,72 @@
 //! Bodies in br.
-use std::io::{self, Write as _};
+use brotli::enc::backward_references::BrotliEncoderMode;
+use compression_codecs::BrotliEncoder;
+use compression_codecs::brotli::params::EncoderParams;
+use compression_codecs::core::Level;
 
-use brotli::CompressorWriter;
-use brotli::enc::BrotliEncoderParams;
+use crate::plugins::compress::{Coding, Encode, Kind, window};
 
-use crate::plugins::compress::{Coding, Encoder, Kind, window};
+const MIB: u64 = 1024 * 1024;
 
 /// The smallest window that is chosen for a short body. Below it the encoder searches in another way, whose tables take ten times
 /// as much memory.
 const SMALL: u32 = 17;
 
-/// What the encoder writes at a time.
-const BUFFER: usize = 4096;
+/// From so many bytes on, in a window of so many bits, the encoder takes larger tables.
+const LONG: (u64, u32) = (MIB, 19);
 
 /// The coding with its settings.
 #[derive(Debug)]
-pub(super) struct Brotli(pub(super) BrotliEncoderParams);
+pub(super) struct Brotli {
+    pub(super) level: i32,
+    pub(super) mode: BrotliEncoderMode,
+    pub(super) window_log: u32,
+    /// `None` for the encoder's choice.
+    pub(super) block_log: Option<i32>,
+}
+
+impl Brotli {
+    fn window_log(&self, length: Option<u64>) -> u32 {
+        window(self.window_log, SMALL, length)
+    }
+}
 
 impl Coding for Brotli {
     fn kind(&self) -> Kind {
         Kind::Brotli
     }
 
-    fn begin(&self, length: Option<u64>) -> io::Result<Box<dyn Encoder>> {
-        let mut params = self.0.clone();
-        let most = u32::try_from(params.lgwin).unwrap_or_default();
-        params.lgwin = i32::try_from(window(most, SMALL, length)).unwrap_or(params.lgwin);
-        params.size_hint = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        let encoder = CompressorWriter::with_params(Vec::new(), BUFFER, &params);
-        Ok(Box::new(Br { encoder: Some(encoder), out: Vec::new() }))
+    /// As measured (`benches/compress.rs`): the tables of the level, and what goes with the window.
+    fn cost(&self, length: Option<u64>) -> u64 {
+        let window = self.window_log(length);
+        let is_long = window >= LONG.1 && length.is_some_and(|length| length >= LONG.0);
+        let tables = match (self.level, is_long) {
+            (5..=9, _) if window < SMALL => 34,
+            (..=1, _) => 1,
+            (2..=3, _) => 2,
+            (4 | 5, false) => 4,
+            (6, false) => 5,
+            (4 | 5, true) => 6,
+            (6, true) => 8,
+            (7, _) => 12,
+            (8, _) => 19,
+            (9, _) => 28,
+            // a tree as large as the window
+            _ => 8 + ((12 << window) / MIB),
+        };
+        tables * MIB + (4 << window)
     }
-}
 
-/// An encoder, which is used up by its end, and then what it left.
-struct Br {
-    encoder: Option<CompressorWriter<Vec<u8>>>,
-    out: Vec<u8>,
-}
-
-impl Encoder for Br {
-    fn write(&mut self, data: &[u8]) -> io::Result<()> {
-        match &mut self.encoder {
-            Some(encoder) => encoder.write_all(data),
-            None => Err(io::ErrorKind::WriteZero.into()),
+    fn begin(&self, length: Option<u64>) -> Box<dyn Encode> {
+        let window = i32::try_from(self.window_log(length)).unwrap_or_default();
+        let mut params =
+            EncoderParams::default().quality(Level::Precise(self.level)).mode(self.mode).window_size(window);
+        if let Some(log) = self.block_log {
+            params = params.block_size(log);
         }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.encoder.as_mut().map_or(Ok(()), CompressorWriter::flush)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        if let Some(encoder) = self.encoder.take() {
-            self.out = encoder.into_inner();
+        if let Some(length) = length.and_then(|length| usize::try_from(length).ok()) {
+            params = params.size_hint(length);
         }
-        Ok(())
-    }
-
-    fn out(&mut self) -> &mut Vec<u8> {
-        self.encoder.as_mut().map_or(&mut self.out, CompressorWriter::get_mut)
+        Box::new(BrotliEncoder::new(params))
     }
 }

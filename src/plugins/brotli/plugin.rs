@@ -1,22 +1,30 @@
 //! The registry's entry.
-use brotli::enc::BrotliEncoderParams;
 use brotli::enc::backward_references::BrotliEncoderMode;
 
 use super::config::BrotliConfig;
 use super::encoder::Brotli;
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
-use crate::plugins::compress::{Compress, CompressLayer, Written, untold};
+use crate::plugins::compress::{Compress, CompressLayer, Memory, Written, untold};
 
 /// The window that the encoder chooses by itself.
-const CHOSEN_WINDOW: i32 = 22;
+const CHOSEN_WINDOW: u32 = 22;
 
 /// From this level on an answer takes tens of times as long.
 const SLOW: u32 = 10;
 
 /// Registry entry of `brotli`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BrotliPlugin;
+#[derive(Clone, Debug, Default)]
+pub struct BrotliPlugin {
+    memory: Memory,
+}
+
+impl BrotliPlugin {
+    /// With the encoders of all blocks in that memory.
+    pub fn within(memory: Memory) -> Self {
+        Self { memory }
+    }
+}
 
 impl Compress {
     /// Compresses by brotli.
@@ -33,20 +41,20 @@ impl Compress {
             _ => return Err(invalid("mode", "is 0, 1 or 2")),
         };
         let within = |field: &str, value: u32, least: u32, most: u32, reason: &str| {
-            let value = i32::try_from(value).ok().filter(|_| (least..=most).contains(&value));
-            value.ok_or_else(|| invalid(field, reason))
+            Some(value).filter(|value| (least..=most).contains(value)).ok_or_else(|| invalid(field, reason))
         };
-        let quality = within("comp_level", comp_level, 0, 11, "is 0 to 11")?;
-        let lgwin = match lgwin {
+        let signed = |value: u32| i32::try_from(value).unwrap_or_default();
+        let level = signed(within("comp_level", comp_level, 0, 11, "is 0 to 11")?);
+        let window_log = match lgwin {
             0 => CHOSEN_WINDOW,
             lgwin => within("lgwin", lgwin, 10, 24, "is 0, or 10 to 24")?,
         };
-        let lgblock = match lgblock {
-            0 => 0,
-            lgblock => within("lgblock", lgblock, 16, 24, "is 0, or 16 to 24")?,
+        let block_log = match lgblock {
+            0 => None,
+            lgblock => Some(signed(within("lgblock", lgblock, 16, 24, "is 0, or 16 to 24")?)),
         };
-        let params = BrotliEncoderParams { mode, quality, lgwin, lgblock, ..BrotliEncoderParams::default() };
-        Self::new(BrotliPlugin::NAME, Brotli(params), Written { types, min_length, http_version, vary })
+        let coding = Brotli { level, mode, window_log, block_log };
+        Self::new(BrotliPlugin::NAME, coding, Written { types, min_length, http_version, vary })
     }
 }
 
@@ -61,7 +69,7 @@ impl Plugin for BrotliPlugin {
     }
 
     fn build(&self, config: BrotliConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
-        Ok(CompressLayer::of(Compress::brotli(config)?).into())
+        Ok(CompressLayer::of(Compress::brotli(config)?.within(self.memory.clone())).into())
     }
 
     fn caveats(&self, config: &BrotliConfig) -> Vec<Caveat> {

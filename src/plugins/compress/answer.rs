@@ -2,6 +2,7 @@
 use http::header::{ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, IF_NONE_MATCH, VARY, VIA};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body::Body as _;
+use smallvec::SmallVec;
 
 use super::accept::Accept;
 use super::body::Compressed;
@@ -52,26 +53,24 @@ impl Asked {
         let spoken = |offer: &&Offer| self.version >= offer.rules.version && !self.no_transform;
         let offers = offers.filter(told).filter(spoken);
         let liked = offers.filter_map(|offer| Some((self.accept.weight(offer.coding.kind())?, offer)));
-        let best = liked.max_by_key(|(weight, offer)| (*weight, offer.coding.kind())).map(|(_, offer)| offer);
-        let encoder = best.filter(|_| !self.is_head).map(|offer| offer.coding.begin(length));
-        let coding = match &encoder {
-            // Without memory for an encoder the answer goes as it is.
-            Some(Err(_)) => None,
-            _ => best.map(|offer| offer.coding.kind().name()),
+        let mut liked: SmallVec<[(u16, &Offer); 3]> = liked.collect();
+        liked.sort_by_key(|(weight, offer)| std::cmp::Reverse((*weight, offer.coding.kind())));
+        let begun = match self.is_head {
+            true => liked.first().map(|(_, offer)| (offer.coding.kind(), None)),
+            false => liked.iter().find_map(|(_, offer)| Some((offer.coding.kind(), Some(offer.begin(length)?)))),
         };
         if varies {
             add_vary(response.headers_mut());
         }
-        if let Some(coding) = coding {
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_ENCODING, coding);
-            headers.remove(CONTENT_LENGTH);
-            headers.remove(ACCEPT_RANGES);
-            weaken(headers);
-        }
+        let Some((kind, encoder)) = begun else { return response };
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_ENCODING, kind.name());
+        headers.remove(CONTENT_LENGTH);
+        headers.remove(ACCEPT_RANGES);
+        weaken(headers);
         match encoder {
-            Some(Ok(encoder)) => response.map(|body| Body::stream(Compressed::new(body, encoder))),
-            _ => response,
+            Some((encoder, memory)) => response.map(|body| Body::stream(Compressed::new(body, encoder, memory))),
+            None => response,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Content codings.
-use std::{fmt, io};
+use std::fmt;
 
+use compression_codecs::EncodeV2;
 use http::HeaderValue;
 
 /// The codings there are (RFC 9110 §8.4.1). A later one is taken before an earlier one that a client likes as much: it makes
@@ -32,36 +33,17 @@ pub(crate) trait Coding: fmt::Debug + Send + Sync + 'static {
     /// Which it is.
     fn kind(&self) -> Kind;
 
-    /// Begins a body; of so many bytes, if that is known.
-    ///
-    /// # Errors
-    /// When the encoder cannot be made, such as for want of memory.
-    fn begin(&self, length: Option<u64>) -> io::Result<Box<dyn Encoder>>;
+    /// Bytes that an encoder takes at most for a body; of so many bytes, if that is known.
+    fn cost(&self, length: Option<u64>) -> u64;
+
+    /// Begins such a body.
+    fn begin(&self, length: Option<u64>) -> Box<dyn Encode>;
 }
 
-/// A body on its way through an encoder, which gathers what comes out.
-pub(crate) trait Encoder: Send {
-    /// Takes some more.
-    ///
-    /// # Errors
-    /// What the encoder says; none is known to happen.
-    fn write(&mut self, data: &[u8]) -> io::Result<()>;
+/// A body on its way through an encoder.
+pub(crate) trait Encode: EncodeV2 + Send {}
 
-    /// Brings out all that was taken so far.
-    ///
-    /// # Errors
-    /// As [`Encoder::write`].
-    fn flush(&mut self) -> io::Result<()>;
-
-    /// Brings out the rest and the end. Nothing is taken afterwards.
-    ///
-    /// # Errors
-    /// As [`Encoder::write`].
-    fn finish(&mut self) -> io::Result<()>;
-
-    /// What came out. The caller takes it.
-    fn out(&mut self) -> &mut Vec<u8>;
-}
+impl<E: EncodeV2 + Send> Encode for E {}
 
 /// The logarithm of a window for a body of that length: no larger than `most`, as a larger one would cost memory for nothing.
 #[cfg(any(feature = "brotli", feature = "zstd", test))]

@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::Coding;
 use super::answer::Asked;
+use super::memory::{Memory, Part};
 use super::rules::{Rules, Written};
+use super::{Coding, Encode};
 use crate::plugin::{Around, AroundLayer, ConfigError};
 use crate::{Next, Request, Response};
 
@@ -21,6 +22,15 @@ pub type CompressLayer = AroundLayer<Compress>;
 pub(super) struct Offer {
     pub(super) coding: Arc<dyn Coding>,
     pub(super) rules: Arc<Rules>,
+    pub(super) memory: Memory,
+}
+
+impl Offer {
+    /// Begins a body, if there is room for its encoder.
+    pub(super) fn begin(&self, length: Option<u64>) -> Option<(Box<dyn Encode>, Part)> {
+        let part = self.memory.take(self.coding.cost(length))?;
+        Some((self.coding.begin(length), part))
+    }
 }
 
 /// Request extension: a layer further out compresses.
@@ -36,7 +46,19 @@ impl Compress {
     /// What is wrong with the rules.
     pub(crate) fn new(plugin: &'static str, coding: impl Coding, rules: Written) -> Result<Self, ConfigError> {
         let rules = Rules::compile(plugin, rules)?;
-        Ok(Self(Offer { coding: Arc::new(coding), rules: Arc::new(rules) }))
+        Ok(Self(Offer { coding: Arc::new(coding), rules: Arc::new(rules), memory: Memory::default() }))
+    }
+
+    #[cfg(test)]
+    pub(super) fn begin(&self, length: Option<u64>) -> Option<(Box<dyn Encode>, Part)> {
+        self.0.begin(length)
+    }
+
+    /// With its encoders in that memory. Default: one of its own, of 256 MiB.
+    #[must_use]
+    pub fn within(mut self, memory: Memory) -> Self {
+        self.0.memory = memory;
+        self
     }
 }
 

@@ -17,10 +17,14 @@
 //! `Vary: Accept-Encoding`, also to clients that get it as it is, so that caches keep both apart. The answer to a `HEAD` has the
 //! fields of the `GET`.
 //!
-//! **Streaming.** A body is never gathered: 16 KiB at a time go through the encoder, what comes out goes on in pieces of about
+//! **Streaming.** A body is never gathered: 16 KiB at a time go through the encoder, what comes out goes on in pieces of at most
 //! 16 KiB, and whenever the upstream pauses, what it sent so far is flushed. So the first byte is out after the first piece of the
 //! upstream, and events of a stream (`text/event-stream`, if it is listed) arrive one by one. A body that breaks off breaks off for
 //! the client, too. A client that does not read holds the upstream up, as without compression.
+//!
+//! **Memory.** Each answer takes one piece of 16 KiB and its encoder, whose tables are large: see the plugins. All encoders of a gateway
+//! together take at most 256 MiB ([`Memory`]); an answer beyond that is compressed in another coding that stands around it and is
+//! accepted, or goes as it is (the metrics `compress_encoder_bytes` and `compress_refused_total` tell).
 //!
 //! **BREACH.** Where an answer has both a secret and text that somebody else can choose (such as a token beside a search term), its
 //! compressed length tells of the secret, TLS or not. Don't list the types of such answers, or keep the plugin off their routes.
@@ -29,6 +33,7 @@ mod answer;
 mod body;
 mod coding;
 mod layer;
+mod memory;
 mod rules;
 #[cfg(test)]
 #[cfg(all(feature = "gzip", feature = "brotli", feature = "zstd"))]
@@ -36,7 +41,8 @@ mod tests;
 
 #[cfg(any(feature = "brotli", feature = "zstd"))]
 pub(crate) use coding::window;
-pub(crate) use coding::{Coding, Encoder, Kind};
+pub(crate) use coding::{Coding, Encode, Kind};
 pub use layer::{Compress, CompressLayer};
+pub use memory::Memory;
 pub use rules::{Star, Types};
 pub(crate) use rules::{Written, untold};

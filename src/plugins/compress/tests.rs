@@ -268,11 +268,76 @@ async fn pieces_are_bounded_whatever_comes() {
         let mut received = Vec::new();
         while let Some(frame) = body.frame().await {
             let piece = frame.unwrap().into_data().unwrap();
-            // What an encoder held back may come all at once.
-            assert!(piece.len() < 1 << 20, "{coding}: a piece of {} bytes", piece.len());
+            assert!(piece.len() <= 16 * 1024, "{coding}: a piece of {} bytes", piece.len());
             received.extend_from_slice(&piece);
         }
         assert_eq!(decoded(coding, &received).len(), noise.len());
+    }
+}
+
+#[tokio::test]
+async fn a_body_at_hand_leaves_others_their_turn() {
+    for coding in CODINGS {
+        let spaces = || html().body(Body::from(vec![b' '; 8 << 20])).unwrap();
+        let mut body = run(&layer(coding, &json!({})), spaces, asking(coding)).await.into_body();
+        let mut turns = 0;
+        let mut received = Vec::new();
+        loop {
+            match futures_util::poll!(std::pin::pin!(body.frame())) {
+                std::task::Poll::Pending => turns += 1,
+                std::task::Poll::Ready(None) => break,
+                std::task::Poll::Ready(Some(frame)) => received.extend_from_slice(&frame.unwrap().into_data().unwrap()),
+            }
+        }
+        assert!(turns > 30, "{coding}: {turns} turns");
+        assert_eq!(decoded(coding, &received).len(), 8 << 20);
+    }
+}
+
+#[tokio::test]
+async fn sec_ovl_04_encoders_of_clients_that_do_not_read_are_bounded() {
+    let memory = Memory::new(31 << 20);
+    let all = ["gzip", "br", "zstd"]
+        .map(|coding| PluginLayer::from(CompressLayer::of(compress(coding, &json!({})).within(memory.clone()))));
+    let layers = PluginLayer::from_fn(move |next| all.iter().fold(next, |next, layer| layer.wrap(next)));
+    let mut feeds = Vec::new();
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        let (feed, body) = fed();
+        feeds.push(feed);
+        let body = std::sync::Mutex::new(Some(body));
+        let stream = move || html().body(body.lock().unwrap().take().unwrap()).unwrap();
+        let response = run(&layers, stream, asking("zstd, br, gzip")).await;
+        assert_eq!(field(&response, "vary").as_deref(), Some("Accept-Encoding"), "whatever becomes of it");
+        held.push(response);
+    }
+    assert!(memory.taken() <= 31 << 20 && memory.refused() > 100, "{memory:?}");
+    let of = |coding: Option<&str>| {
+        held.iter().filter(|response| field(response, "content-encoding").as_deref() == coding).count()
+    };
+    assert!(of(Some("zstd")) > 5 && of(Some("gzip")) > 0 && of(None) > 50, "the best one first, then what still fits");
+    drop((held, feeds));
+    assert_eq!(memory.taken(), 0);
+}
+
+#[test]
+fn what_encoders_may_take_follows_settings_and_length() {
+    let cost = |coding: &str, block: &Value, length: Option<u64>| {
+        let memory = Memory::default();
+        let begun = compress(coding, block).within(memory.clone()).begin(length);
+        assert!(begun.is_some());
+        memory.taken() / 1024
+    };
+    for (coding, block, length, kib) in [
+        ("gzip", json!({"comp_level": 9}), None, 400),
+        ("br", json!({}), None, 7 * 1024),
+        ("br", json!({}), Some(20_000), 5 * 1024 + 512),
+        ("br", json!({"comp_level": 1}), None, 3 * 1024),
+        ("br", json!({"lgwin": 16}), None, 34 * 1024 + 256),
+        ("zstd", json!({}), None, 2 * 1024 + 512),
+        ("zstd", json!({}), Some(20_000), 2 * 1024 + 32),
+    ] {
+        assert_eq!(cost(coding, &block, length), kib, "{coding} {block} {length:?}");
     }
 }
 

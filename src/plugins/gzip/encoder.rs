@@ -1,39 +1,26 @@
 //! Bodies in gzip.
-use std::io::{self, Write as _};
+use compression_codecs::GzipEncoder;
+use compression_codecs::core::Level;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use crate::plugins::compress::{Coding, Encode, Kind};
 
-use crate::plugins::compress::{Coding, Encoder, Kind};
+/// What an encoder of any level takes, and what comes out of it.
+const COST: u64 = 400 * 1024;
 
 /// The coding at one level.
 #[derive(Debug)]
-pub(super) struct Gzip(pub(super) u32);
+pub(super) struct Gzip(pub(super) i32);
 
 impl Coding for Gzip {
     fn kind(&self) -> Kind {
         Kind::Gzip
     }
 
-    fn begin(&self, _: Option<u64>) -> io::Result<Box<dyn Encoder>> {
-        Ok(Box::new(GzEncoder::new(Vec::new(), Compression::new(self.0))))
-    }
-}
-
-impl Encoder for GzEncoder<Vec<u8>> {
-    fn write(&mut self, data: &[u8]) -> io::Result<()> {
-        self.write_all(data)
+    fn cost(&self, _: Option<u64>) -> u64 {
+        COST
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        io::Write::flush(self)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.try_finish()
-    }
-
-    fn out(&mut self) -> &mut Vec<u8> {
-        self.get_mut()
+    fn begin(&self, _: Option<u64>) -> Box<dyn Encode> {
+        Box::new(GzipEncoder::new(Level::Precise(self.0).into()))
     }
 }

@@ -11,8 +11,9 @@
 //! removes `Content-Length` and `Accept-Ranges`, and makes a strong `ETag` weak. Without `vary` requests that came by a proxy (`Via`)
 //! get plain answers.
 //!
-//! Bodies stream: at most two pieces of 16 KiB are held, and whenever the upstream pauses, what it sent is flushed, so that events
-//! arrive one by one. The encoder takes about 400 KiB for each answer that is being compressed.
+//! Bodies stream: a piece of 16 KiB is held beside what the upstream sent last, and whenever the upstream pauses, what it sent is
+//! flushed, so that events arrive one by one. The encoder takes about 300 KiB for each answer that is being compressed; all
+//! encoders of the gateway together take at most 256 MiB, and an answer beyond that goes as it is.
 //!
 //! Caveats: an answer with a secret and a text that others choose gives the secret away by its compressed length (BREACH), TLS or not;
 //! don't list the types of such answers. `If-Match` never holds with a weak tag, so clients that edit by it need plain answers.

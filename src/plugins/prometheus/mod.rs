@@ -14,6 +14,7 @@
 //! | `label_set_overflows_total` | counter: requests whose labels had no place | |
 //! | `limit_conn_keys`, `limit_count_keys`, `limit_req_keys` | gauge: keys that the limiters of the standard registry hold | |
 //! | `limit_count_evicted_total`, `limit_req_evicted_total` | gauge: keys that went early, because there were too many | |
+//! | `compress_encoder_bytes`, `compress_refused_total` | gauge: bytes that the encoders of `gzip`, `brotli` and `zstd` take at most, and encoders that there was no memory for | |
 //! | `proxy_mirror_sent_total`, `proxy_mirror_failed_total`, `proxy_mirror_dropped_total` | gauge: copies of `proxy-mirror` that were answered, that were not, and that were left out because the mirror was too slow | |
 //!
 //! * A label that is not known is empty. `node` is the address of the endpoint without its port, or `service NAME`.

@@ -3,11 +3,20 @@ use super::config::ZstdConfig;
 use super::encoder::Zstd;
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
-use crate::plugins::compress::{Compress, CompressLayer, Written, untold};
+use crate::plugins::compress::{Compress, CompressLayer, Memory, Written, untold};
 
 /// Registry entry of `zstd`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ZstdPlugin;
+#[derive(Clone, Debug, Default)]
+pub struct ZstdPlugin {
+    memory: Memory,
+}
+
+impl ZstdPlugin {
+    /// With the encoders of all blocks in that memory.
+    pub fn within(memory: Memory) -> Self {
+        Self { memory }
+    }
+}
 
 impl Compress {
     /// Compresses by Zstandard.
@@ -37,7 +46,7 @@ impl Plugin for ZstdPlugin {
     }
 
     fn build(&self, config: ZstdConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
-        Ok(CompressLayer::of(Compress::zstd(config)?).into())
+        Ok(CompressLayer::of(Compress::zstd(config)?.within(self.memory.clone())).into())
     }
 
     fn caveats(&self, config: &ZstdConfig) -> Vec<Caveat> {
