@@ -150,7 +150,7 @@ pub mod router;
 pub mod server;
 #[cfg(feature = "store")]
 pub mod store;
-#[cfg(any(feature = "config-file", feature = "store"))]
+#[cfg(any(feature = "config-file", feature = "store", feature = "validation"))]
 #[cfg_attr(not(feature = "config-file"), allow(dead_code, unreachable_pub, unused_imports, reason = "for files"))]
 mod syntax;
 #[cfg(feature = "tls")]

@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cache", &["model"]),
     ("request", &["model", "router"]),
     ("plugin", &["model", "proto", "router", "request", "upstream"]),
-    ("plugins", &["model", "cache", "proto", "router", "request", "plugin", "upstream"]),
+    ("plugins", &["syntax", "model", "cache", "proto", "router", "request", "plugin", "upstream"]),
     ("gateway", &["net", "tls", "model", "http1", "proto", "router", "upstream", "request", "plugin", "plugins"]),
     ("config", &["syntax", "net", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),
     ("store", &["net", "syntax", "model", "http1", "router", "upstream", "request", "plugin", "plugins", "gateway"]),

@@ -1,4 +1,6 @@
 //! A document as requests are judged by it.
+use std::sync::Arc;
+
 use http::Method;
 
 use super::body::BodyRule;
@@ -10,9 +12,9 @@ use crate::plugin::bodies::Bodies;
 /// All operations.
 #[derive(Debug)]
 pub(super) struct Api {
-    /// To places in `items`: a path may be there with and without the path of a server.
+    /// To places in `items`: a path may be there with and without the path of a server, for all its operations or for some.
     pub(super) paths: Paths<usize>,
-    pub(super) items: Vec<Vec<(Method, Operation)>>,
+    pub(super) items: Vec<Vec<(Method, Arc<Operation>)>>,
 }
 
 /// One operation.
@@ -42,6 +44,20 @@ impl Skipped {
 }
 
 impl Api {
+    /// Adds a path.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn add(
+        &mut self,
+        template: &str,
+        operations: impl IntoIterator<Item = (Method, Arc<Operation>)>,
+    ) -> Result<(), &'static str> {
+        self.paths.insert(template, self.items.len())?;
+        self.items.push(operations.into_iter().collect());
+        Ok(())
+    }
+
     /// The operation of a request.
     ///
     /// # Errors

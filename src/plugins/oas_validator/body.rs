@@ -2,28 +2,36 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jsonschema::Validator;
 use serde_json::{Map, Value};
 
+use super::field::parameters;
 use super::multipart::{Part, parts};
 use super::parameter::add_plain;
 use super::shape::Shape;
 use super::style::Style;
 use crate::plugin::bodies::Bodies;
-use crate::plugins::json_schema;
+use crate::plugins::json_schema::Schema;
 
 /// What a document says of an operation's body.
 #[derive(Debug)]
 pub(super) struct BodyRule {
     pub(super) required: bool,
-    /// By media type or range (`image/*`) in lower case without parameters; the more exact one first.
-    pub(super) content: Vec<(String, Media)>,
+    content: Vec<Listed>,
 }
 
-/// What it says of one media type.
+/// A media type as it is listed.
+#[derive(Debug)]
+struct Listed {
+    /// In lower case, perhaps with `*` in the place of some of it.
+    range: String,
+    parameters: Vec<(String, String)>,
+    media: Arc<Media>,
+}
+
+/// What a document says of one media type.
 #[derive(Debug)]
 pub(super) struct Media {
-    pub(super) validator: Option<Arc<Validator>>,
+    pub(super) schema: Option<Arc<Schema>>,
     pub(super) shape: Shape,
     pub(super) encoding: HashMap<String, Encoding>,
 }
@@ -38,55 +46,101 @@ pub(super) struct Encoding {
 }
 
 impl BodyRule {
-    /// Judges a body that is not empty, in plain.
+    /// Of media types as the document lists them.
+    pub(super) fn new(required: bool, content: impl IntoIterator<Item = (String, Media)>) -> Self {
+        let listed = |(name, media): (String, Media)| Listed {
+            range: essence(&name),
+            parameters: parameters(&name).unwrap_or_default(),
+            media: Arc::new(media),
+        };
+        let mut content: Vec<_> = content.into_iter().map(listed).collect();
+        // the more exact one first
+        content.sort_by_key(|listed| {
+            let stars = listed.range.matches('*').count();
+            (stars, std::cmp::Reverse(listed.range.len()), std::cmp::Reverse(listed.parameters.len()))
+        });
+        Self { required, content }
+    }
+
+    /// What is said of a body of that type.
     ///
     /// # Errors
-    /// What does not fit, in words.
-    pub(super) fn judge(&self, content_type: Option<&str>, text: &[u8], bodies: &Bodies) -> Result<(), String> {
-        let content_type = content_type.unwrap_or_default();
-        let (essence, _) = content_type.split_once(';').unwrap_or((content_type, ""));
-        let essence = essence.trim().to_ascii_lowercase();
-        let media = self.content.iter().find(|(range, _)| covers(range, &essence));
-        let Some((_, media)) = media else {
-            let allowed: Vec<_> = self.content.iter().map(|(range, _)| range.as_str()).collect();
-            return Err(format!("`Content-Type` is none of {}", allowed.join(", ")));
-        };
-        let Some(validator) = &media.validator else { return Ok(()) };
-        let told = |reason: String| format!("body: {reason}");
-        let value = match &*essence {
-            json if is_json(json) => {
-                bodies.json(text).map_err(|fault| told(format!("is no JSON to be taken: {fault}")))?
-            }
-            "application/x-www-form-urlencoded" => media.form(text, bodies).map_err(told)?,
-            "multipart/form-data" => media.multipart(content_type, text, bodies).map_err(told)?,
-            text_type if text_type.starts_with("text/") => media.shape.value(&String::from_utf8_lossy(text)),
-            _ => return Ok(()),
-        };
-        json_schema::judge(validator, &value).map_err(told)
+    /// That there must be none such, in words.
+    pub(super) fn media(&self, content_type: &str) -> Result<&Arc<Media>, String> {
+        let essence = essence(content_type);
+        let own = parameters(content_type).unwrap_or_default();
+        let first = self.content.iter().find(|listed| covers(&listed.range, &essence));
+        // parameters tell types of one name apart, but demand nothing
+        let fitting = first.and_then(|first| {
+            let same = self.content.iter().filter(|listed| listed.range == first.range);
+            same.into_iter().find(|listed| listed.parameters.iter().all(|parameter| own.contains(parameter)))
+        });
+        fitting.or(first).map(|listed| &listed.media).ok_or_else(|| {
+            let allowed: Vec<_> = self.content.iter().map(|listed| listed.range.as_str()).collect();
+            format!("`Content-Type` is none of {}", allowed.join(", "))
+        })
     }
+}
+
+/// A media type without parameters, in lower case.
+fn essence(media_type: &str) -> String {
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Whether a media range covers a media type.
 fn covers(range: &str, essence: &str) -> bool {
-    match range.strip_suffix('*') {
-        Some("*/") => true,
-        Some(kind) => essence.starts_with(kind),
+    match range.split_once('*') {
+        Some(("", "/*")) => true,
+        Some((before, behind)) => {
+            let rest = essence.strip_prefix(before);
+            rest.is_some_and(|rest| rest.ends_with(behind))
+        }
         None => range == essence,
     }
 }
 
 pub(super) fn is_json(essence: &str) -> bool {
-    essence == "application/json" || essence.ends_with("+json")
+    essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }
 
 impl Media {
+    /// Judges a body that is not empty, in plain.
+    ///
+    /// # Errors
+    /// What does not fit, in words.
+    pub(super) fn judge(&self, content_type: &str, text: &[u8], bodies: &Bodies) -> Result<(), String> {
+        let Some(schema) = &self.schema else { return Ok(()) };
+        let told = |reason: String| format!("body: {reason}");
+        let json = || bodies.json(text).map_err(|fault| told(format!("is no JSON to be taken: {fault}")));
+        let essence = essence(content_type);
+        let value = match &*essence {
+            known if is_json(known) => json()?,
+            "application/x-www-form-urlencoded" => self.form(text, bodies).map_err(told)?,
+            "multipart/form-data" => self.multipart(content_type, text, bodies).map_err(told)?,
+            text_type if text_type.starts_with("text/") => self.shape.value(&String::from_utf8_lossy(text)),
+            // of other types only JSON can be what is no text
+            _ if self.shape.is_text() => return Ok(()),
+            _ if self.shape.says_types() => json()?,
+            _ => match json() {
+                Ok(value) => value,
+                Err(_) => return Ok(()),
+            },
+        };
+        schema.judge(&value).map_err(told)
+    }
+
     fn form(&self, text: &[u8], bodies: &Bodies) -> Result<Value, String> {
         let mut object = Map::new();
         for (name, text) in bodies.form(text).map_err(|fault| fault.to_string())? {
             let encoding = self.encoding.get(&name).copied().unwrap_or_default();
             match encoding.joined {
                 Some(style) => {
-                    style.split(&text).into_iter().for_each(|item| add_plain(&mut object, &name, item, &self.shape));
+                    if object.contains_key(&name) {
+                        return Err(several(&name));
+                    }
+                    for item in style.split(&text) {
+                        add_plain(&mut object, &name, item, &self.shape).map_err(|_| several(&name))?;
+                    }
                 }
                 None => self.add(&mut object, &name, text.as_bytes(), encoding.json, bodies)?,
             }
@@ -119,8 +173,7 @@ impl Media {
         let shape = self.shape.member(name);
         let is_item_object = shape.items.as_deref().is_some_and(Shape::is_object);
         if !json && !shape.is_object() && !is_item_object {
-            add_plain(object, name, &String::from_utf8_lossy(text), &self.shape);
-            return Ok(());
+            return add_plain(object, name, &String::from_utf8_lossy(text), &self.shape).map_err(|_| several(name));
         }
         let value = bodies.json(text).map_err(|fault| format!("/{name}: is no JSON to be taken: {fault}"))?;
         match object.get_mut(name) {
@@ -130,9 +183,14 @@ impl Media {
             None => {
                 object.insert(name.to_owned(), value);
             }
+            Some(_) if shape.is_one() => return Err(several(name)),
             Some(Value::Array(items)) => items.push(value),
             Some(first) => *first = Value::Array(vec![first.take(), value]),
         }
         Ok(())
     }
+}
+
+fn several(name: &str) -> String {
+    format!("/{name}: stands there several times")
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OasValidatorConfig {
-    /// The document, as JSON text.
+    /// The document, as JSON text. **Extension:** or as YAML text (feature `yaml`).
     pub spec: Option<String>,
     /// Where the document is, an address of scheme `http` or `https`.
     pub spec_url: Option<String>,

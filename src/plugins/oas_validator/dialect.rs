@@ -1,6 +1,10 @@
 //! From the schemas of a document to JSON Schema as requests are judged by it.
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
+use super::discriminator;
+use super::places::each_schema;
 use super::reference::{pointer, reference, resolve};
 
 /// Which schemas a document has.
@@ -34,24 +38,20 @@ impl Dialect {
     }
 
     /// Writes every schema of a document anew.
-    pub(super) fn translate(self, document: &mut Value) {
+    ///
+    /// # Errors
+    /// What none can be made of.
+    pub(super) fn translate(self, document: &mut Value) -> Result<(), String> {
+        discriminator::tell_apart(document)?;
         let original = document.clone();
         let translation = Translation { dialect: self, original: &original };
-        if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
-            schemas.values_mut().for_each(|schema| translation.schema(schema));
-        }
-        let parts = document.as_object_mut().into_iter().flatten();
-        for (name, part) in parts {
-            match (name.as_str(), part) {
-                ("components", Value::Object(components)) => {
-                    let others = components.iter_mut().filter(|(name, _)| *name != "schemas");
-                    others.for_each(|(_, part)| translation.part(part));
-                }
-                (_, part) => translation.part(part),
-            }
-        }
+        each_schema(document, |schema| translation.schema(schema, &BTreeSet::new()));
+        Ok(())
     }
 }
+
+/// Schemas that one may take in by `allOf`, at any distance, as far as `readOnly` is looked for.
+const MOST_KIN: usize = 100;
 
 struct Translation<'d> {
     dialect: Dialect,
@@ -78,45 +78,33 @@ const LIST: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
 const NAMED: [&str; 5] = ["properties", "patternProperties", "dependentSchemas", "$defs", "definitions"];
 
 impl Translation<'_> {
-    /// Finds schemas in a part of the document that is none.
-    fn part(&self, part: &mut Value) {
-        match part {
-            Value::Array(items) => items.iter_mut().for_each(|item| self.part(item)),
-            Value::Object(fields) => {
-                for (name, field) in fields {
-                    match name.as_str() {
-                        "schema" => self.schema(field),
-                        "example" | "examples" | "default" | "enum" | "value" => {}
-                        name if name.starts_with("x-") => {}
-                        _ => self.part(field),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn schema(&self, schema: &mut Value) {
+    /// Writes a schema anew. `around` are the members that only answers have by the schemas that hold it in their `allOf`.
+    fn schema(&self, schema: &mut Value, around: &BTreeSet<String>) {
         let Some(fields) = schema.as_object_mut() else { return };
+        let mut in_answers = around.clone();
+        if fields.contains_key("required") || fields.contains_key("allOf") {
+            self.gather_read_only(fields, &mut BTreeSet::new(), &mut in_answers);
+        }
+        forget_required(fields, &in_answers);
         if let Some(Value::String(text)) = fields.get_mut("$ref")
             && let Ok(place) = pointer(text)
         {
             *text = reference(&place);
         }
         for keyword in ONE {
-            fields.get_mut(keyword).into_iter().for_each(|schema| self.schema(schema));
+            fields.get_mut(keyword).into_iter().for_each(|schema| self.schema(schema, &BTreeSet::new()));
         }
         for keyword in LIST {
+            let around = if keyword == "allOf" { &in_answers } else { &BTreeSet::new() };
             let list = fields.get_mut(keyword).and_then(Value::as_array_mut).into_iter().flatten();
-            list.for_each(|schema| self.schema(schema));
+            list.for_each(|schema| self.schema(schema, around));
         }
         for keyword in NAMED {
             let named = fields.get_mut(keyword).and_then(Value::as_object_mut).into_iter().flatten();
-            named.for_each(|(_, schema)| self.schema(schema));
+            named.for_each(|(_, schema)| self.schema(schema, &BTreeSet::new()));
         }
-        self.forget_what_only_answers_have(fields);
         bound_integers(fields);
-        choose_by_discriminator(fields);
+        discriminator::choose(fields);
         if self.dialect == Dialect::V30 {
             bound_exclusively(fields, "minimum", "exclusiveMinimum");
             bound_exclusively(fields, "maximum", "exclusiveMaximum");
@@ -124,18 +112,22 @@ impl Translation<'_> {
         }
     }
 
-    /// Members with `readOnly` are required of answers only.
-    fn forget_what_only_answers_have(&self, fields: &mut Map<String, Value>) {
-        let Some(Value::Array(mut required)) = fields.remove("required") else { return };
-        let properties = fields.get("properties");
-        required.retain(|name| {
-            let member = name.as_str().and_then(|name| properties?.get(name));
-            !member.is_some_and(|member| self.is_read_only(member))
-        });
-        // a list without names is no schema in earlier drafts
-        if !required.is_empty() {
-            fields.insert("required".to_owned(), required.into());
+    /// The members with `readOnly` of a schema that is still as it was written, and of those behind its `$ref` and `allOf`.
+    fn gather_read_only(&self, fields: &Map<String, Value>, seen: &mut BTreeSet<String>, names: &mut BTreeSet<String>) {
+        for (name, member) in fields.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            if self.is_read_only(member) {
+                names.insert(name.clone());
+            }
         }
+        if let Some(place) = fields.get("$ref").and_then(Value::as_str).and_then(|text| pointer(text).ok())
+            && let Ok((Value::Object(target), place)) = resolve(self.original, place)
+            && seen.len() < MOST_KIN
+            && seen.insert(place)
+        {
+            self.gather_read_only(target, seen, names);
+        }
+        let parts = fields.get("allOf").and_then(Value::as_array).into_iter().flatten();
+        parts.filter_map(Value::as_object).for_each(|part| self.gather_read_only(part, seen, names));
     }
 
     fn is_read_only(&self, schema: &Value) -> bool {
@@ -143,6 +135,16 @@ impl Translation<'_> {
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|text| pointer(text).ok());
         let target = target.and_then(|place| resolve(self.original, place).ok());
         says(schema) || target.is_some_and(|(schema, _)| says(schema))
+    }
+}
+
+/// Members that only answers have are required of answers only.
+fn forget_required(fields: &mut Map<String, Value>, in_answers: &BTreeSet<String>) {
+    let Some(required) = fields.get_mut("required").and_then(Value::as_array_mut) else { return };
+    required.retain(|name| !name.as_str().is_some_and(|name| in_answers.contains(name)));
+    // a list without names is no schema in earlier drafts
+    if required.is_empty() {
+        fields.remove("required");
     }
 }
 
@@ -155,40 +157,6 @@ fn bound_integers(fields: &mut Map<String, Value>) {
     };
     fields.entry("minimum").or_insert(least);
     fields.entry("maximum").or_insert(most);
-}
-
-/// A `discriminator` says which one of the schemas counts: the schema under the member's value, and no other.
-fn choose_by_discriminator(fields: &mut Map<String, Value>) {
-    let Some(discriminator) = fields.get("discriminator") else { return };
-    let Some(member) = discriminator.get("propertyName").and_then(Value::as_str) else { return };
-    let keyword = match (fields.contains_key("oneOf"), fields.contains_key("anyOf")) {
-        (true, false) => "oneOf",
-        (false, true) => "anyOf",
-        _ => return,
-    };
-    let choices = fields.get(keyword).and_then(Value::as_array).into_iter().flatten();
-    let guarded = choices.map(|choice| {
-        let target = choice.get("$ref")?.as_str()?;
-        let names = names_of(target, discriminator.get("mapping"));
-        let guard = json!({"required": [member], "properties": {member: {"enum": names}}});
-        Some(json!({"allOf": [guard, {"$ref": target}]}))
-    });
-    if let Some(guarded) = guarded.collect::<Option<Vec<_>>>() {
-        fields.remove(keyword);
-        fields.insert("anyOf".to_owned(), guarded.into());
-    }
-}
-
-/// What a discriminator calls a schema: its own name, and those that are mapped to it.
-fn names_of(target: &str, mapping: Option<&Value>) -> Vec<String> {
-    let place = |text: &str| pointer(text).ok();
-    let own = place(target).and_then(|place| Some(place.rsplit_once('/')?.1.to_owned()));
-    let mapped = mapping.and_then(Value::as_object).into_iter().flatten().filter(|(_, value)| {
-        let value = value.as_str().unwrap_or_default();
-        let named = || Some(format!("/components/schemas/{value}"));
-        place(target) == place(value) && value.starts_with('#') || place(target) == named()
-    });
-    own.into_iter().chain(mapped.map(|(name, _)| name.clone())).collect()
 }
 
 /// In 3.0 `exclusiveMinimum` says of `minimum` that it is not allowed itself.
@@ -217,8 +185,9 @@ mod tests {
     fn translated(version: &str, schema: Value) -> Value {
         let mut document = json!({"openapi": version, "components": {"schemas": {
             "S": schema, "Id": {"type": "integer", "readOnly": true},
+            "Base": {"properties": {"id": {"$ref": "#/components/schemas/Id"}}},
         }}});
-        Dialect::of(&document).unwrap().translate(&mut document);
+        Dialect::of(&document).unwrap().translate(&mut document).unwrap();
         document["components"]["schemas"]["S"].take()
     }
 
@@ -263,18 +232,14 @@ mod tests {
         assert_eq!(translated("3.1.0", schema)["required"], json!(["name"]));
         let all = json!({"required": ["at"], "properties": {"at": {"readOnly": true}}});
         assert_eq!(translated("3.0.0", all).get("required"), None);
-    }
-
-    #[test]
-    fn a_discriminator_chooses_one_schema() {
-        let schema = json!({
-            "oneOf": [{"$ref": "#/components/schemas/Cat"}, {"$ref": "#/components/schemas/Dog"}],
-            "discriminator": {"propertyName": "kind", "mapping": {"c": "Cat", "d": "#/components/schemas/Dog"}},
-        });
-        let translated_schema = translated("3.0.0", schema);
-        let names = |at: usize| &translated_schema["anyOf"][at]["allOf"][0]["properties"]["kind"]["enum"];
-        assert_eq!((names(0), names(1)), (&json!(["Cat", "c"]), &json!(["Dog", "d"])));
-        let inline = json!({"oneOf": [{"type": "object"}], "discriminator": {"propertyName": "kind"}});
-        assert_eq!(translated("3.0.0", inline.clone()), inline);
+        let nullable =
+            json!({"required": ["a", "b"], "properties": {"a": {"readOnly": true, "nullable": true}, "b": {}}});
+        assert_eq!(translated("3.0.0", nullable)["required"], json!(["b"]));
+        let around = json!({"allOf": [
+            {"$ref": "#/components/schemas/Base"}, {"required": ["id", "name"]}, {"oneOf": [{"required": ["id"]}]},
+        ]});
+        let translated = translated("3.0.0", around);
+        assert_eq!(translated["allOf"][1]["required"], json!(["name"]));
+        assert_eq!(translated["allOf"][2]["oneOf"][0]["required"], json!(["id"]), "which is no demand but a choice");
     }
 }

@@ -1,10 +1,10 @@
 //! From a document to [`Api`].
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, Method};
-use jsonschema::{Registry, Validator};
+use jsonschema::Registry;
 use serde_json::{Map, Value};
 
 use super::api::{Api, Operation};
@@ -13,9 +13,11 @@ use super::dialect::Dialect;
 use super::parameter::{Parameter, Place, Written};
 use super::paths::Paths;
 use super::reference::{below, pointer, reference, resolve};
+use super::servers::bases;
 use super::shape::Shape;
 use super::style::Style;
-use crate::plugins::json_schema;
+use super::text;
+use crate::plugins::json_schema::Schema;
 
 /// What schemas call the document.
 const HERE: &str = "openapi:///document";
@@ -36,9 +38,9 @@ const METHODS: [(&str, Method); 8] = [
 /// # Errors
 /// What is wrong with it, and where.
 pub(super) fn compile(text: &[u8]) -> Result<Api, String> {
-    let mut document: Value = serde_json::from_slice(text).map_err(|error| format!("is no JSON: {error}"))?;
+    let mut document = text::read(text)?;
     let dialect = Dialect::of(&document).ok_or("`openapi` is neither 3.0 nor 3.1")?;
-    dialect.translate(&mut document);
+    dialect.translate(&mut document)?;
     let registry = Registry::new().draft(dialect.draft()).add(HERE, dialect.draft().create_resource_ref(&document));
     let registry = registry.and_then(|registry| registry.prepare()).map_err(|error| error.to_string())?;
     Compiler { document: &document, registry: &registry, dialect, made: HashMap::new() }.api()
@@ -48,42 +50,58 @@ struct Compiler<'d> {
     document: &'d Value,
     registry: &'d Registry<'d>,
     dialect: Dialect,
-    /// Validators by the place of their schema: operations that name the same one share it.
-    made: HashMap<String, Arc<Validator>>,
+    /// By place: operations that name the same one share it.
+    made: HashMap<String, Arc<Schema>>,
 }
 
 type Object = Map<String, Value>;
+
+/// An operation, and where it is served.
+struct Served {
+    method: Method,
+    operation: Arc<Operation>,
+    /// `None` where neither it nor its path names servers.
+    bases: Option<BTreeSet<String>>,
+}
 
 impl<'d> Compiler<'d> {
     fn api(mut self) -> Result<Api, String> {
         let paths = self.document.get("paths").and_then(Value::as_object);
         let paths = paths.ok_or("`paths` is missing: there is nothing to judge by")?;
+        let common = self.document.as_object().map(bases).transpose()?.flatten().unwrap_or_default();
         let mut api = Api { paths: Paths::new(), items: Vec::with_capacity(paths.len()) };
-        let bases = bases(self.document);
-        let templates = paths.keys().filter(|template| template.starts_with('/'));
-        for (index, template) in templates.enumerate() {
+        let mut beyond = Vec::new();
+        for template in paths.keys().filter(|template| template.starts_with('/')) {
             let wrong = |reason: &str| format!("`paths.{template}` {reason}");
-            api.paths.insert(template, index).map_err(wrong)?;
-            api.items.push(self.item(below("/paths", template)).map_err(|reason| wrong(&reason))?);
+            let item = self.item(below("/paths", template)).map_err(|reason| wrong(&reason))?;
+            api.add(template, item.iter().map(|one| (one.method.clone(), Arc::clone(&one.operation))))
+                .map_err(wrong)?;
+            let own: BTreeSet<&String> = item.iter().flat_map(|one| one.bases.as_ref().unwrap_or(&common)).collect();
+            for base in own.into_iter().filter(|base| !base.is_empty()) {
+                let there = item.iter().filter(|one| one.bases.as_ref().unwrap_or(&common).contains(base));
+                let operations: Vec<_> = there.map(|one| (one.method.clone(), Arc::clone(&one.operation))).collect();
+                beyond.push((format!("{base}{template}"), operations));
+            }
         }
         // after all bare ones: a path that is meant so goes before one that comes about by a server
-        for (index, template) in paths.keys().filter(|template| template.starts_with('/')).enumerate() {
-            for base in &bases {
-                let _ = api.paths.insert(&format!("{base}{template}"), index);
-            }
+        for (template, operations) in beyond {
+            let _ = api.add(&template, operations);
         }
         Ok(api)
     }
 
-    fn item(&mut self, at: String) -> Result<Vec<(Method, Operation)>, String> {
+    fn item(&mut self, at: String) -> Result<Vec<Served>, String> {
         let (item, at) = self.object(at)?;
         let common = self.parameters(item, &at)?;
+        let of_all = bases(item)?;
         let mut operations = Vec::new();
         for (name, method) in METHODS {
             if item.contains_key(name) {
-                let operation =
-                    self.operation(below(&at, name), &common).map_err(|reason| format!("{name}: {reason}"))?;
-                operations.push((method, operation));
+                let told = |reason: String| format!("{name}: {reason}");
+                let at = below(&at, name);
+                let bases = bases(self.object(at.clone()).map_err(told)?.0).map_err(told)?.or_else(|| of_all.clone());
+                let operation = Arc::new(self.operation(at, &common).map_err(told)?);
+                operations.push(Served { method, operation, bases });
             }
         }
         Ok(operations)
@@ -144,21 +162,21 @@ impl<'d> Compiler<'d> {
     fn parameter(&mut self, place: Place, name: String, at: String) -> Result<Parameter, String> {
         let (parameter, at) = self.object(at)?;
         let is = |field: &str| parameter.get(field) == Some(&Value::Bool(true));
-        let (written, validator) = match parameter.get("content").and_then(Value::as_object) {
+        let (written, schema) = match parameter.get("content").and_then(Value::as_object) {
             Some(content) => {
                 let media_type = content.keys().next().ok_or("`content` is empty")?;
                 let media = below(&below(&at, "content"), media_type);
                 let written = if is_json(&media_type.to_ascii_lowercase()) { Written::Json } else { Written::Text };
-                (written, self.schema_below(&media)?.map(|(validator, _)| validator))
+                (written, self.schema_below(&media)?)
             }
             None => {
                 let (style, explode) = style(parameter, &place)?;
-                let (validator, shape) = self.schema_below(&at)?.unzip();
-                (Written::Styled { style, explode, shape: shape.unwrap_or_default() }, validator)
+                let shape = self.shape_below(&at)?;
+                (Written::Styled { style, explode, shape }, self.schema_below(&at)?)
             }
         };
         let required = is("required") || place == Place::Path;
-        Ok(Parameter { name, place, required, allow_empty: is("allowEmptyValue"), written, validator })
+        Ok(Parameter { name, place, required, allow_empty: is("allowEmptyValue"), written, schema })
     }
 
     fn body(&mut self, at: String) -> Result<BodyRule, String> {
@@ -170,22 +188,27 @@ impl<'d> Compiler<'d> {
         for media_type in types.keys() {
             let at = below(&at, media_type);
             let (media, _) = self.object(at.clone())?;
-            let (validator, shape) = self.schema_below(&at)?.unzip();
+            // JSON says itself what its values are
+            let shape =
+                if is_json(&media_type.to_ascii_lowercase()) { Shape::default() } else { self.shape_below(&at)? };
             let encoding = media.get("encoding").and_then(Value::as_object).into_iter().flatten();
             let encoding = encoding.map(|(name, encoding)| (name.clone(), encoding_of(encoding))).collect();
-            let range = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            content.push((range, Media { validator, shape: shape.unwrap_or_default(), encoding }));
+            content.push((media_type.clone(), Media { schema: self.schema_below(&at)?, shape, encoding }));
         }
-        content.sort_by_key(|(range, _)| (range.ends_with('*'), range == "*/*"));
-        Ok(BodyRule { required, content })
+        Ok(BodyRule::new(required, content))
     }
 
-    /// The validator and shape of what stands under `schema` at a place.
-    fn schema_below(&mut self, at: &str) -> Result<Option<(Arc<Validator>, Shape)>, String> {
+    /// What texts can become by what stands under `schema` at a place.
+    fn shape_below(&self, at: &str) -> Result<Shape, String> {
+        let schema = self.document.pointer(&below(at, "schema"));
+        schema.map_or_else(|| Ok(Shape::default()), |schema| Shape::of(self.document, schema))
+    }
+
+    /// What stands under `schema` at a place.
+    fn schema_below(&mut self, at: &str) -> Result<Option<Arc<Schema>>, String> {
         let place = below(at, "schema");
         let Some(schema) = self.document.pointer(&place) else { return Ok(None) };
-        let shape = Shape::of(self.document, schema);
-        // a schema that only names another one shares its validator
+        // one that only names another one is that
         let named =
             schema.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.get("$ref")?.as_str());
         let place = match named {
@@ -193,16 +216,16 @@ impl<'d> Compiler<'d> {
             None => place,
         };
         if let Some(made) = self.made.get(&place) {
-            return Ok(Some((Arc::clone(made), shape)));
+            return Ok(Some(Arc::clone(made)));
         }
         let options = jsonschema::options()
             .with_draft(self.dialect.draft())
             .with_registry(self.registry)
             .should_validate_formats(true);
         let there = serde_json::json!({"$ref": format!("{HERE}{}", reference(&place))});
-        let made = Arc::new(json_schema::build(&options, &there).map_err(|reason| format!("schema: {reason}"))?);
+        let made = Arc::new(Schema::build(&options, &there).map_err(|reason| format!("schema: {reason}"))?);
         self.made.insert(place, Arc::clone(&made));
-        Ok(Some((made, shape)))
+        Ok(Some(made))
     }
 
     /// The object at a place, or behind the references there.
@@ -244,26 +267,4 @@ fn encoding_of(encoding: &Value) -> Encoding {
         json: text("contentType").is_some_and(|kind| is_json(&kind.to_ascii_lowercase())),
         joined: (!explode).then_some(style),
     }
-}
-
-/// The paths of the document's servers, with the default values of their variables; none that is empty.
-fn bases(document: &Value) -> Vec<String> {
-    let servers = document.get("servers").and_then(Value::as_array).into_iter().flatten();
-    let mut bases: Vec<String> = servers.filter_map(base).filter(|base| !base.is_empty()).collect();
-    bases.dedup();
-    bases
-}
-
-fn base(server: &Value) -> Option<String> {
-    let mut url = server.get("url")?.as_str()?.to_owned();
-    for (name, variable) in server.get("variables").and_then(Value::as_object).into_iter().flatten() {
-        let default = variable.get("default").and_then(Value::as_str).unwrap_or_default();
-        url = url.replace(&format!("{{{name}}}"), default);
-    }
-    let path = match url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
-        None => url.strip_prefix('/').unwrap_or(&url),
-    };
-    let path = path.split(['?', '#']).next().unwrap_or_default().trim_matches('/');
-    Some(if path.is_empty() { String::new() } else { format!("/{path}") })
 }

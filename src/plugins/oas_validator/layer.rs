@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
+use http_body::Body as _;
 
 use super::api::{Api, Skipped};
 use super::body::BodyRule;
@@ -13,9 +14,13 @@ use super::{OasValidatorConfig, OasValidatorMetadata, OasValidatorPlugin, docume
 use crate::plugin::bodies::{Bodies, Unread};
 use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
 use crate::plugins::callout::http_uri;
+use crate::plugins::json_schema;
 use crate::{Body, Next, Request, Response, reject};
 
 const NAME: &str = OasValidatorPlugin::NAME;
+
+/// From so many bytes on a body is judged on a thread of its own, so that it holds up no other request.
+const LARGE: usize = 64 * 1024;
 
 /// One block of `oas-validator`, compiled.
 #[derive(Debug)]
@@ -138,23 +143,56 @@ impl OasValidator {
         Ok(operation.body.as_ref().filter(|_| !self.skipped.body))
     }
 
-    /// Reads and judges a body, and puts it back as it was sent.
+    /// Reads and judges a body, and puts it back as it was sent. One that there is nothing to judge by is not read.
     async fn judge_body(&self, rule: &BodyRule, request: &mut Request) -> Result<(), Refused> {
-        let body = std::mem::take(request.body_mut());
-        let sent = self.bodies.collect(body, self.most).await.map_err(Refused::Unread)?;
-        *request.body_mut() = Body::from(sent.clone());
-        if sent.is_empty() {
-            return if rule.required { Err(Refused::Unfit("the body is missing".to_owned())) } else { Ok(()) };
+        let broken = |error| Refused::Unread(Unread::Broken(error));
+        let missing = || if rule.required { Err(Refused::Unfit("the body is missing".to_owned())) } else { Ok(()) };
+        // its first piece tells whether there is one
+        let body = self.bodies.read_ahead(std::mem::take(request.body_mut()), 0).await.map_err(broken)?;
+        let is_empty = body.as_bytes().is_some_and(<[u8]>::is_empty);
+        let length = body.size_hint().lower();
+        *request.body_mut() = body;
+        if is_empty {
+            return missing();
         }
-        let content_type = content_type(request.headers()).map_err(Refused::Unfit)?;
+        let content_type = content_type(request.headers()).map_err(Refused::Unfit)?.unwrap_or_default().to_owned();
+        let media = Arc::clone(rule.media(&content_type).map_err(Refused::Unfit)?);
+        if length > self.most as u64 {
+            return Err(Refused::Unread(Unread::TooLarge(self.most as u64)));
+        }
+        if media.schema.is_none() {
+            return Ok(());
+        }
+        let body = std::mem::take(request.body_mut());
+        let sent = if self.rejects {
+            self.bodies.collect(body, self.most).await.map_err(Refused::Unread)?
+        } else {
+            match self.bodies.read_ahead(body, self.most).await.map_err(broken)?.into_bytes() {
+                Ok(sent) => sent,
+                Err(body) => {
+                    *request.body_mut() = body;
+                    return Err(Refused::Unread(Unread::TooLarge(self.most as u64)));
+                }
+            }
+        };
+        *request.body_mut() = Body::from(sent.clone());
         let plain = self.bodies.unpack(request.headers(), sent).await.map_err(Refused::Unread)?;
-        rule.judge(content_type, &plain, &self.bodies).map_err(Refused::Unfit)
+        if plain.is_empty() {
+            return missing();
+        }
+        if plain.len() < LARGE {
+            return media.judge(&content_type, &plain, &self.bodies).map_err(Refused::Unfit);
+        }
+        let bodies = self.bodies.clone();
+        let judging = tokio::task::spawn_blocking(move || media.judge(&content_type, &plain, &bodies));
+        judging.await.unwrap_or_else(|_| Err("judging it failed".to_owned())).map_err(Refused::Unfit)
     }
 
     /// The answer to a request that does not fit, unless it goes on all the same.
     fn unfit(&self, reason: &str) -> Option<Response> {
+        let reason = json_schema::shortened(reason);
         #[cfg(feature = "tracing")]
-        tracing::warn!(reason, "oas-validator: failed to validate request");
+        tracing::warn!(%reason, "oas-validator: failed to validate request");
         self.rejects.then(|| match self.tells {
             true => reject(self.status, NAME, format_args!("failed to validate request. {reason}")),
             false => reject(self.status, NAME, "failed to validate request."),
@@ -175,7 +213,10 @@ impl Around for OasValidator {
         let answer = match judged {
             Ok(()) => None,
             Err(Refused::Unfit(reason)) => self.unfit(&reason),
-            Err(Refused::Unread(unread)) => Some(unread.into_response(NAME)),
+            // its body is gone
+            Err(Refused::Unread(unread @ Unread::Broken(_))) => Some(unread.into_response(NAME)),
+            Err(Refused::Unread(unread)) if self.rejects => Some(unread.into_response(NAME)),
+            Err(Refused::Unread(unread)) => self.unfit(&unread.to_string()),
         };
         // what was judged by need not be held while the rest of the chain works
         drop(api);

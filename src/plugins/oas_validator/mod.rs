@@ -9,26 +9,35 @@
 //!    `{"message":"failed to validate request."}`, with `verbose_errors` followed by the first fault (never by the value)
 //! 3. the body is longer than `max_req_body_size` → 413; it has a `Content-Encoding` that is not known → 415; it is in gzip or
 //!    br (feature `decode`) and more comes out than `tollgate.limits` allow → 413
-//! 4. else the request passes, byte for byte as it was sent; with `reject_if_not_match: false` one that fails by step 2 passes,
-//!    too, and is told of in the log
+//! 4. else the request passes, byte for byte as it was sent, but for trailers of a body that was judged; with
+//!    `reject_if_not_match: false` one that fails by step 2 or 3 passes, too, and is told of in the log
 //!
-//! What is judged is the request as it goes to the upstream: its path after rewriting. A path may begin with the path of one of
-//! the document's `servers`, or leave it out. HEAD is judged as GET where the document has no HEAD of its own. Parameters in path,
-//! query, header and cookie are read by `style` and `explode`, or as JSON by `content`; what the document does not name passes.
-//! Bodies are read as JSON (`application/json`, `+json`), forms, `multipart/form-data` or text; of other types only the type is
-//! judged. Security schemes are the business of authentication plugins.
+//! What is judged is the request as it goes to the upstream: its path after rewriting. A path may begin with the path of one
+//! of its `servers` (of the operation, else of the path, else of the document; variables have their values of `enum`, or
+//! their default), or leave it out. HEAD is judged as GET where the document has no HEAD of its own. Parameters in path,
+//! query, header and cookie are read by `style` and `explode`, or as JSON by `content`; what the document does not name
+//! passes. A text that is judged by a schema that admits no array stands there once, and no argument `name[…]` beside a
+//! parameter `name`. Bodies are read as JSON (`application/json`, `text/json`, `+json`), forms, `multipart/form-data` or
+//! text; of other types only the type is judged, unless the schema admits no text: then they must be JSON. Of several listed
+//! types the most exact one counts (`application/json; version=1` before `application/json`, `application/*+json`,
+//! `application/*`, `*/*`). A form of several parts has nothing before its first boundary and behind its last one. Security
+//! schemes are the business of authentication plugins.
 //!
 //! Schemas: those of 3.0 with `nullable`, boolean `exclusiveMinimum` and `exclusiveMaximum`; those of 3.1 are JSON Schema
-//! 2020-12. Formats are checked. A `discriminator` beside `oneOf` or `anyOf` chooses the one schema that counts; of one that
-//! relies on `allOf` in other schemas the schema itself counts alone. Members with `readOnly` need not be there though
-//! `required`. `$ref` leads to the same document only.
+//! 2020-12. Formats are checked. Where patterns look around (`(?=…)`), no text may be longer than 8 KiB. A `discriminator`
+//! beside `oneOf` or `anyOf` chooses the one schema that counts; alone it chooses among the schemas that take its own one in
+//! by `allOf`, at any distance, and itself. Members with `readOnly` need not be there though `required`. `$ref` leads to the
+//! same document only.
 //!
-//! A document by `spec_url` (JSON, at most 16 MiB) is fetched with the first request, which waits, and anew in the background
+//! Documents are in JSON or, with the feature `yaml`, in YAML. Keys that stand twice are refused.
+//!
+//! A document by `spec_url` (at most 16 MiB) is fetched with the first request, which waits, and anew in the background
 //! when it is `spec_url_ttl` seconds old (metadata, 3600); while it cannot be had, or is no such document, the last good one
 //! counts, and every 10 s there is another try. Blocks with the same address and fields share it, also across reloads.
 //!
-//! Bodies are held in memory until they were sent on, plain beside packed; all plugins together have `buffer_total_bytes`, and
-//! beyond that the answer is 503. Depth, number of values and repeated names in JSON are bounded by `tollgate.limits`.
+//! Bodies of types without a schema stream. Others are held in memory until they were sent on, plain beside packed; all
+//! plugins together have `buffer_total_bytes`, and beyond that the answer is 503. Depth, number of values and repeated names
+//! in JSON are bounded by `tollgate.limits`.
 //!
 //! ```
 //! use tollgate::plugins::oas_validator::{OasValidator, OasValidatorConfig, OasValidatorLayer};
@@ -47,19 +56,24 @@ mod api;
 mod body;
 mod config;
 mod dialect;
+mod discriminator;
 mod document;
+mod field;
 mod layer;
 mod multipart;
 mod parameter;
 mod paths;
+mod places;
 mod plugin;
 mod reference;
 mod remote;
 mod sent;
+mod servers;
 mod shape;
 mod style;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use config::{OasValidatorConfig, OasValidatorMetadata};
 pub use layer::{OasValidator, OasValidatorLayer};

@@ -1,6 +1,8 @@
 //! `multipart/form-data` in memory (RFC 7578, RFC 2046 §5.1.1).
 use memchr::memmem::Finder;
 
+use super::field::{only, parameters};
+
 /// One part.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part<'b> {
@@ -20,59 +22,23 @@ pub(super) enum BadForm {
     TooMany(usize),
 }
 
-/// The value of a parameter of a field such as `form-data; name="a"`; quoted or not.
-fn parameter(field: &str, wanted: &str) -> Option<String> {
-    let mut rest = field.split_once(';')?.1;
-    loop {
-        let (name, behind) = rest.split_once('=')?;
-        let behind = behind.trim_start();
-        let (value, after) = match behind.strip_prefix('"') {
-            Some(quoted) => quoted_text(quoted)?,
-            None => {
-                let end = behind.find(';').unwrap_or(behind.len());
-                (behind.get(..end)?.trim_end().to_owned(), behind.get(end..)?)
-            }
-        };
-        if name.trim().eq_ignore_ascii_case(wanted) {
-            return Some(value);
-        }
-        rest = after.trim_start().strip_prefix(';')?;
-    }
-}
-
-/// A quoted text up to its end, and what stands behind it. Browsers write `%22` for a quote in names, others `\"`.
-fn quoted_text(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, text.get(at + 1..)?)),
-            '\\' => value.push(characters.next()?.1),
-            other => value.push(other),
-        }
-    }
-    None
-}
-
-/// The parts of a body, at most `most`.
+/// The parts of a body, at most `most`. What some readers skip and others read as parts is refused: text before the first boundary
+/// and behind the last one, and whatever says twice what it is.
 ///
 /// # Errors
 /// [`BadForm`].
 pub(super) fn parts<'b>(content_type: &str, body: &'b [u8], most: usize) -> Result<Vec<Part<'b>>, BadForm> {
-    let boundary = parameter(content_type, "boundary").filter(|boundary| (1..=70).contains(&boundary.len()));
-    let boundary = boundary.ok_or(BadForm::NoBoundary)?;
+    let boundary = parameters(content_type).and_then(|parameters| only(&parameters, "boundary"));
+    let boundary = boundary.filter(|boundary| (1..=70).contains(&boundary.len())).ok_or(BadForm::NoBoundary)?;
     let opening = format!("--{boundary}");
     let delimiter = format!("\r\n{opening}");
     let finder = Finder::new(&delimiter);
-    // text before the first boundary means nothing
-    let mut rest = match body.strip_prefix(opening.as_bytes()) {
-        Some(rest) => rest,
-        None => finder.find(body).and_then(|at| body.get(at + delimiter.len()..)).ok_or(BadForm::Malformed)?,
-    };
+    let body = body.strip_prefix(b"\r\n").unwrap_or(body);
+    let mut rest = body.strip_prefix(opening.as_bytes()).ok_or(BadForm::Malformed)?;
     let mut parts = Vec::new();
     loop {
-        if rest.starts_with(b"--") {
-            return Ok(parts);
+        if let Some(behind) = rest.strip_prefix(b"--") {
+            return if behind.trim_ascii().is_empty() { Ok(parts) } else { Err(BadForm::Malformed) };
         }
         if parts.len() >= most {
             return Err(BadForm::TooMany(most));
@@ -95,16 +61,19 @@ fn behind_line(text: &[u8]) -> Option<&[u8]> {
 fn read(part: &[u8]) -> Option<Part<'_>> {
     let end = memchr::memmem::find(part, b"\r\n\r\n")?;
     let head = std::str::from_utf8(part.get(..end)?).ok()?;
-    let field = |wanted: &str| {
-        head.split("\r\n").find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim())
-        })
-    };
-    let disposition = field("content-disposition")?;
+    let mut fields = Vec::new();
+    for line in head.split("\r\n") {
+        let (name, value) = line.split_once(':').filter(|_| !line.contains(['\r', '\n']))?;
+        fields.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let of_once = |wanted: &str| fields.iter().filter(|(name, _)| name == wanted).count() <= 1;
+    let disposition = only(&fields, "content-disposition")?;
     let kind = disposition.split(';').next()?.trim();
-    let name = parameter(disposition, "name").filter(|_| kind.eq_ignore_ascii_case("form-data"))?;
-    Some(Part { name, content_type: field("content-type").map(str::to_owned), data: part.get(end + 4..)? })
+    let parameters = parameters(&disposition).filter(|all| !all.iter().any(|(name, _)| name.starts_with("name*")))?;
+    let name = only(&parameters, "name").filter(|_| kind.eq_ignore_ascii_case("form-data"))?;
+    let content_type = only(&fields, "content-type");
+    of_once("content-type").then_some(())?;
+    Some(Part { name, content_type, data: part.get(end + 4..)? })
 }
 
 #[cfg(test)]
@@ -149,8 +118,32 @@ mod tests {
         ] {
             assert_eq!(parts(TYPE, body.as_bytes(), 9), Err(BadForm::Malformed), "{body:?}");
         }
-        let before = format!("before\r\n{}", form(&[("a", "1")]));
-        assert_eq!(parts(TYPE, before.as_bytes(), 9).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_other_readers_may_see_in_it_is_refused() {
+        let valid = form(&[("n", "1")]);
+        let part = |head: &str| format!("--x y\r\n{head}\r\n\r\nadmin\r\n--x y--\r\n");
+        let role = part("Content-Disposition: form-data; name=\"role\"");
+        assert_eq!(parts(TYPE, role.as_bytes(), 9).unwrap().len(), 1);
+        for body in [
+            format!("{valid}{role}"),
+            format!("before\r\n{valid}"),
+            format!("x\n--x y\nContent-Disposition: form-data; name=\"role\"\n\nadmin\r\n{valid}"),
+            part("Content-Disposition: form-data; name=\"n\"\r\nContent-Disposition: form-data; name=\"role\""),
+            part("Content-Disposition: form-data; name=\"n\"; name=\"role\""),
+            part("Content-Disposition: form-data; name=\"n\"; name*=utf-8''role"),
+            part("Content-Disposition: form-data; name=n\r\nContent-Type: a/b\r\nContent-Type: application/json"),
+            part("Content-Disposition: form-data; name=n\nContent-Type: a/b"),
+            part(" folded\r\nContent-Disposition: form-data; name=n"),
+        ] {
+            assert_eq!(parts(TYPE, body.as_bytes(), 9), Err(BadForm::Malformed), "{body:?}");
+        }
+        let twice = "multipart/form-data; boundary=\"x y\"; boundary=z";
+        assert_eq!(parts(twice, valid.as_bytes(), 9), Err(BadForm::NoBoundary));
+        for around in [format!("\r\n{valid}"), format!("{valid}\r\n \n")] {
+            assert_eq!(parts(TYPE, around.as_bytes(), 9).unwrap().len(), 1);
+        }
     }
 
     proptest! {

@@ -3,14 +3,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderName;
-use jsonschema::Validator;
 use serde_json::{Map, Value};
 
 use super::sent::{Sent, argument};
 use super::shape::Shape;
 use super::style::{Decode, Style, array, object_in_turn, object_of_pairs};
 use crate::plugin::bodies::Bodies;
-use crate::plugins::json_schema;
+use crate::plugins::json_schema::Schema;
 use crate::router::percent_decode;
 
 /// One parameter of an operation.
@@ -22,7 +21,7 @@ pub(super) struct Parameter {
     /// Whether an empty text is taken without a look at the schema.
     pub(super) allow_empty: bool,
     pub(super) written: Written,
-    pub(super) validator: Option<Arc<Validator>>,
+    pub(super) schema: Option<Arc<Schema>>,
 }
 
 /// Where it stands.
@@ -79,10 +78,10 @@ impl Parameter {
     pub(super) fn judge(&self, sent: &Sent<'_, '_>, bodies: &Bodies, others: &[Parameter]) -> Result<(), String> {
         let told = |reason: &str| format!("{} parameter `{}`: {reason}", self.place.label(), self.name);
         let found = self.read(sent, bodies, others).map_err(|reason| told(&reason))?;
-        match (found, &self.validator) {
+        match (found, &self.schema) {
             (None, _) if self.required => Err(told("is missing")),
             (Some(Value::String(text)), _) if text.is_empty() && self.allow_empty => Ok(()),
-            (Some(value), Some(validator)) => json_schema::judge(validator, &value).map_err(|reason| told(&reason)),
+            (Some(value), Some(schema)) => schema.judge(&value).map_err(|reason| told(&reason)),
             _ => Ok(()),
         }
     }
@@ -101,9 +100,12 @@ impl Parameter {
                 _ => Ok(Some(text.as_ref().into())),
             };
         };
+        if self.place == Place::Query && *style != Style::DeepObject && self.is_bracketed(sent, others) {
+            return Err(Cow::Borrowed(SEVERAL));
+        }
         let read = match (&self.place, shape.is_object()) {
-            (Place::Query, true) if *style == Style::DeepObject => Ok(self.deep_object(sent, shape)),
-            (Place::Query | Place::Cookie, true) if *explode => Ok(self.exploded_object(sent, shape, others)),
+            (Place::Query, true) if *style == Style::DeepObject => self.deep_object(sent, shape, others),
+            (Place::Query | Place::Cookie, true) if *explode => self.exploded_object(sent, shape, others),
             _ => self.styled(&self.texts(sent), *style, *explode, shape),
         };
         read.map_err(Cow::Borrowed)
@@ -125,7 +127,7 @@ impl Parameter {
             }
             Place::Cookie => {
                 let own = sent.cookies().iter().filter(|(name, _)| *name == self.name);
-                own.map(|(_, text)| Cow::Borrowed(*text)).collect()
+                own.map(|(_, text)| Cow::Borrowed(&**text)).collect()
             }
         }
     }
@@ -195,38 +197,73 @@ impl Parameter {
         if rest.is_empty() { Some(rest) } else { rest.strip_prefix('=') }
     }
 
+    /// Whether an argument `name[…]` stands there that is no parameter itself: many readers take it for one of this name.
+    fn is_bracketed(&self, sent: &Sent<'_, '_>, others: &[Parameter]) -> bool {
+        sent.arguments().iter().any(|(name, _)| self.brackets(name, others).is_some())
+    }
+
+    /// What stands behind the name in an argument `name[…]` that is no parameter itself.
+    fn brackets<'n>(&self, name: &'n str, others: &[Parameter]) -> Option<&'n str> {
+        let rest = name.strip_prefix(self.name.as_str())?.strip_prefix('[')?;
+        (!others.iter().any(|other| other.place == Place::Query && other.name == name)).then_some(rest)
+    }
+
     /// An object whose members are arguments `name[member]`.
-    fn deep_object(&self, sent: &Sent<'_, '_>, shape: &Shape) -> Option<Value> {
+    fn deep_object(
+        &self,
+        sent: &Sent<'_, '_>,
+        shape: &Shape,
+        others: &[Parameter],
+    ) -> Result<Option<Value>, &'static str> {
         let mut object = Map::new();
         for (name, text) in sent.arguments() {
-            let member = name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('['));
-            if let Some(member) = member.and_then(|member| member.strip_suffix(']')) {
-                add(&mut object, member, text, shape, argument);
+            if *name == self.name {
+                return Err(STYLE);
             }
+            let Some(rest) = self.brackets(name, others) else { continue };
+            // readers make objects inside of objects of further brackets, which no schema here knows of
+            let member = rest.strip_suffix(']').filter(|member| !member.contains(['[', ']'])).ok_or(STYLE)?;
+            add(&mut object, member, text, shape, argument)?;
         }
-        (!object.is_empty()).then(|| object.into())
+        Ok((!object.is_empty()).then(|| object.into()))
     }
 
     /// An object whose members are arguments of their own. Those that its schema does not name are its own only when it says
     /// something of further members, and then unless another parameter has that name.
-    fn exploded_object(&self, sent: &Sent<'_, '_>, shape: &Shape, others: &[Parameter]) -> Option<Value> {
+    fn exploded_object(
+        &self,
+        sent: &Sent<'_, '_>,
+        shape: &Shape,
+        others: &[Parameter],
+    ) -> Result<Option<Value>, &'static str> {
         let mut object = Map::new();
-        let members = shape.members.as_ref()?;
+        let Some(members) = &shape.members else { return Ok(None) };
         let taken = |name: &str| others.iter().any(|other| other.place == self.place && other.name == name);
         let is_own = |name: &str| members.named.contains_key(name) || members.others.is_some() && !taken(name);
         if self.place == Place::Cookie {
-            let own = sent.cookies().iter().filter(|(name, _)| is_own(name));
-            own.for_each(|(name, text)| add(&mut object, name, text, shape, self.place.decode()));
+            for (name, text) in sent.cookies().iter().filter(|(name, _)| is_own(name)) {
+                add(&mut object, name, text, shape, self.place.decode())?;
+            }
         } else {
-            let own = sent.arguments().iter().filter(|(name, _)| is_own(name));
-            own.for_each(|(name, text)| add(&mut object, name, text, shape, self.place.decode()));
+            for (name, text) in sent.arguments().iter().filter(|(name, _)| is_own(name)) {
+                add(&mut object, name, text, shape, self.place.decode())?;
+            }
         }
-        (!object.is_empty()).then(|| object.into())
+        Ok((!object.is_empty()).then(|| object.into()))
     }
 }
 
-/// Adds a member, or one more item to it: a second text where no array is allowed makes an array of it, for the schema to refuse.
-fn add(object: &mut Map<String, Value>, name: &str, text: &str, shape: &Shape, decode: Decode) {
+/// Adds a member, or one more item to it.
+///
+/// # Errors
+/// When a member that is judged, and not as an array, stands there several times: keywords for texts do not look at arrays.
+fn add(
+    object: &mut Map<String, Value>,
+    name: &str,
+    text: &str,
+    shape: &Shape,
+    decode: Decode,
+) -> Result<(), &'static str> {
     let shape = shape.member(name);
     let text = decode(text);
     match object.get_mut(name) {
@@ -236,9 +273,11 @@ fn add(object: &mut Map<String, Value>, name: &str, text: &str, shape: &Shape, d
         None => {
             object.insert(name.to_owned(), shape.value(&text));
         }
+        Some(_) if shape.is_one() => return Err(SEVERAL),
         Some(Value::Array(items)) => items.push(shape.item().value(&text)),
         Some(first) => *first = Value::Array(vec![first.take(), shape.item().value(&text)]),
     }
+    Ok(())
 }
 
 fn plain(text: &str) -> Cow<'_, str> {
@@ -246,6 +285,11 @@ fn plain(text: &str) -> Cow<'_, str> {
 }
 
 /// The rules of [`add`] for texts that are decoded already.
-pub(super) fn add_plain(object: &mut Map<String, Value>, name: &str, text: &str, shape: &Shape) {
-    add(object, name, text, shape, plain);
+pub(super) fn add_plain(
+    object: &mut Map<String, Value>,
+    name: &str,
+    text: &str,
+    shape: &Shape,
+) -> Result<(), &'static str> {
+    add(object, name, text, shape, plain)
 }

@@ -6,6 +6,7 @@ use super::remote::Remotes;
 use super::{OasValidator, OasValidatorConfig, OasValidatorLayer, OasValidatorMetadata};
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage, shape};
+use crate::plugins::json_schema::held_bodies;
 
 /// Builds [`OasValidator`] from configuration. Blocks with the same `spec_url` share the document, also across reloads.
 #[derive(Debug, Default)]
@@ -30,7 +31,7 @@ impl Plugin for OasValidatorPlugin {
             let message = "is off: whoever is on the way can say what requests may be";
             Caveat::new("ssl_verify", message, "write `true`, and give the system the root certificate")
         });
-        unverified.into_iter().collect()
+        unverified.into_iter().chain(held_bodies(config.max_req_body_size)).collect()
     }
 
     fn build(&self, config: OasValidatorConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {

@@ -14,7 +14,7 @@ pub(super) struct Sent<'t, 'r> {
     pub(super) query: &'r str,
     pub(super) headers: &'r HeaderMap,
     arguments: OnceCell<Vec<(Cow<'r, str>, &'r str)>>,
-    cookies: OnceCell<Vec<(&'r str, &'r str)>>,
+    cookies: OnceCell<Vec<(Cow<'r, str>, Cow<'r, str>)>>,
 }
 
 impl<'t, 'r> Sent<'t, 'r> {
@@ -31,13 +31,20 @@ impl<'t, 'r> Sent<'t, 'r> {
         })
     }
 
-    /// The cookies (RFC 6265 §5.4).
-    pub(super) fn cookies(&self) -> &[(&'r str, &'r str)] {
+    /// The cookies (RFC 6265 §5.4). A line with bytes that are no text hides none of them.
+    pub(super) fn cookies(&self) -> &[(Cow<'r, str>, Cow<'r, str>)] {
         self.cookies.get_or_init(|| {
-            let lines = self.headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-            lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('=')).collect()
+            let lines = self.headers.get_all(COOKIE).iter();
+            lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).filter_map(cookie).collect()
         })
     }
+}
+
+fn cookie(text: &[u8]) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    let text = text.trim_ascii();
+    let at = text.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = text.split_at_checked(at)?;
+    Some((String::from_utf8_lossy(name), String::from_utf8_lossy(value.get(1..)?)))
 }
 
 fn named<'r>((name, value): (&'r str, &'r str)) -> (Cow<'r, str>, &'r str) {

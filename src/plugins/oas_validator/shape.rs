@@ -1,5 +1,6 @@
 //! What texts can become: values outside of JSON have no types, so the schema says which they are meant to have.
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Number, Value};
 
@@ -7,8 +8,16 @@ use super::reference::{pointer, resolve};
 
 /// How deep values can stand inside one another where they are not JSON.
 const DEPTH: usize = 3;
-/// How far schemas lead on to others (`$ref`, `allOf`, `anyOf`, `oneOf`).
-const HOPS: usize = 8;
+
+/// How many schemas are looked at for one place in a request.
+const MOST: usize = 100_000;
+
+/// A look at a schema and those that it leads to.
+struct Walk<'d> {
+    document: &'d Value,
+    /// How many more may be looked at.
+    left: Cell<usize>,
+}
 
 /// The types that a schema allows.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +26,8 @@ pub(super) struct Shape {
     boolean: bool,
     null: bool,
     string: bool,
+    /// The schema says more than what things are called.
+    judged: bool,
     /// Of items, where arrays are allowed.
     pub(super) items: Option<Box<Shape>>,
     /// Of members, where objects are allowed.
@@ -33,31 +44,51 @@ pub(super) struct Members {
 
 impl Shape {
     /// What the schema at this place of a document allows.
-    pub(super) fn of(document: &Value, schema: &Value) -> Self {
+    ///
+    /// # Errors
+    /// When it leads to too many others.
+    pub(super) fn of(document: &Value, schema: &Value) -> Result<Self, String> {
         let mut shape = Self::default();
-        shape.add(document, schema, DEPTH, HOPS);
-        shape
+        let walk = Walk { document, left: Cell::new(MOST) };
+        shape.add(&walk, schema, DEPTH, &mut BTreeSet::new());
+        match walk.left.get() {
+            0 => Err(format!("schema: leads to more than {MOST} others, which is too many to read texts by")),
+            _ => Ok(shape),
+        }
     }
 
     /// A text that nothing is said of.
     pub(super) fn text() -> &'static Self {
-        static TEXT: Shape =
-            Shape { number: false, boolean: false, null: false, string: true, items: None, members: None };
+        static TEXT: Shape = Shape {
+            number: false,
+            boolean: false,
+            null: false,
+            string: true,
+            judged: false,
+            items: None,
+            members: None,
+        };
         &TEXT
     }
 
-    fn add(&mut self, document: &Value, schema: &Value, depth: usize, hops: usize) {
+    fn add(&mut self, walk: &Walk<'_>, schema: &Value, depth: usize, seen: &mut BTreeSet<String>) {
         let Some(fields) = schema.as_object() else { return };
-        let Some(hops) = hops.checked_sub(1) else { return };
+        let Some(left) = walk.left.get().checked_sub(1) else { return };
+        walk.left.set(left);
+        self.judged |= fields.keys().any(|keyword| !is_annotation(keyword));
         if let Some(reference) = fields.get("$ref").and_then(Value::as_str)
             && let Ok(place) = pointer(reference)
-            && let Ok((target, _)) = resolve(document, place)
+            && let Ok((target, place)) = resolve(walk.document, place)
+            && seen.insert(place)
         {
-            self.add(document, target, depth, hops);
+            self.add(walk, target, depth, seen);
         }
         for choice in ["allOf", "anyOf", "oneOf"] {
             let choices = fields.get(choice).and_then(Value::as_array).into_iter().flatten();
-            choices.for_each(|schema| self.add(document, schema, depth, hops));
+            choices.for_each(|schema| self.add(walk, schema, depth, seen));
+        }
+        for branch in ["then", "else"] {
+            fields.get(branch).into_iter().for_each(|schema| self.add(walk, schema, depth, seen));
         }
         match fields.get("type") {
             Some(Value::String(name)) => self.add_type(name),
@@ -69,17 +100,17 @@ impl Shape {
         }
         let Some(depth) = depth.checked_sub(1) else { return };
         if let Some(items) = fields.get("items") {
-            self.items.get_or_insert_default().add(document, items, depth, HOPS);
+            self.items.get_or_insert_default().add(walk, items, depth, &mut BTreeSet::new());
         }
         for (name, schema) in fields.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let named = &mut self.members.get_or_insert_default().named;
-            named.entry(name.clone()).or_default().add(document, schema, depth, HOPS);
+            named.entry(name.clone()).or_default().add(walk, schema, depth, &mut BTreeSet::new());
         }
         match fields.get("additionalProperties") {
             None | Some(Value::Bool(false)) => {}
             Some(schema) => {
                 let others = &mut self.members.get_or_insert_default().others;
-                others.get_or_insert_default().add(document, schema, depth, HOPS);
+                others.get_or_insert_default().add(walk, schema, depth, &mut BTreeSet::new());
             }
         }
     }
@@ -117,12 +148,27 @@ impl Shape {
     }
 
     fn is_scalar(&self) -> bool {
-        self.number || self.boolean || self.null || self.string
+        self.number || self.boolean || self.string
+    }
+
+    /// Whether a text may be one.
+    pub(super) fn is_text(&self) -> bool {
+        self.string
+    }
+
+    /// Whether it says what types there may be.
+    pub(super) fn says_types(&self) -> bool {
+        self.is_scalar() || self.null || self.items.is_some() || self.members.is_some()
     }
 
     /// The shape of items.
     pub(super) fn item(&self) -> &Self {
         self.items.as_deref().unwrap_or(Self::text())
+    }
+
+    /// Whether it is judged, and is no array.
+    pub(super) fn is_one(&self) -> bool {
+        self.judged && self.items.is_none()
     }
 
     /// The shape of a member.
@@ -144,6 +190,13 @@ impl Shape {
             },
         }
     }
+}
+
+/// Whether a keyword refuses nothing.
+fn is_annotation(keyword: &str) -> bool {
+    const NOTES: [&str; 9] =
+        ["title", "description", "default", "example", "examples", "deprecated", "readOnly", "writeOnly", "$comment"];
+    NOTES.contains(&keyword) || keyword.starts_with("x-")
 }
 
 /// A number as JSON writes it.
@@ -176,7 +229,7 @@ mod tests {
             (json!({}), "7", json!("7")),
             (json!({"$ref": "#/gone"}), "7", json!("7")),
         ] {
-            assert_eq!(Shape::of(&document, &schema).value(text), value, "{schema} {text}");
+            assert_eq!(Shape::of(&document, &schema).unwrap().value(text), value, "{schema} {text}");
         }
     }
 
@@ -184,7 +237,24 @@ mod tests {
     fn a_schema_that_holds_itself_has_an_end() {
         let document = json!({"tree": {"properties": {"left": {"$ref": "#/tree"}, "right": {"$ref": "#/tree"}},
             "items": {"$ref": "#/tree"}, "allOf": [{"$ref": "#/tree"}]}});
-        let shape = Shape::of(&document, &json!({"$ref": "#/tree"}));
+        let shape = Shape::of(&document, &json!({"$ref": "#/tree"})).unwrap();
         assert!(shape.is_object() || shape.is_array(2));
+        let many = vec![json!({"$ref": "#/wide"}); 100];
+        assert!(Shape::of(&json!({"wide": {"allOf": many}}), &json!({"$ref": "#/wide"})).is_ok());
+        let members: serde_json::Map<_, _> = (0..200).map(|at| (at.to_string(), json!({"$ref": "#/wide"}))).collect();
+        let error = Shape::of(&json!({"wide": {"properties": members}}), &json!({"$ref": "#/wide"})).unwrap_err();
+        assert!(error.contains("more than 100000"), "{error}");
+    }
+
+    #[test]
+    fn null_beside_an_object_or_array_makes_no_text_of_it() {
+        for (schema, object, array) in [
+            (json!({"type": ["object", "null"]}), true, false),
+            (json!({"anyOf": [{"type": "null"}, {"type": "array", "items": {}}]}), false, true),
+            (json!({"type": ["object", "string"]}), false, false),
+        ] {
+            let shape = Shape::of(&Value::Null, &schema).unwrap();
+            assert_eq!((shape.is_object(), shape.is_array(1)), (object, array), "{schema}");
+        }
     }
 }

@@ -128,6 +128,46 @@ async fn paths_methods_and_servers() {
 }
 
 #[tokio::test]
+async fn servers_of_paths_and_operations_go_before_the_documents() {
+    let document = json!({
+        "openapi": "3.1.0", "servers": [{"url": "/doc"}],
+        "paths": {
+            "/a": {"get": {}},
+            "/b": {"servers": [{"url": "/path"}], "get": {}, "post": {"servers": [{"url": "https://a.test/one"}, {"url": "/two"}]}},
+            "/c": {"servers": [{"url": "/"}], "get": {}},
+        },
+    });
+    let method = "the document has no such method of this path";
+    let path = "the document has no such path";
+    for (target, of_get, of_post) in [
+        ("/a", "", method),
+        ("/doc/a", "", method),
+        ("/b", "", ""),
+        ("/doc/b", path, path),
+        ("/path/b", "", method),
+        ("/one/b", method, ""),
+        ("/two/b", method, ""),
+        ("/c", "", method),
+        ("/doc/c", path, path),
+    ] {
+        assert_eq!(said(&document, get(target)).await, of_get, "GET {target}");
+        assert_eq!(said(&document, post(target, "a/b", "")).await, of_post, "POST {target}");
+    }
+}
+
+#[cfg(feature = "yaml")]
+#[tokio::test]
+async fn a_document_may_be_yaml() {
+    let text = "openapi: 3.0.3\npaths:\n  /pets:\n    get:\n      parameters:\n      - {name: limit, in: query, schema: {type: integer}}\n      \
+                responses:\n        200: {description: ok}\n";
+    let chain = chain(json!({"spec": text, "verbose_errors": true}));
+    assert_eq!(ask(&chain, get("/pets?limit=1")).await.0, 200);
+    assert_eq!(ask(&chain, get("/pets?limit=x")).await.0, 400);
+    let error = built(json!({"spec": "openapi: 3.0.3\npaths: {}\npaths: {}\n"})).unwrap_err();
+    assert!(error.to_string().contains("the key `paths` stands twice"), "{error}");
+}
+
+#[tokio::test]
 async fn parameters_of_the_path_in_every_style() {
     let array = json!({"type": "array", "items": {"type": "integer"}});
     let object = json!({"type": "object", "properties": {"r": {"type": "integer"}}, "required": ["r"], "additionalProperties": false});
@@ -284,6 +324,96 @@ async fn a_discriminator_chooses_the_schema_that_counts() {
     }
 }
 
+/// Pets by `allOf`, which one by a member of their base; a cat may be a lion.
+fn pets(version: &str, pet: Value, cat: Value) -> Value {
+    let body =
+        json!({"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Pet"}}}});
+    let mut document = with_content(version, body);
+    let of = |base: &str, own: Value| json!({"allOf": [{"$ref": format!("#/components/schemas/{base}")}, own]});
+    document["components"] = json!({"schemas": {
+        "Pet": pet, "Cat": of("Pet", cat),
+        "Dog": of("Pet", json!({"type": "object", "required": ["bark"], "properties": {"bark": {"type": "string"}}})),
+        "Lion": of("Cat", json!({"required": ["mane"], "properties": {"mane": {"type": "boolean"}}})),
+    }});
+    document
+}
+
+#[tokio::test]
+async fn a_discriminator_chooses_among_the_heirs_of_its_schema() {
+    let kind = json!({"propertyName": "kind", "mapping": {"c": "Cat"}});
+    let pet = json!({"type": "object", "required": ["kind", "name"], "discriminator": kind,
+        "properties": {"kind": {"type": "string"}, "name": {"type": "string"}}});
+    let cat = json!({"properties": {"lives": {"type": "integer"}}});
+    let mut listed = pet.clone();
+    listed["oneOf"] = ["Cat", "Dog", "Lion"].map(|heir| json!({"$ref": format!("#/components/schemas/{heir}")})).into();
+    for version in ["3.0.3", "3.1.0"] {
+        for pet in [&pet, &listed] {
+            let document = pets(version, pet.clone(), cat.clone());
+            for (body, says) in [
+                (r#"[{"kind": "Cat", "name": "a", "lives": 9}, {"kind": "Dog", "name": "b", "bark": "c"}]"#, ""),
+                (
+                    r#"[{"kind": "c", "name": "a", "lives": 9}, {"kind": "Lion", "name": "b", "lives": 1, "mane": true}]"#,
+                    "",
+                ),
+                (r#"[{"kind": "Cat", "name": "a", "lives": "9"}]"#, "body: /0/lives: value is not of type \"integer\""),
+                (r#"[{"kind": "Lion", "name": "a", "lives": 1}]"#, "body: /0: \"mane\" is a required property"),
+                (r#"[{"kind": "Dog", "name": "a"}]"#, "body: /0: \"bark\" is a required property"),
+                (r#"[{"kind": "Dog", "bark": "a"}]"#, "body: /0: \"name\" is a required property"),
+                (r#"[{"name": "a"}]"#, "body: /0: \"kind\" is a required property"),
+            ] {
+                assert_eq!(said(&document, post("/", "application/json", body)).await, says, "{version} {body}");
+            }
+            let other = said(&document, post("/", "application/json", r#"[{"kind": "Fish", "name": "a"}]"#)).await;
+            assert!(other.starts_with("body: /0/kind: "), "{other}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_base_may_be_null_where_it_says_so() {
+    for (version, type_of, null) in [("3.0.3", json!("object"), true), ("3.1.0", json!(["object", "null"]), false)] {
+        let mut pet = json!({"type": type_of, "discriminator": {"propertyName": "kind"}});
+        if null {
+            pet["nullable"] = true.into();
+        }
+        let document = pets(version, pet, json!({}));
+        for (body, passes) in [("[null]", true), (r#"[{"kind": "Cat"}]"#, true), ("[1]", false), ("[{}]", false)] {
+            let says = said(&document, post("/", "application/json", body)).await;
+            assert_eq!(says.is_empty(), passes, "{version} {body}: {says}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_form_is_read_by_the_schemas_that_may_be_chosen() {
+    let pet = json!({"type": "object", "discriminator": {"propertyName": "kind"}});
+    let mut document = pets("3.1.0", pet, json!({"properties": {"lives": {"type": "integer"}}}));
+    document["paths"]["/"]["post"]["requestBody"]["content"] =
+        json!({"application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/Pet"}}});
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(said(&document, post("/", form, "kind=Cat&lives=9")).await, "");
+    let says = said(&document, post("/", form, "kind=Cat&lives=many")).await;
+    assert_eq!(says, "body: /lives: value is not of type \"integer\"");
+}
+
+#[tokio::test]
+async fn schemas_in_a_circle_or_a_long_row_are_borne() {
+    let body = json!({"application/json": {"schema": {"$ref": "#/components/schemas/S0"}}});
+    let schema = |at: usize| format!("#/components/schemas/S{at}");
+    let mut document = with_content("3.1.0", body.clone());
+    let row = (0..500).map(|at| (format!("S{at}"), json!({"allOf": [{"$ref": schema(at + 1)}]})));
+    let mut row: serde_json::Map<_, _> = row.collect();
+    row.insert("S500".to_owned(), json!({"type": "object"}));
+    document["components"] = json!({"schemas": row});
+    assert_eq!(said(&document, post("/", "application/json", "{}")).await, "");
+    assert_eq!(said(&document, post("/", "application/json", "1")).await, "body: value is not of type \"object\"");
+    let mut document = with_content("3.1.0", body);
+    document["components"] = json!({"schemas": {
+        "S0": {"allOf": [{"$ref": schema(1)}], "type": "object"}, "S1": {"anyOf": [{"$ref": schema(0)}, {"type": "integer"}]},
+    }});
+    assert!(!said(&document, post("/", "application/json", "[]")).await.is_empty());
+}
+
 #[tokio::test]
 async fn media_types_are_chosen_by_the_most_exact_range() {
     let document = with_content(
@@ -325,7 +455,8 @@ async fn forms_are_objects_of_what_their_schema_says() {
     for (body, says) in [
         ("n=1&tags=a&tags=b&ids=1,2&who=%7B%22name%22%3A1%7D", ""),
         ("n=x", "body: /n: value is not of type \"integer\""),
-        ("n=1&n=2", "body: /n: value is not of type \"integer\""),
+        ("n=1&n=2", "body: /n: stands there several times"),
+        ("ids=1&ids=2&n=1", "body: /ids: stands there several times"),
         ("n=1&tags=abc", "body: /tags/0: value is longer than 2 characters"),
         ("n=1&who=%7B%7D", "body: /who: \"name\" is a required property"),
         ("n=1&who=x", "body: /who: is no JSON to be taken: expected value at line 1 column 1"),
@@ -359,6 +490,96 @@ async fn a_body_is_optional_unless_required_and_passes_as_it_was_sent() {
 }
 
 #[tokio::test]
+async fn bodies_that_nothing_is_said_of_are_not_read() {
+    let content = json!({"application/octet-stream": {}, "application/json": {"schema": {"type": "object"}}});
+    let chain = chain(json!({"spec": with_content("3.1.0", content).to_string(), "max_req_body_size": 4}));
+    let stream = |pieces: &'static [&'static str]| {
+        let pieces = pieces.iter().map(|piece| Ok::<_, crate::BodyError>(http_body::Frame::data((*piece).into())));
+        Body::stream(http_body_util::StreamBody::new(futures_util::stream::iter(pieces)))
+    };
+    let of = |content_type: &str, pieces| {
+        http::Request::post("/").header(CONTENT_TYPE, content_type).body(stream(pieces)).unwrap()
+    };
+    let answer = ask(&chain, of("application/octet-stream", &["abc", "def"])).await;
+    assert_eq!(answer, (200, "abcdef".to_owned()), "longer than what is held");
+    assert_eq!(ask(&chain, of("application/octet-stream", &[])).await.0, 400, "is missing");
+    assert_eq!(ask(&chain, of("application/json", &["abc", "def"])).await.0, 413);
+    // one of another type is refused before it is read
+    let endless = Body::stream(http_body_util::StreamBody::new(futures_util::stream::repeat_with(|| {
+        Ok::<_, crate::BodyError>(http_body::Frame::data("x".into()))
+    })));
+    let request = http::Request::post("/").header(CONTENT_TYPE, "text/csv").body(endless).unwrap();
+    assert_eq!(ask(&chain, request).await.0, 400);
+}
+
+#[tokio::test]
+async fn ranges_and_parameters_of_media_types() {
+    let object = json!({"schema": {"type": "object"}});
+    let document = with_content(
+        "3.1.0",
+        json!({
+            "application/json; version=1": {"schema": {"type": "array"}}, "application/json; version=2": object,
+            "application/*+json": object, "text/json": object, "image/*": {"schema": {"type": "string"}}, "application/*": object,
+        }),
+    );
+    let object = "body: value is not of type \"object\"";
+    for (content_type, body, says) in [
+        ("application/json;version=1", "[]", ""),
+        ("application/json;version=2", "{}", ""),
+        ("application/json;version=2;charset=utf-8", "[]", object),
+        ("application/json", "[]", ""),
+        ("application/vnd.api+json", "[]", object),
+        ("application/vnd.api+json", "{}", ""),
+        ("text/json", "{}", ""),
+        ("image/png", "any", ""),
+        ("application/x", "[]", object),
+        ("application/x", "any", "body: is no JSON to be taken: expected value at line 1 column 1"),
+    ] {
+        assert_eq!(said(&document, post("/", content_type, body)).await, says, "{content_type} {body}");
+    }
+    let any = with_content("3.1.0", json!({"*/*": {"schema": {"required": ["a"]}}}));
+    let says = said(&any, http::Request::post("/").body("{}".into()).unwrap()).await;
+    assert_eq!(says, "body: \"a\" is a required property");
+    assert_eq!(said(&any, post("/", "application/x", "no JSON")).await, "");
+}
+
+#[tokio::test]
+async fn what_readers_take_for_a_parameter_is_none_beside_it() {
+    let document = with_parameters(
+        "/",
+        json!([
+            {"name": "x", "in": "query", "style": "deepObject", "schema": {"type": "object", "nullable": true, "properties": {
+                "role": {"enum": ["user"]}, "r": {"type": "integer"}}}},
+            {"name": "q", "in": "query", "schema": {"type": "string"}},
+            {"name": "f[own]", "in": "query", "schema": {"type": "string"}}, {"name": "f", "in": "query", "schema": {"type": "string"}},
+            {"name": "role", "in": "cookie", "schema": {"enum": ["user"]}},
+            {"name": "o", "in": "query", "schema": {"type": "object", "properties": {"p": {"pattern": "^a$"}, "any": {}}}},
+        ]),
+    );
+    for (target, says) in [
+        ("/?x[role]=user&x[r]=1&q=a&f=1&f[own]=2&p=a&any=1&any=2", ""),
+        (
+            "/?x[r]=evil",
+            "query parameter `x`: value is not valid under any of the schemas listed in the 'anyOf' keyword",
+        ),
+        ("/?x[role][]=admin", "query parameter `x`: is not written in its style"),
+        ("/?x[role][a]=1", "query parameter `x`: is not written in its style"),
+        ("/?x[role=admin", "query parameter `x`: is not written in its style"),
+        ("/?x=admin", "query parameter `x`: is not written in its style"),
+        ("/?q=a&q[]=b", "query parameter `q`: stands there several times"),
+        ("/?q%5Ba%5D=b", "query parameter `q`: stands there several times"),
+        ("/?p=evil&p=evil", "query parameter `o`: stands there several times"),
+    ] {
+        let target = target.replace('[', "%5B").replace(']', "%5D");
+        assert_eq!(said(&document, get(&target)).await, says, "{target}");
+    }
+    let request =
+        http::Request::get("/").header("cookie", http::HeaderValue::from_bytes(b"role=admin; a=\xe9").unwrap());
+    let says = said(&document, request.body(Body::empty()).unwrap()).await;
+    assert!(says.starts_with("cookie parameter `role`: "), "{says}");
+}
+
+#[tokio::test]
 async fn what_is_skipped_is_not_looked_at() {
     let document = json!({"openapi": "3.1.0", "paths": {"/{id}": {"post": {
         "parameters": [
@@ -382,12 +603,26 @@ async fn what_is_skipped_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn without_rejecting_only_what_cannot_be_held_is_refused() {
+async fn without_rejecting_whatever_comes_passes() {
     let document = with_content("3.1.0", json!({"application/json": {"schema": {"type": "object"}}}));
     let chain = chain(json!({"spec": document.to_string(), "reject_if_not_match": false, "max_req_body_size": 4}));
     assert_eq!(ask(&chain, post("/", "application/json", "[]")).await, (200, "[]".to_owned()));
     assert_eq!(ask(&chain, get("/none")).await.0, 200);
-    assert_eq!(ask(&chain, post("/", "application/json", "[1,2]")).await.0, 413);
+    assert_eq!(ask(&chain, post("/", "application/json", "[1,2]")).await, (200, "[1,2]".to_owned()), "too long");
+    let packed = |coding: &str, body: &'static str| {
+        let mut request = post("/", "application/json", body);
+        request.headers_mut().insert("content-encoding", coding.parse().unwrap());
+        request
+    };
+    for coding in ["gzip", "zstd"] {
+        assert_eq!(ask(&chain, packed(coding, "x")).await, (200, "x".to_owned()), "{coding}");
+    }
+    let pieces = ["[1", ",2", ",3]"].map(|piece| Ok(http_body::Frame::data(piece.into())));
+    let stream = http_body_util::StreamBody::new(futures_util::stream::iter(
+        pieces.map(|piece: Result<_, crate::BodyError>| piece),
+    ));
+    let request = http::Request::post("/").header(CONTENT_TYPE, "application/json").body(Body::stream(stream)).unwrap();
+    assert_eq!(ask(&chain, request).await, (200, "[1,2,3]".to_owned()), "what was read goes before the rest");
 }
 
 /// Serves a document that a test changes; `None` is a failure. Counts questions.

@@ -1,4 +1,8 @@
 //! Members that a schema has a value for, filled in where they are missing.
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// What is filled in at one place of a value, and below it.
@@ -51,6 +55,70 @@ impl Defaults {
     }
 }
 
+/// The members of an object as they stand in its text.
+struct Members<'t>(Vec<(String, &'t RawValue)>);
+
+impl<'de: 't, 't> Deserialize<'de> for Members<'t> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Read)
+    }
+}
+
+impl Defaults {
+    /// A JSON text with what is missing filled in, and all else as it was written; `None` if nothing is missing.
+    pub(super) fn filled(&self, text: &str) -> Option<String> {
+        match text.trim_start().as_bytes().first() {
+            Some(b'{') if !self.members.is_empty() => self.filled_object(text),
+            Some(b'[') => self.filled_array(text),
+            _ => None,
+        }
+    }
+
+    fn filled_object(&self, text: &str) -> Option<String> {
+        let Members(members) = serde_json::from_str(text).ok()?;
+        let mut parts = Vec::with_capacity(members.len());
+        let mut filled = false;
+        for (name, value) in &members {
+            let below = self.members.iter().find(|(known, ..)| known == name);
+            let inner = below.and_then(|(.., below)| below.filled(value.get()));
+            filled |= inner.is_some();
+            parts.push(format!("{}:{}", Value::from(name.as_str()), inner.as_deref().unwrap_or(value.get())));
+        }
+        let is_there = |name: &String| members.iter().any(|(there, _)| there == name);
+        for (name, default, _) in self.members.iter().filter(|(name, ..)| !is_there(name)) {
+            if let Some(default) = default {
+                filled = true;
+                parts.push(format!("{}:{default}", Value::from(name.as_str())));
+            }
+        }
+        filled.then(|| format!("{{{}}}", parts.join(",")))
+    }
+
+    fn filled_array(&self, text: &str) -> Option<String> {
+        let below = self.items.as_deref()?;
+        let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+        let inner: Vec<_> = items.iter().map(|item| below.filled(item.get())).collect();
+        inner.iter().any(Option::is_some).then(|| {
+            let texts = items.iter().zip(&inner).map(|(item, inner)| inner.as_deref().unwrap_or(item.get()));
+            format!("[{}]", texts.collect::<Vec<_>>().join(","))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -81,7 +149,15 @@ mod tests {
             (json!("text"), None),
         ] {
             assert_eq!(filled(&schema, value.clone()), expected, "{value}");
+            let text = Defaults::of(schema.as_object().unwrap()).unwrap().filled(&format!(" {value}"));
+            assert_eq!(text.map(|text| serde_json::from_str(&text).unwrap()), expected, "{value}");
         }
+        let text = r#"{"b\u0061": 123456789012345678901234567890, "tags": [ {"x": 1.0}, 0.10000000000000000001 ]}"#;
+        assert_eq!(
+            Defaults::of(schema.as_object().unwrap()).unwrap().filled(text).unwrap(),
+            r#"{"ba":123456789012345678901234567890,"tags":[{"x":1.0,"color":"red"},0.10000000000000000001],"plan":"free"}"#,
+            "what was written stays"
+        );
         assert!(
             Defaults::of(json!({"properties": {"a": {"type": "string"}, "b": true}}).as_object().unwrap()).is_none()
         );

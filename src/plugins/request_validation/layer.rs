@@ -4,33 +4,50 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
-use jsonschema::Validator;
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::{Map, Value};
 
 use super::defaults::Defaults;
+use super::once::{Once, several};
 use super::{RequestValidationConfig, RequestValidationPlugin};
 use crate::plugin::bodies::{Bodies, Unread};
 use crate::plugin::{AroundLayer, ConfigError, Hop, Plugin as _};
-use crate::plugins::{checks, json_schema};
+use crate::plugins::checks;
+use crate::plugins::json_schema::{Schema, shortened};
 use crate::{Body, BoxFuture, Next, Request, Response, reject_empty, reject_text};
 
 const NAME: &str = RequestValidationPlugin::NAME;
 
+/// From so many bytes on a body is judged on a thread of its own.
+const LARGE: usize = 64 * 1024;
+
+/// Fields that tell of the very bytes of a body, which go where a default was filled in.
+const OF_THE_BYTES: [HeaderName; 6] = [
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
+
 /// One block of `request-validation`, compiled.
 #[derive(Debug)]
 pub struct RequestValidation {
-    headers: Option<Validator>,
-    body: Option<BodyRule>,
+    headers: Option<Rule>,
+    body: Option<Rule>,
     most: usize,
     status: StatusCode,
     message: Option<String>,
     bodies: Bodies,
 }
 
+/// A schema, and what else follows of it.
 #[derive(Debug)]
-struct BodyRule {
-    validator: Validator,
+struct Rule {
+    schema: Schema,
+    once: Once,
+    /// For bodies.
     defaults: Option<Defaults>,
 }
 
@@ -64,13 +81,15 @@ impl RequestValidation {
             checks::length(NAME, "rejected_msg", message, 256)?;
         }
         let compile = |field: &str, schema: Map<String, Value>| {
-            json_schema::compile(&schema.into()).map_err(|reason| wrong(field, format!("is no JSON Schema: {reason}")))
+            let (once, defaults) = (Once::of(&schema), Defaults::of(&schema));
+            match Schema::compile(&schema.into()) {
+                Ok(schema) => Ok(Rule { schema, once, defaults }),
+                Err(reason) => Err(wrong(field, format!("is no JSON Schema: {reason}"))),
+            }
         };
-        let defaults = config.body_schema.as_ref().and_then(Defaults::of);
-        let body = config.body_schema.map(|schema| compile("body_schema", schema)).transpose()?;
         Ok(Self {
             headers: config.header_schema.map(|schema| compile("header_schema", schema)).transpose()?,
-            body: body.map(|validator| BodyRule { validator, defaults }),
+            body: config.body_schema.map(|schema| compile("body_schema", schema)).transpose()?,
             most: usize::try_from(config.max_req_body_size).unwrap_or(usize::MAX),
             status,
             message: config.rejected_msg,
@@ -80,26 +99,41 @@ impl RequestValidation {
 
     fn judge_fields(&self, headers: &HeaderMap) -> Result<(), String> {
         match &self.headers {
-            Some(validator) => json_schema::judge(validator, &as_value(headers)),
+            Some(rule) => rule.schema.judge(&as_value(headers, &rule.once)?),
             None => Ok(()),
         }
     }
 
     /// Judges a body, in plain. `Some` is the body that goes on in its place.
-    fn judge_body(&self, rule: &BodyRule, is_form: bool, text: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    fn judge_body(&self, is_form: bool, text: &[u8]) -> Result<Option<String>, String> {
+        let Some(rule) = &self.body else { return Ok(None) };
         if is_form {
+            // many a reader takes what looks like JSON for it, whatever its type
+            if matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
+                return Err("the body is no form but JSON".to_owned());
+            }
             let form = self.bodies.form(text).map_err(|fault| fault.to_string())?;
-            return json_schema::judge(&rule.validator, &form_value(form)).map(|()| None);
+            return rule.schema.judge(&form_value(form, &rule.once)?).map(|()| None);
         }
         let mut value = self.bodies.json(text).map_err(|fault| format!("the body is no JSON to be taken: {fault}"))?;
-        let filled = rule.defaults.as_ref().is_some_and(|defaults| defaults.fill(&mut value));
-        json_schema::judge(&rule.validator, &value)?;
-        Ok(filled.then(|| value.to_string().into_bytes()))
+        let filling = rule.defaults.as_ref().filter(|defaults| defaults.fill(&mut value));
+        rule.schema.judge(&value)?;
+        // its own text but for what was missing: numbers are more than a value here can hold
+        Ok(filling.and_then(|defaults| defaults.filled(std::str::from_utf8(text).ok()?)))
+    }
+
+    /// As [`Self::judge_body`], large ones on a thread of their own, so that they hold up no other request.
+    async fn judge_plain(self: &Arc<Self>, is_form: bool, plain: Bytes) -> Result<Option<String>, String> {
+        if plain.len() < LARGE {
+            return self.judge_body(is_form, &plain);
+        }
+        let me = Arc::clone(self);
+        let judging = tokio::task::spawn_blocking(move || me.judge_body(is_form, &plain));
+        judging.await.unwrap_or_else(|_| Err("judging it failed".to_owned()))
     }
 
     async fn with_body(self: Arc<Self>, request: Request, next: Next) -> Response {
         let (mut head, body) = request.into_parts();
-        let Some(rule) = &self.body else { return next.run(Request::from_parts(head, body)).await };
         let Some(is_form) = is_form(&head.headers) else {
             return self.reject("`Content-Type` stands there several times");
         };
@@ -113,17 +147,19 @@ impl RequestValidation {
             Ok(plain) => plain,
             Err(unread) => return unread.into_response(NAME),
         };
-        let onward = match self.judge_body(rule, is_form, &plain) {
-            Ok(None) => sent,
+        let onward = match self.judge_plain(is_form, plain).await {
+            Ok(None) => Body::from(sent),
             Ok(Some(filled)) => {
-                head.headers.remove(CONTENT_LENGTH);
-                head.headers.remove(CONTENT_ENCODING);
-                Bytes::from(filled)
+                drop(sent);
+                OF_THE_BYTES.iter().for_each(|name| drop(head.headers.remove(name)));
+                match self.bodies.collect(Body::from(filled), usize::MAX).await {
+                    Ok(filled) => Body::from(filled),
+                    Err(unread) => return unread.into_response(NAME),
+                }
             }
-            Err(reason) => return self.reject(&reason),
+            Err(reason) => return self.reject(&shortened(&reason)),
         };
-        drop(plain);
-        next.run(Request::from_parts(head, Body::from(onward))).await
+        next.run(Request::from_parts(head, onward)).await
     }
 
     fn reject(&self, reason: &str) -> Response {
@@ -153,27 +189,32 @@ fn is_form(headers: &HeaderMap) -> Option<bool> {
 }
 
 /// The fields as a schema sees them.
-fn as_value(headers: &HeaderMap) -> Value {
+fn as_value(headers: &HeaderMap, once: &Once) -> Result<Value, String> {
     let text = |value: &http::HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()));
-    let field = |name: &http::HeaderName| {
+    let field = |name: &HeaderName| {
         let mut values = headers.get_all(name).iter();
         let first = values.next().map_or(Value::Null, text);
         let rest: Vec<_> = values.map(text).collect();
-        let all = if rest.is_empty() { first } else { std::iter::once(first).chain(rest).collect() };
-        (name.as_str().to_owned(), all)
+        let all = match rest.is_empty() {
+            true => first,
+            false if once.holds(name.as_str()) => return Err(several(name.as_str())),
+            false => std::iter::once(first).chain(rest).collect(),
+        };
+        Ok((name.as_str().to_owned(), all))
     };
-    Value::Object(headers.keys().map(field).collect())
+    headers.keys().map(field).collect::<Result<Map<_, _>, _>>().map(Value::Object)
 }
 
 /// A form as a schema sees it.
-fn form_value(form: Vec<(String, String)>) -> Value {
+fn form_value(form: Vec<(String, String)>, once: &Once) -> Result<Value, String> {
     let mut fields = Map::new();
     for (name, text) in form {
         match fields.get_mut(&name) {
             None => drop(fields.insert(name, text.into())),
+            Some(_) if once.holds(&name) => return Err(several(&name)),
             Some(Value::Array(texts)) => texts.push(text.into()),
             Some(first) => *first = Value::Array(vec![first.take(), text.into()]),
         }
     }
-    fields.into()
+    Ok(fields.into())
 }

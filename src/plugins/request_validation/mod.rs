@@ -7,7 +7,7 @@
 //!    `rejected_code`
 //! 3. the body has a `Content-Encoding` that is not known → 415; it is in gzip or br (feature `decode`) and more comes out than
 //!    `tollgate.limits` allow → 413
-//! 4. the body is no JSON (of `application/x-www-form-urlencoded`: no form), is deeper or larger than `tollgate.limits` allow,
+//! 4. the body is no JSON (of `application/x-www-form-urlencoded`: begins as JSON does, with `{` or `[`), is deeper or larger than `tollgate.limits` allow,
 //!    has one name twice in an object, or does not fit → `rejected_code`
 //! 5. else the request passes
 //!
@@ -15,11 +15,15 @@
 //! body that is missing, it is empty.
 //!
 //! A schema is of the draft that its `$schema` names, else of draft 7 or, if it is none, of draft 4; formats are checked. It may
-//! refer to itself only. Of a form every value is a text, an array of texts where a name stands several times.
+//! refer to itself only. Of a form every value is a text, an array of texts where a name stands several times. A name that the
+//! schema has `pattern`, `minLength`, `maxLength` or `format` for, and no `type`, must stand there once: such keywords do not
+//! look at arrays. Where patterns look around (`(?=…)`), no text may be longer than 8 KiB.
 //!
 //! Where `body_schema` has a `default` for a member of an object (under `properties`, also inside of `items`), a member that is
-//! missing in JSON is filled in before the body is judged, and the body goes on as compact JSON. A body to which nothing was
-//! added goes on byte for byte as it was sent: numbers keep their form, and no name stands there twice.
+//! missing in JSON is filled in before the body is judged, and the body goes on with it: what was sent keeps its form, but for
+//! blanks between members, and `Content-Digest`, `Repr-Digest`, `Digest` and `Content-MD5` go, since the bytes are others (so
+//! `hmac-auth` with `validate_request_body` does not fit beside a `default`). A body to which nothing was added goes on byte for
+//! byte as it was sent.
 //!
 //! The body is held in memory until it was sent on, plain beside packed; all plugins together have `buffer_total_bytes`, and
 //! beyond that the answer is 503. Trailers of a body that was judged are dropped.
@@ -36,7 +40,7 @@
 //!
 //! ```json
 //! {"request-validation": {
-//!   "header_schema": {"required": ["x-tenant"], "properties": {"x-tenant": {"pattern": "^[a-z]{1,20}$"}}},
+//!   "header_schema": {"required": ["x-tenant"], "properties": {"x-tenant": {"type": "string", "pattern": "^[a-z]{1,20}$"}}},
 //!   "body_schema": {"type": "object", "required": ["name"],
 //!                   "properties": {"name": {"type": "string", "maxLength": 80}, "plan": {"enum": ["free", "paid"], "default": "free"}}}
 //! }}
@@ -44,6 +48,7 @@
 mod config;
 mod defaults;
 mod layer;
+mod once;
 mod plugin;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! The registry's entry.
 use super::{RequestValidation, RequestValidationConfig, RequestValidationLayer};
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, ConfigError, Plugin, SchemaOf, Stage};
+use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
+use crate::plugins::json_schema::held_bodies;
 
 /// Builds [`RequestValidation`] from configuration.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +16,10 @@ impl Plugin for RequestValidationPlugin {
 
     fn schema(of: SchemaOf) -> Option<serde_json::Value> {
         of.block::<RequestValidationConfig>()
+    }
+
+    fn caveats(&self, config: &RequestValidationConfig) -> Vec<Caveat> {
+        held_bodies(config.max_req_body_size).into_iter().collect()
     }
 
     fn build(&self, config: RequestValidationConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {

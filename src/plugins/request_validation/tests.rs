@@ -96,8 +96,18 @@ async fn the_answer_is_the_operators() {
 #[tokio::test]
 async fn missing_members_are_filled_in_and_the_body_is_written_anew() {
     let block = json!({"body_schema": {"required": ["plan"], "properties": {"plan": {"default": "free"}}}});
-    assert_eq!(through(block.clone(), post(), "{ \"a\": 1 }").await, (200, "|{\"a\":1,\"plan\":\"free\"}".to_owned()));
-    assert_eq!(through(block, post(), "{ \"plan\": 1 }").await, (200, "1|{ \"plan\": 1 }".to_owned()));
+    let exact = "{ \"n\": 123456789012345678901234567890, \"a\": [1.0,  2] }";
+    let filled = "|{\"n\":123456789012345678901234567890,\"a\":[1.0,  2],\"plan\":\"free\"}";
+    assert_eq!(through(block.clone(), post(), exact).await, (200, filled.to_owned()));
+    assert_eq!(through(block.clone(), post(), "{ \"plan\": 1 }").await, (200, "1|{ \"plan\": 1 }".to_owned()));
+
+    let end = Next::from_fn(|request: Request| async move {
+        assert!(!request.headers().contains_key("content-digest") && request.headers().contains_key("x-own"));
+        Response::default()
+    });
+    let chain = PluginLayer::from(RequestValidationLayer::of(built(block).unwrap())).wrap(end);
+    let request = post().header("content-digest", "sha-256=:x:").header("x-own", "1").body("{}".into()).unwrap();
+    assert_eq!(chain.run(request).await.status(), 200);
 }
 
 #[tokio::test]
@@ -114,6 +124,38 @@ async fn a_form_is_an_object_of_texts() {
     assert_eq!(through(block, twice, "a=1").await, (400, "`Content-Type` stands there several times".to_owned()));
 }
 
+#[tokio::test]
+async fn what_is_judged_as_a_text_stands_once() {
+    let texts = json!({"properties": {"x-a": {"pattern": "^[a-z]+$"}}});
+    let evil = || post().header("x-a", "../../x").header("X-A", "../../x");
+    let says = "x-a: stands there several times";
+    assert_eq!(through(json!({"header_schema": texts}), evil(), "").await, (400, says.to_owned()));
+    let form = post().header("content-type", "application/x-www-form-urlencoded");
+    let answer = through(json!({"body_schema": texts}), form, "x-a=1&x-a=2").await;
+    assert_eq!(answer, (400, says.to_owned()));
+}
+
+#[tokio::test]
+async fn json_does_not_pass_as_a_form() {
+    let block = json!({"body_schema": {"properties": {"amount": {"maximum": 100}}}});
+    for body in ["{\"amount\":100000}", " [1]"] {
+        let form = post().header("content-type", "application/x-www-form-urlencoded");
+        let says = "the body is no form but JSON";
+        assert_eq!(through(block.clone(), form, body).await, (400, says.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn large_bodies_are_judged_and_faults_are_told_in_short() {
+    let block = json!({"body_schema": {"properties": {"n": {"type": "integer"}}}});
+    let long = "x".repeat(100_000);
+    let body = |n: &str| format!("{{\"long\": \"{long}\", \"n\": {n}}}");
+    assert_eq!(through(block.clone(), post(), body("1")).await, (200, format!("1|{}", body("1"))));
+    assert_eq!(through(block.clone(), post(), body("true")).await.0, 400);
+    let twice = through(block, post(), format!("{{\"{long}\": 1, \"{long}\": 1}}")).await;
+    assert!(twice.0 == 400 && twice.1.chars().count() < 400, "{} characters", twice.1.len());
+}
+
 #[cfg(feature = "decode")]
 #[tokio::test]
 async fn sec_lim_14_a_packed_body_is_judged_by_what_it_hides() {
@@ -126,7 +168,7 @@ async fn sec_lim_14_a_packed_body_is_judged_by_what_it_hides() {
     let packed = || http::Request::post("/").header("content-encoding", "gzip");
     let block = json!({"body_schema": {"properties": {"n": {"type": "integer"}, "d": {"default": 1}}}});
     assert_eq!(through(block.clone(), packed(), gzip("{\"n\": \"x\"}")).await.0, 400);
-    assert_eq!(through(block.clone(), packed(), gzip("{\"n\":1}")).await, (200, "|{\"d\":1,\"n\":1}".to_owned()));
+    assert_eq!(through(block.clone(), packed(), gzip("{\"n\":1}")).await, (200, "|{\"n\":1,\"d\":1}".to_owned()));
     assert_eq!(through(block.clone(), packed(), gzip(&" ".repeat(1 << 20))).await.0, 413);
     let unknown = http::Request::post("/").header("content-encoding", "zstd");
     assert_eq!(through(block, unknown, "{}").await.0, 415);
