@@ -107,6 +107,7 @@ async fn what_takes_too_long_is_told() {
     let all = answers(&ask(&rig, &[], &batch).await);
     assert_eq!((&all[0]["status"], all.len()), (&json!(200), 3));
     assert_eq!(all[1], json!({"status": 504, "reason": "upstream timeout"}));
+    assert_eq!(all[2]["status"], 200, "each has its own time");
 }
 
 #[tokio::test]

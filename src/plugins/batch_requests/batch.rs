@@ -1,5 +1,4 @@
 //! From the text of a batch to its requests.
-use std::sync::Arc;
 use std::time::Duration;
 
 use form_urlencoded::Serializer;
@@ -56,6 +55,12 @@ const OF_THE_WAY: [&str; 7] = [
     "x-real-ip",
 ];
 
+// As requests of a connection are bounded by default (security.md LIM-01, LIM-02).
+const LONGEST_TARGET: usize = 8 * 1024;
+const MOST_FIELDS: usize = 100;
+const LONGEST_FIELD: usize = 8 * 1024;
+const LONGEST_FIELDS: usize = 32 * 1024;
+
 impl Batch {
     /// Reads a batch.
     ///
@@ -80,40 +85,65 @@ impl Batch {
         self.pipeline.len()
     }
 
+    /// How long each of them may take.
     pub(super) fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout)
     }
 
-    /// The requests, with what the outer one lends them.
+    /// The requests, with what the outer one lends them. None of them is made before it is asked for.
     ///
     /// # Errors
     /// What no request can have, and where.
-    pub(super) fn requests(self, outer: &HeaderMap) -> Result<Vec<Request>, String> {
+    pub(super) fn requests(self, outer: &HeaderMap) -> Result<Requests, String> {
+        if self.timeout == 0 {
+            return Err("timeout: is at least 1".to_owned());
+        }
         let mut common = HeaderMap::with_capacity(outer.len());
         for (name, value) in outer.iter().filter(|(name, _)| is_lent(name)) {
             common.append(name, value.clone());
         }
         write(&mut common, &self.headers).map_err(|reason| format!("headers.{reason}"))?;
-        let (common, query) = (Arc::new(common), self.query);
-        let items = self.pipeline.into_iter().enumerate();
-        let request = |(index, item): (usize, Item)| {
-            item.request(&common, &query).map_err(|reason| format!("pipeline.{index}.{reason}"))
-        };
-        items.map(request).collect()
+        let requests = Requests { common, query: self.query, items: self.pipeline.into_iter() };
+        for (index, item) in requests.items.as_slice().iter().enumerate() {
+            item.head(&requests.common, &requests.query).map_err(|reason| format!("pipeline.{index}.{reason}"))?;
+        }
+        Ok(requests)
+    }
+}
+
+/// The requests of a batch, each of which can be made.
+#[derive(Debug)]
+pub(super) struct Requests {
+    common: HeaderMap,
+    query: Map<String, Value>,
+    items: std::vec::IntoIter<Item>,
+}
+
+impl Iterator for Requests {
+    type Item = Request;
+
+    fn next(&mut self) -> Option<Request> {
+        let item = self.items.next()?;
+        let (method, uri, headers) = item.head(&self.common, &self.query).ok()?;
+        let mut request = Request::new(item.body.map_or(Body::empty(), Body::from));
+        *request.uri_mut() = uri;
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        Some(request)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.items.size_hint()
     }
 }
 
 impl Item {
-    fn request(self, common: &HeaderMap, query: &Map<String, Value>) -> Result<Request, String> {
+    fn head(&self, common: &HeaderMap, query: &Map<String, Value>) -> Result<(Method, Uri, HeaderMap), String> {
         let method = Method::from_bytes(self.method.as_bytes());
         let method = method.map_err(|_| format!("method: `{}` is none", self.method))?;
         let mut headers = common.clone();
         write(&mut headers, &self.headers).map_err(|reason| format!("headers.{reason}"))?;
-        let mut request = Request::new(self.body.map_or(Body::empty(), Body::from));
-        *request.uri_mut() = target(&self.path, &self.query, query)?;
-        *request.method_mut() = method;
-        *request.headers_mut() = headers;
-        Ok(request)
+        Ok((method, target(&self.path, &self.query, query)?, headers))
     }
 }
 
@@ -136,8 +166,15 @@ fn write(headers: &mut HeaderMap, fields: &Map<String, Value>) -> Result<(), Str
         let texts = texts(value).ok_or_else(|| format!("{name}: is no text"))?;
         headers.remove(&parsed);
         for text in texts {
+            if text.len() > LONGEST_FIELD {
+                return Err(format!("{name}: is longer than {LONGEST_FIELD} bytes"));
+            }
             let value = HeaderValue::from_bytes(text.as_bytes());
             headers.append(&parsed, value.map_err(|_| format!("{name}: holds a character that no field may have"))?);
+        }
+        let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
+        if headers.len() > MOST_FIELDS || bytes > LONGEST_FIELDS {
+            return Err(format!("{name}: makes more than {MOST_FIELDS} fields or {LONGEST_FIELDS} bytes of a request"));
         }
     }
     Ok(())
@@ -161,6 +198,9 @@ fn target(path: &str, own: &Map<String, Value>, common: &Map<String, Value>) -> 
         (false, false) => "?",
     };
     let target = format!("{path}{separator}{arguments}");
+    if target.len() > LONGEST_TARGET {
+        return Err(format!("path: is longer than {LONGEST_TARGET} bytes with its arguments"));
+    }
     let parsed = target.parse::<http::uri::PathAndQuery>().map(Uri::from);
     parsed.map_err(|_| "path: holds a character that no path may have".to_owned())
 }
@@ -188,7 +228,7 @@ mod tests {
         let outer =
             [("host", "gw.test"), ("apikey", "outer"), ("content-type", "application/json"), ("accept-encoding", "br")];
         let outer = outer.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        Batch::read(batch)?.requests(&outer.into_iter().collect())
+        Ok(Batch::read(batch)?.requests(&outer.into_iter().collect())?.collect())
     }
 
     fn shown(request: &Request) -> String {
@@ -224,6 +264,9 @@ mod tests {
 
     #[test]
     fn faults_are_told_with_their_place() {
+        let many = |count: usize, length: usize| {
+            (0..count).map(|at| (format!("x{at}"), Value::from("v".repeat(length)))).collect::<Map<_, _>>()
+        };
         for (batch, says) in [
             (json!([]), "is no object"),
             (json!({}), "missing field `pipeline`"),
@@ -239,6 +282,24 @@ mod tests {
                 json!({"headers": {"Transfer-Encoding": "chunked"}, "pipeline": [{"path": "/"}]}),
                 "headers.Transfer-Encoding: belongs",
             ),
+            (json!({"timeout": 0, "pipeline": [{"path": "/"}]}), "timeout: is at least 1"),
+            (
+                json!({"pipeline": [{"path": "/"}, {"path": format!("/{}", "a".repeat(8192))}]}),
+                "pipeline.1.path: is longer than 8192",
+            ),
+            (
+                json!({"query": {"a": "b".repeat(8192)}, "pipeline": [{"path": "/"}]}),
+                "pipeline.0.path: is longer than 8192",
+            ),
+            (
+                json!({"headers": {"a": "b".repeat(8193)}, "pipeline": [{"path": "/"}]}),
+                "headers.a: is longer than 8192",
+            ),
+            (
+                json!({"headers": many(97, 1), "pipeline": [{"path": "/", "headers": {"y": "", "z": ""}}]}),
+                "pipeline.0.headers.z: makes more",
+            ),
+            (json!({"headers": many(5, 7000), "pipeline": [{"path": "/"}]}), "more than 100 fields or 32768 bytes"),
             (json!({"headers": {"a": "b\r\nc: d"}, "pipeline": [{"path": "/"}]}), "headers.a: holds a character"),
         ] {
             let error = requests(batch.clone()).unwrap_err();

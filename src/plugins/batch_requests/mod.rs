@@ -19,11 +19,16 @@
 //! same client, as the outer request's route found him out: `real-ip` leaves him alone, and fields such as `X-Forwarded-For`
 //! that the batch names are dropped (security.md PLG-05).
 //!
-//! `timeout` (milliseconds) is for all of them together; what is not answered by then is `{"status": 504, "reason": "upstream
-//! timeout"}`. An answer longer than `tollgate.limits.buffer_bytes`, or that brings all of them above 16 MiB, is
-//! `{"status": 502, "reason": "answer too long"}`. Bodies that are no UTF-8 have U+FFFD in the place of what is none.
+//! `timeout` (milliseconds, 1 to 300,000) is for each of them; one that is not answered by then is `{"status": 504, "reason":
+//! "upstream timeout"}`. An answer whose body is longer than `tollgate.limits.buffer_bytes`, or that brings what the client is told
+//! above 16 MiB, is `{"status": 502, "reason": "answer too long"}`. Bodies that are no UTF-8 have U+FFFD in the place of what is
+//! none. A request has at most 100 fields, 32 KiB of them and 8 KiB of each, and a target of 8 KiB; else all of the batch is a
+//! bad request body.
 //!
-//! Caveats: limits count every request of a batch, but the outer route's count the batch as one. `version` and `ssl_verify` are
+//! What the client is told is held in memory until it was sent, and counts against what all plugins together may hold
+//! (`buffer_total_bytes`); an answer beyond that is `{"status": 503, "reason": "no room for the answer"}`.
+//!
+//! Caveats: the access log has the batch alone. Limits count every request of a batch, but the outer route's count the batch as one. `version` and `ssl_verify` are
 //! taken and mean nothing, as no connection is made.
 //!
 //! ```json

@@ -1,21 +1,25 @@
 //! What answers a batch.
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
-use super::batch::Batch;
+use super::batch::{Batch, Requests};
 use super::{BatchRequestsMetadata, BatchRequestsPlugin};
 use crate::error::{answer_of, reject_empty, reject_error_msg};
 use crate::plugin::Plugin as _;
-use crate::plugin::bodies::{Bodies, Unread};
+use crate::plugin::bodies::{Bodies, Replay, Unread};
 use crate::request::{SharedFacts, SubRequest, client_addr, set_client_addr};
-use crate::{ConnectInfo, Next, Request, Response};
+use crate::{Body, ConnectInfo, Next, Request, Response};
 
 const NAME: &str = BatchRequestsPlugin::NAME;
-/// Longest bodies of all answers together, in bytes.
+/// Longest answer to a batch, in bytes.
 const LONGEST: usize = 16 * 1024 * 1024;
+/// No request takes longer: the batch itself is cut off then (security.md LIM-13).
+const LONGEST_TIME: Duration = Duration::from_secs(300);
 
 /// Sends batches through a gateway.
 #[derive(Clone, Debug)]
@@ -23,12 +27,6 @@ pub(super) struct Runner {
     pub(super) gateway: Next,
     pub(super) bodies: Bodies,
     pub(super) metadata: BatchRequestsMetadata,
-}
-
-/// What became of one request.
-enum Outcome {
-    Answered(http::response::Parts, Bytes),
-    Failed(StatusCode, &'static str),
 }
 
 impl Runner {
@@ -55,16 +53,16 @@ impl Runner {
         };
         let outer = Request::from_parts(head, crate::Body::empty());
         match self.requests(&text, &outer) {
-            Ok((requests, deadline)) => {
+            Ok((requests, timeout)) => {
                 drop(text);
-                self.run(requests, deadline).await
+                self.run(requests, &Arrived::of(&outer), timeout).await
             }
             Err(reason) => reject_error_msg(StatusCode::BAD_REQUEST, NAME, reason),
         }
     }
 
-    /// The requests of a batch, and when they are to be answered.
-    fn requests(&self, text: &[u8], outer: &Request) -> Result<(Vec<Request>, Instant), String> {
+    /// The requests of a batch, and how long each may take.
+    fn requests(&self, text: &[u8], outer: &Request) -> Result<(Requests, Duration), String> {
         if text.trim_ascii().is_empty() {
             return Err("no request body, you should give at least one pipeline setting".to_owned());
         }
@@ -75,41 +73,44 @@ impl Runner {
         if count > most {
             return Err(format!("too many pipeline requests, {count} exceeds the maximum of {most}"));
         }
-        let now = Instant::now();
         // a time that no clock reaches is the gateway's own to end
-        let deadline = now.checked_add(batch.timeout()).unwrap_or(now + std::time::Duration::from_secs(86_400));
-        let mut requests = batch.requests(outer.headers()).map_err(bad)?;
-        let arrived = Arrived::of(outer);
-        requests.iter_mut().for_each(|request| arrived.lend(request));
-        Ok((requests, deadline))
+        let longest = batch.timeout().min(LONGEST_TIME);
+        batch.requests(outer.headers()).map(|requests| (requests, longest)).map_err(bad)
     }
 
-    async fn run(&self, requests: Vec<Request>, deadline: Instant) -> Response {
-        let mut outcomes = Vec::with_capacity(requests.len());
+    /// Asks one after the other, and writes each answer down at once, where it counts against the room of all plugins.
+    async fn run(&self, requests: Requests, arrived: &Arrived, longest: Duration) -> Response {
+        let mut told = Vec::with_capacity(requests.size_hint().0 * 2 + 1);
         let mut left = LONGEST;
-        for request in requests {
-            let asked = timeout_at(deadline, self.ask(request, left)).await;
-            let outcome = asked.unwrap_or(Outcome::Failed(StatusCode::GATEWAY_TIMEOUT, "upstream timeout"));
-            if let Outcome::Answered(_, body) = &outcome {
-                left = left.saturating_sub(body.len());
-            }
-            outcomes.push(outcome);
+        for mut request in requests {
+            told.push(Bytes::from_static(if told.is_empty() { b"[" } else { b"," }));
+            arrived.lend(&mut request);
+            let asked = timeout(longest, self.ask(request, left)).await;
+            let text = match asked.unwrap_or(Err((StatusCode::GATEWAY_TIMEOUT, "upstream timeout"))) {
+                Ok(text) => text,
+                Err((status, reason)) => json!({"status": status.as_u16(), "reason": reason}).to_string().into(),
+            };
+            left = left.saturating_sub(text.len());
+            told.push(text);
         }
-        let told: Vec<Value> = outcomes.into_iter().map(Outcome::told).collect();
-        let mut response = Response::new(format!("{}\n", Value::from(told)).into());
+        told.push(Bytes::from_static(b"]\n"));
+        let mut response = Response::new(Body::stream(Replay::new(told.into(), Body::empty(), None)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         answer_of(NAME, response)
     }
 
-    async fn ask(&self, request: Request, left: usize) -> Outcome {
+    /// What the client is told of an answer, as JSON of at most `left` bytes.
+    async fn ask(&self, request: Request, left: usize) -> Result<Bytes, (StatusCode, &'static str)> {
+        let failed = |unread: Unread| match unread {
+            Unread::TooLarge(_) => (StatusCode::BAD_GATEWAY, "answer too long"),
+            Unread::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, "no room for the answer"),
+            _ => (StatusCode::BAD_GATEWAY, "answer broke off"),
+        };
         let (head, body) = self.gateway.run(request).await.into_parts();
-        let failed = |reason| Outcome::Failed(StatusCode::BAD_GATEWAY, reason);
-        match self.bodies.collect(body, left.min(self.bodies.most())).await {
-            Ok(body) => Outcome::Answered(head, body),
-            Err(Unread::TooLarge(_)) => failed("answer too long"),
-            Err(Unread::NoRoom) => Outcome::Failed(StatusCode::SERVICE_UNAVAILABLE, "no room for the answer"),
-            Err(_) => failed("answer broke off"),
-        }
+        let body = self.bodies.collect(body, left.min(self.bodies.most())).await.map_err(failed)?;
+        let text = told(&head, &body);
+        drop(body);
+        self.bodies.collect(Body::from(text), left).await.map_err(failed)
     }
 }
 
@@ -146,19 +147,16 @@ impl Arrived {
     }
 }
 
-impl Outcome {
-    /// As the client is told.
-    fn told(self) -> Value {
-        match self {
-            Self::Failed(status, reason) => json!({"status": status.as_u16(), "reason": reason}),
-            Self::Answered(head, body) => json!({
-                "status": head.status.as_u16(),
-                "reason": head.status.canonical_reason().unwrap_or_default(),
-                "headers": fields(&head.headers),
-                "body": String::from_utf8_lossy(&body),
-            }),
-        }
-    }
+/// An answer as the client is told.
+fn told(head: &http::response::Parts, body: &[u8]) -> String {
+    let (status, headers) = (head.status, Value::from(fields(&head.headers)));
+    let reason = Value::from(status.canonical_reason().unwrap_or_default());
+    let mut text =
+        format!("{{\"status\":{},\"reason\":{reason},\"headers\":{headers},\"body\":", status.as_u16()).into_bytes();
+    // a text can always be written, into memory
+    let _ = serde_json::to_writer(&mut text, &String::from_utf8_lossy(body));
+    text.push(b'}');
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The fields of an answer: a text each, an array of texts where a name stands several times.
