@@ -78,5 +78,5 @@ async fn what_takes_too_long_is_told_of_in_its_place() {
     let answers = batch(&rig, &[], &asked).await.json();
     assert_eq!(answers[0]["status"], 200);
     assert_eq!(answers[1], json!({"status": 504, "reason": "upstream timeout"}));
-    assert_eq!(answers[2], json!({"status": 504, "reason": "upstream timeout"}));
+    assert_eq!(answers[2]["status"], 200, "each has its own time");
 }
