@@ -2,51 +2,80 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use http::HeaderMap;
 use http_body::Body as _;
 
 use super::Bodies;
 use super::collect::counted;
+use super::pieces::Pieces;
 use super::replay::Replay;
+use super::room::Part;
 use crate::{Body, BodyError};
 
+/// How far the reading of a body came. What is not whole goes on as a stream, with what was read at its beginning.
+#[derive(Debug)]
+pub(crate) enum Ahead {
+    /// All of it is there.
+    Whole(Bytes),
+    /// It is longer than was asked for.
+    TooLong(Body),
+    /// It has trailers, which bytes have no place for.
+    Trailers(Body),
+    /// Plugins hold as many bytes as they may together.
+    NoRoom(Body),
+}
+
 impl Bodies {
-    /// Reads a body until its end, but at most `most` bytes of it, and gives it back. What was read counts against the room until
-    /// it was taken up; when there is no room for more, nothing more is read.
+    /// Reads a body until its end, but at most `most` bytes of it, and gives it back. What was read counts against the
+    /// room until it was taken up; when there is no room for more, nothing more is read.
     ///
     /// # Errors
     /// What the body raised so far.
-    pub async fn read_ahead(&self, mut body: Body, most: usize) -> Result<Body, BodyError> {
-        if body.as_bytes().is_some() {
-            return Ok(body);
-        }
+    pub async fn read_ahead(&self, body: Body, most: usize) -> Result<Body, BodyError> {
+        // all of it at hand: another attempt can have it, too
+        Ok(match self.ahead(body, most).await? {
+            Ahead::Whole(bytes) => bytes.into(),
+            Ahead::TooLong(body) | Ahead::Trailers(body) | Ahead::NoRoom(body) => body,
+        })
+    }
+
+    /// As [`Bodies::read_ahead`], and says how far it came. A body that was at hand before is whole, however long it
+    /// is.
+    ///
+    /// # Errors
+    /// What the body raised so far.
+    pub(crate) async fn ahead(&self, body: Body, most: usize) -> Result<Ahead, BodyError> {
+        let mut body = match body.into_bytes() {
+            Ok(bytes) => return Ok(Ahead::Whole(bytes)),
+            Err(stream) => stream,
+        };
         let mut part = self.room.part();
-        let (mut read, mut length) = (VecDeque::new(), 0_usize);
+        let mut read = Pieces::default();
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             match frame?.into_data() {
                 Ok(data) => {
-                    length = length.saturating_add(data.len());
-                    let fits = length <= most && part.grow(data.len()).is_ok();
-                    read.push_back(data);
-                    if !fits {
-                        return Ok(Body::stream(Replay::new(read, body, None).counted(part)));
+                    let is_long = read.len().saturating_add(data.len()) > most;
+                    if is_long || part.grow(data.len()).is_err() {
+                        let body = again([read.into_bytes(), data], body, None, part);
+                        return Ok(if is_long { Ahead::TooLong(body) } else { Ahead::NoRoom(body) });
                     }
+                    read.push(data);
                 }
                 Err(frame) => {
-                    return Ok(Body::stream(Replay::new(read, body, frame.into_trailers().ok()).counted(part)));
+                    let trailers = frame.into_trailers().ok();
+                    return Ok(Ahead::Trailers(again([read.into_bytes(), Bytes::new()], body, trailers, part)));
                 }
             }
         }
-        // all of it at hand: another attempt can have it, too
-        let whole = if read.len() == 1 { read.pop_front().unwrap_or_default() } else { joined(read, length) };
-        Ok(counted(whole, part).into())
+        Ok(Ahead::Whole(counted(read.into_bytes(), part)))
     }
 }
 
-fn joined(pieces: VecDeque<Bytes>, length: usize) -> Bytes {
-    let mut whole = BytesMut::with_capacity(length);
-    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-    whole.freeze()
+/// What was read, and then the rest.
+fn again(read: [Bytes; 2], rest: Body, trailers: Option<HeaderMap>, part: Part) -> Body {
+    let read: VecDeque<_> = read.into_iter().filter(|piece| !piece.is_empty()).collect();
+    Body::stream(Replay::new(read, rest, trailers).counted(part))
 }
 
 #[cfg(test)]
@@ -92,5 +121,27 @@ mod tests {
         assert_eq!(whole.to_bytes(), "abcdef");
         let frames = stream::iter([Ok(Frame::data(Bytes::from("a"))), Err(BodyError::Timeout)]);
         assert!(bodies.read_ahead(Body::new(StreamBody::new(frames)), 9).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn why_it_is_not_whole_is_told() {
+        let bodies = Bodies::new(Arc::new(Room::new(8)), &Limits::default());
+        assert!(matches!(bodies.ahead(pieces(&["ab", "cd"], false), 4).await.unwrap(), Ahead::Whole(_)));
+        assert!(matches!(bodies.ahead(pieces(&["ab", "cd"], false), 3).await.unwrap(), Ahead::TooLong(_)));
+        assert!(matches!(bodies.ahead(pieces(&["ab", "cd"], true), 4).await.unwrap(), Ahead::Trailers(_)));
+        assert!(matches!(bodies.ahead(pieces(&["abcdef", "ghi"], false), 100).await.unwrap(), Ahead::NoRoom(_)));
+    }
+
+    #[tokio::test]
+    async fn sec_lim_04_many_small_pieces_are_held_as_one() {
+        let bodies = Bodies::default();
+        let Ahead::TooLong(mut body) = bodies.ahead(pieces(&["a", "b", "c", "d", "e"], false), 4).await.unwrap() else {
+            panic!("it is longer")
+        };
+        let mut frames = Vec::new();
+        while let Some(frame) = body.frame().await {
+            frames.push(frame.unwrap().into_data().unwrap());
+        }
+        assert_eq!(frames, ["abcd", "e"]);
     }
 }

@@ -1,13 +1,14 @@
 //! Bodies in memory.
 use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use http_body::Body as _;
 
 use super::Bodies;
 use super::coding::CODINGS;
+use super::pieces::Pieces;
 use super::room::Full;
 use crate::Response;
 use crate::body::{Body, BodyError};
@@ -35,8 +36,8 @@ pub enum Unread {
 }
 
 impl Unread {
-    /// The usual answer about a request's body: 413, 503 with `Retry-After`, 415 with `Accept-Encoding` (RFC 9110 §12.5.3), 408,
-    /// or 400.
+    /// The usual answer about a request's body: 413, 503 with `Retry-After`, 415 with `Accept-Encoding` (RFC 9110
+    /// §12.5.3), 408, or 400.
     pub fn into_response(self, plugin: &'static str) -> Response {
         match self {
             Self::TooLarge(_) => reject_empty(StatusCode::PAYLOAD_TOO_LARGE, plugin),
@@ -77,8 +78,8 @@ impl<P> AsRef<[u8]> for Counted<P> {
 }
 
 impl Bodies {
-    /// Reads a whole body into memory, at most `most` bytes. They count against the room that plugins have together until the
-    /// last clone of them is dropped. Trailers are left out.
+    /// Reads a whole body into memory, at most `most` bytes. They count against the room that plugins have together
+    /// until the last clone of them is dropped. Trailers are left out.
     ///
     /// # Errors
     /// [`Unread`]; what was read is then gone.
@@ -88,28 +89,40 @@ impl Bodies {
             return Err(Unread::TooLarge(limit));
         }
         let mut part = self.room.part();
-        let mut first = Bytes::new();
-        let mut whole = BytesMut::new();
+        let mut read = Pieces::default();
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             let Ok(data) = frame.map_err(Unread::Broken)?.into_data() else { continue };
-            if first.len() + whole.len() + data.len() > most {
+            if read.len().saturating_add(data.len()) > most {
                 return Err(Unread::TooLarge(limit));
             }
             part.grow(data.len()).map_err(|Full| Unread::NoRoom)?;
-            // most bodies are one piece, which is then not copied
-            if first.is_empty() && whole.is_empty() {
-                first = data;
-                continue;
-            }
-            if whole.is_empty() {
-                whole.extend_from_slice(&std::mem::take(&mut first));
-            }
-            whole.extend_from_slice(&data);
+            read.push(data);
         }
-        let bytes = if whole.is_empty() { first } else { whole.freeze() };
+        Ok(counted(read.into_bytes(), part))
+    }
+
+    /// Has bytes that a plugin made, such as a new body, count against the room until the last clone of them is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`Unread::NoRoom`].
+    pub fn hold(&self, bytes: Bytes) -> Result<Bytes, Unread> {
+        let mut part = self.room.part();
+        part.grow(bytes.len()).map_err(|Full| Unread::NoRoom)?;
         Ok(counted(bytes, part))
     }
+
+    /// A piece of a body on its own, which does not keep the buffer that it is cut from. It counts against the room
+    /// with what it costs beside its bytes; `None` when there is no room for it.
+    pub(crate) fn hold_piece(&self, piece: &[u8]) -> Option<Bytes> {
+        let mut part = self.room.part();
+        part.grow(piece.len().saturating_add(PIECE)).ok()?;
+        Some(counted(Bytes::copy_from_slice(piece), part))
+    }
 }
+
+/// What a piece costs beside its bytes, about: a handle, an owner, and a place in a queue.
+pub(crate) const PIECE: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -163,6 +176,19 @@ mod tests {
         room.resize(11);
         let more = bodies.collect(pieces(&["ab", "c"]), 100).await.unwrap();
         assert_eq!((held.len() + more.len(), room.taken()), (11, 11));
+    }
+
+    #[test]
+    fn what_plugins_make_counts_as_well() {
+        let (bodies, room) = within(PIECE as u64 + 3);
+        let held = bodies.hold(Bytes::from("abc")).unwrap();
+        assert_eq!((room.taken(), &held[..]), (3, &b"abc"[..]));
+        drop(held);
+        let piece = bodies.hold_piece(b"abc").unwrap();
+        assert_eq!((room.taken(), &piece[..]), (PIECE as u64 + 3, &b"abc"[..]));
+        assert!(matches!(bodies.hold(Bytes::from("a")), Err(Unread::NoRoom)) && bodies.hold_piece(b"a").is_none());
+        drop(piece);
+        assert_eq!(room.taken(), 0);
     }
 
     #[tokio::test]

@@ -1,11 +1,11 @@
 //! `bodies`: how plugins read whole bodies, within the limits of the gateway.
 //!
-//! A plugin asks its context for [`Bodies`](crate::plugin::BuildContext::bodies) when it is built and keeps it. What it collects
-//! counts against the room that all plugins of the gateway have together (`limits.buffer_total_bytes`, security.md LIM-04) until
-//! the last clone of the bytes is gone; what it parses is bounded in depth and number (`limits.max_parse_depth`,
-//! `limits.max_parse_nodes`, LIM-15), and a name that stands twice in one object is refused, because two readers of such a
-//! document see different things. What it unpacks is bounded in size and ratio (`limits.decompressed_bytes`,
-//! `limits.max_decompression_ratio`, LIM-14).
+//! A plugin asks its context for [`Bodies`](crate::plugin::BuildContext::bodies) when it is built and keeps it. What it
+//! collects counts against the room that all plugins of the gateway have together (`limits.buffer_total_bytes`,
+//! security.md LIM-04) until the last clone of the bytes is gone; what it parses is bounded in depth and number
+//! (`limits.max_parse_depth`, `limits.max_parse_nodes`, LIM-15), and a name that stands twice in one object is refused,
+//! because two readers of such a document see different things. What it unpacks is bounded in size and ratio
+//! (`limits.decompressed_bytes`, `limits.max_decompression_ratio`, LIM-14).
 //!
 //! # Example
 //! ```
@@ -23,12 +23,15 @@ mod collect;
 mod form;
 mod json;
 mod misread;
+mod pieces;
 mod reader;
 mod replay;
 mod room;
 #[cfg(feature = "decode")]
 pub(crate) mod unpack;
 
+pub(crate) use ahead::Ahead;
+pub(crate) use collect::PIECE;
 pub use collect::Unread;
 pub use misread::Misread;
 pub use reader::Bodies;

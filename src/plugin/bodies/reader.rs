@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::room::Room;
 use crate::model::Limits;
+use crate::plugin::{BuildContext, Caveat};
 
 /// Reads bodies for plugins. Clones share the room.
 #[derive(Clone, Debug)]
@@ -38,6 +39,19 @@ impl Bodies {
     /// Bytes that a plugin without a limit of its own collects of one body (`limits.buffer_bytes`).
     pub fn most(&self) -> usize {
         self.most
+    }
+
+    /// Has the load tell of a block that takes longer bodies into memory than plugins do unasked (security.md §1.5,
+    /// LIM-04).
+    pub(crate) fn doubt_size(&self, cx: &BuildContext<'_>, field: &str, most: usize) {
+        if most > self.most {
+            let message = format!(
+                "is {most}, more than `limits.buffer_bytes`: few clients that send slowly can fill what plugins may hold of \
+                 bodies together (security.md LIM-04)"
+            );
+            let mend = format!("write the longest body in bytes that the service takes, such as {}", self.most);
+            cx.doubt(Caveat::new(field, message, mend));
+        }
     }
 
     /// How many values or fields one body may have (`limits.max_parse_nodes`).

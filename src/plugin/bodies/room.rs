@@ -36,7 +36,7 @@ impl Room {
     }
 
     #[cfg(test)]
-    pub(super) fn taken(&self) -> u64 {
+    pub(crate) fn taken(&self) -> u64 {
         self.taken.load(Relaxed)
     }
 }
