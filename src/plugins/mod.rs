@@ -84,6 +84,7 @@ mod random;
 pub mod real_ip;
 pub mod redirect;
 pub mod referer_restriction;
+mod representation;
 pub mod request_id;
 #[cfg(feature = "validation")]
 pub mod request_validation;

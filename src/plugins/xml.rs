@@ -16,32 +16,37 @@ struct Element {
 /// The data of a document: its root element by name.
 ///
 /// # Errors
-/// What is no XML, more than the limits allow, a document type (which could define entities without end), an entity that XML does
-/// not know by itself.
+/// What is no XML, more than the limits allow, a document type (which could define entities without end), an entity
+/// that XML does not know by itself.
 pub(super) fn decode(bodies: &Bodies, text: &[u8]) -> Result<Value, Misread> {
     let text = std::str::from_utf8(text).map_err(|error| Misread::Malformed(error.to_string()))?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut open: Vec<Element> = Vec::new();
     let mut root = Map::new();
     let mut nodes = 0;
-    let (deepest, most) = (bodies.most_depth(), bodies.most_values());
     loop {
         let event = reader.read_event();
         let at = reader.buffer_position();
         let malformed = |reason: String| Misread::Malformed(format!("{reason} (at byte {at})"));
         let event = event.map_err(|error| malformed(error.to_string()))?;
+        let element = |tag: &BytesStart<'_>, depth: usize, nodes: &mut usize| {
+            if depth >= bodies.most_depth() {
+                return Err(Misread::TooDeep(bodies.most_depth()));
+            }
+            Element::new(tag, nodes, bodies.most_values()).map_err(|fault| match fault {
+                Misread::Malformed(reason) => malformed(reason),
+                other => other,
+            })
+        };
         match event {
             Event::Start(tag) | Event::Empty(tag) if open.is_empty() && !root.is_empty() => {
                 return Err(malformed(format!("<{}> stands behind the root element", tag.local_name().as_ref())));
             }
             Event::Start(tag) => {
-                if open.len() >= deepest {
-                    return Err(Misread::TooDeep(deepest));
-                }
-                open.push(Element::new(&tag, &mut nodes).map_err(malformed)?);
+                open.push(element(&tag, open.len(), &mut nodes)?);
             }
             Event::Empty(tag) => {
-                let element = Element::new(&tag, &mut nodes).map_err(malformed)?;
+                let element = element(&tag, open.len(), &mut nodes)?;
                 close(element, &mut open, &mut root);
             }
             Event::End(_) => match open.pop() {
@@ -71,32 +76,47 @@ pub(super) fn decode(bodies: &Bodies, text: &[u8]) -> Result<Value, Misread> {
             }
             Event::Eof => return Ok(root.into()),
         }
-        if nodes > most {
-            return Err(Misread::TooMany(most));
-        }
     }
 }
 
+/// Counts a value before it is kept.
+fn count(nodes: &mut usize, most: usize) -> Result<(), Misread> {
+    *nodes += 1;
+    if *nodes > most { Err(Misread::TooMany(most)) } else { Ok(()) }
+}
+
 impl Element {
-    fn new(tag: &BytesStart<'_>, nodes: &mut usize) -> Result<Self, String> {
-        *nodes += 1;
+    /// One tag may have as many attributes as a document: they are counted one by one, declarations of namespaces as
+    /// well.
+    fn new(tag: &BytesStart<'_>, nodes: &mut usize, most: usize) -> Result<Self, Misread> {
+        let malformed = |error: &dyn std::fmt::Display| Misread::Malformed(error.to_string());
+        count(nodes, most)?;
         let mut attributes = Map::new();
         for attribute in tag.attributes() {
-            let attribute = attribute.map_err(|error| error.to_string())?;
+            count(nodes, most)?;
+            let attribute = attribute.map_err(|error| malformed(&error))?;
             if attribute.key.as_namespace_binding().is_some() {
                 continue;
             }
-            *nodes += 1;
-            let value =
-                attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).map_err(|error| error.to_string())?;
-            attributes.insert(attribute.key.local_name().as_ref().to_owned(), value.into_owned().into());
+            let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
+            let value = value.map_err(|error| malformed(&error))?.into_owned();
+            let name = attribute.key.local_name().as_ref().to_owned();
+            // Without their prefixes two names can be one, and readers would differ in which of them counts.
+            if attributes.contains_key(&name) {
+                return Err(malformed(&format_args!("the attribute {name} stands twice in one element")));
+            }
+            attributes.insert(name, value.into());
         }
         let name = tag.local_name().as_ref().to_owned();
         Ok(Self { name, attributes, children: Map::new(), text: String::new() })
     }
 
-    fn value(self) -> (String, Value) {
+    fn value(mut self) -> (String, Value) {
         let text = self.text.trim();
+        // No element poses as what only the gateway says.
+        for reserved in ["_text", "_attr"] {
+            self.children.remove(reserved);
+        }
         if self.attributes.is_empty() && self.children.is_empty() {
             return (self.name, text.into());
         }
@@ -161,6 +181,7 @@ mod unit {
             ("<a b=\"1\" x:c='&lt;2'>t</a>", json!({"a": {"_attr": {"b": "1", "c": "<2"}, "_text": "t"}})),
             ("<a>&lt;&#65;&amp;<![CDATA[<b>&]]></a>", json!({"a": "<A&<b>&"})),
             ("<a>x<b/>y</a>", json!({"a": {"b": "", "_text": "xy"}})),
+            ("<a><_attr><role>admin</role></_attr><_text>x</_text></a>", json!({"a": ""})),
             ("\u{feff}<a>é</a>", json!({"a": "é"})),
         ] {
             assert_eq!(read(text), Ok(data), "{text}");
@@ -182,6 +203,7 @@ mod unit {
             "<a>&#0;</a>",
             "<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>",
             "<a/>text",
+            "<a xmlns:x='x' x:role='admin' role='user'/>",
         ] {
             assert!(matches!(read(text), Err(Misread::Malformed(_))), "{text}: {:?}", read(text));
         }
@@ -194,8 +216,13 @@ mod unit {
         assert!(read(&deep(64)).is_ok());
         assert_eq!(read(&deep(65)), Err(Misread::TooDeep(64)));
         assert_eq!(read(&format!("<a>{}</a>", "<b/>".repeat(10_000))), Err(Misread::TooMany(10_000)));
-        let attributes: String = (0..10_000).map(|number| format!(" a{number}='1'")).collect();
-        assert_eq!(read(&format!("<a{attributes}/>")), Err(Misread::TooMany(10_000)));
+        let empty = format!("{}<b/>{}", "<a>".repeat(64), "</a>".repeat(64));
+        assert_eq!(read(&empty), Err(Misread::TooDeep(64)));
+        for name in ["a", "xmlns:a"] {
+            // What stands behind the last one that may be there is not even looked at.
+            let attributes: String = (0..10_000).map(|number| format!(" {name}{number}='1'")).collect();
+            assert_eq!(read(&format!("<a{attributes} ill-formed/>")), Err(Misread::TooMany(10_000)), "{name}");
+        }
     }
 
     proptest! {

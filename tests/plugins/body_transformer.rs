@@ -10,13 +10,14 @@ async fn the_example_speaks_soap_for_json() {
     let answer =
         format!("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
     let rig = Rig::before(Origin::answering(answer).await, Gateway::builder(), &example("body-transformer")).await;
-    let fields = [("Content-Type", &b"application/json"[..]), ("Accept-Encoding", b"gzip")];
+    let fields = [("Content-Type", &b"application/json"[..]), ("Accept-Encoding", b"gzip"), ("Range", b"bytes=0-9")];
     let answer = rig.ask_bytes("POST /weather", fields, br#"{"city": "K<ln"}"#).await;
     assert_eq!((answer.status(), answer.text().as_str()), (200, r#"{"degrees": "21"}"#));
     assert_eq!(answer.field("content-type"), Some("application/json"));
     let forwarded = rig.forwarded();
     assert!(forwarded.text().contains("<city>K&lt;ln</city>\n<client>127.0.0.1</client>"), "{}", forwarded.text());
     assert_eq!((forwarded.field("content-type"), forwarded.field("accept-encoding")), (Some("text/xml"), None));
+    assert_eq!(forwarded.field("range"), None, "a part of the origin's answer is no answer of ours");
     let answer = rig.ask_bytes("POST /weather", fields, b"{").await;
     assert_eq!(answer.status(), 400);
     assert!(said(&answer, "message").starts_with("request body decode: "));
@@ -33,6 +34,33 @@ async fn limits_of_the_gateway_hold() {
     {
         assert_eq!(rig.ask_bytes("POST /", [], body).await.status(), status);
     }
+}
+
+#[tokio::test]
+async fn answers_are_transformed_with_what_the_upstream_did() {
+    let template = "{{ _ctx.var.upstream_status }} {{ _ctx.var.upstream_addr }} {{ _ctx.var.sent_http_x_kind }}";
+    let answer =
+        "HTTP/1.1 404 No\r\nX-Kind: theirs\r\nETag: \"1\"\r\nAccept-Ranges: bytes\r\nContent-Length: 2\r\n\r\n{}";
+    let yaml =
+        route_with(&format!("{{body-transformer: {{response: {{template: '{template}', input_format: json}}}}}}"));
+    let rig = Rig::before(Origin::answering(answer).await, Gateway::builder(), &yaml).await;
+    let answer = rig.get("/", &[]).await;
+    assert_eq!((answer.status(), answer.text()), (404, format!("404 {} theirs", rig.origin.address())));
+    assert_eq!((answer.field("etag"), answer.field("accept-ranges")), (None, None));
+    let head = rig.ask("HEAD /", &[]).await;
+    assert_eq!((head.status(), head.field("etag"), head.field("content-length")), (404, None, None));
+}
+
+#[tokio::test]
+async fn long_bodies_are_warned_of() {
+    let paths = async |block: &str| {
+        let rig = Rig::of(&route_with(&format!("{{body-transformer: {block}}}"))).await;
+        let findings = rig.gateway.status().findings.clone();
+        findings.iter().map(|finding| finding.path.rsplit('.').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(paths("{request: {template: ''}}").await, ["max_req_body_size"]);
+    assert_eq!(paths("{response: {template: ''}}").await, ["max_resp_body_size"]);
+    assert_eq!(paths("{request: {template: ''}, max_req_body_size: 9}").await, [""; 0]);
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub struct BodyTransformerConfig {
     pub request: Option<Transformation>,
     /// What becomes of bodies of answers. Default: they stay.
     pub response: Option<Transformation>,
+    /// **Extension.** What becomes of an answer that `response` cannot work on. Default `pass`.
+    pub on_error: OnError,
     /// Longest body of a request in bytes, also of the new one, 1 or more. Default 67,108,864 (64 MiB).
     pub max_req_body_size: usize,
     /// Longest body of an answer in bytes, also of the new one, 1 or more. Default 67,108,864 (64 MiB).
@@ -20,8 +22,28 @@ pub struct BodyTransformerConfig {
 impl Default for BodyTransformerConfig {
     fn default() -> Self {
         const MOST: usize = 64 * 1024 * 1024;
-        Self { request: None, response: None, max_req_body_size: MOST, max_resp_body_size: MOST }
+        Self {
+            request: None,
+            response: None,
+            on_error: OnError::default(),
+            max_req_body_size: MOST,
+            max_resp_body_size: MOST,
+        }
     }
+}
+
+/// What becomes of an answer that cannot be worked on: one that is too long, encoded, a part, or not of its format, or
+/// whose template fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum OnError {
+    /// It passes as it is.
+    #[default]
+    Pass,
+    /// It is replaced by a 502: for templates that leave out what clients are not to see.
+    Refuse,
 }
 
 /// How a body is made.
@@ -30,7 +52,8 @@ impl Default for BodyTransformerConfig {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Transformation {
-    /// How the body that comes is decoded. Default: by `Content-Type`. A `GET` is decoded as `args`, whatever stands here.
+    /// How the body that comes is decoded. Default: by `Content-Type`. A `GET` is decoded as `args`, whatever stands
+    /// here.
     #[serde(default)]
     pub input_format: Option<InputFormat>,
     /// The new body. Required.

@@ -7,4 +7,10 @@ pub(super) enum Fault {
     Decode(String),
     #[error("template rendering: {0}")]
     Render(String),
+    /// It took more steps than there were for it.
+    #[error("template rendering: {0}")]
+    Steps(String),
+    /// Plugins hold as many bytes as they may together.
+    #[error("there is no room for the new body")]
+    NoRoom,
 }

@@ -10,10 +10,11 @@ type Parts = (Map<String, Value>, Map<String, Value>);
 /// The parts of a body. Values that are no UTF-8 are shown with replacement characters.
 ///
 /// # Errors
-/// No boundary in `Content-Type`, a part without a name, a body that does not end with its last boundary, too many parts.
+/// No boundary in `Content-Type`, a part without a name, a body that does not end with its last boundary, too many
+/// parts; what stands twice where readers differ in which one counts.
 pub(super) fn decode(bodies: &Bodies, content_type: &[u8], body: &[u8]) -> Result<Parts, Misread> {
     let malformed = |reason: &str| Misread::Malformed(reason.to_owned());
-    let boundary = parameter(content_type, "boundary").filter(|boundary| (1..=70).contains(&boundary.len()));
+    let boundary = parameter(content_type, "boundary")?.filter(|boundary| (1..=70).contains(&boundary.len()));
     let boundary = boundary.ok_or_else(|| malformed("the content type has no boundary"))?;
     let delimiter = format!("\r\n--{boundary}");
     let delimiter = delimiter.as_bytes();
@@ -42,13 +43,13 @@ pub(super) fn decode(bodies: &Bodies, content_type: &[u8], body: &[u8]) -> Resul
             Some(content) => (&[][..], content),
             None => cut(part, b"\r\n\r\n").ok_or_else(|| malformed("a part has no empty line behind its fields"))?,
         };
-        let disposition = field(fields, "content-disposition").unwrap_or_default();
-        let name = parameter(disposition, "name").ok_or_else(|| malformed("a part has no name"))?;
+        let disposition = field(fields, "content-disposition")?.unwrap_or_default();
+        let name = parameter(disposition, "name")?.ok_or_else(|| malformed("a part has no name"))?;
         let value = Value::from(String::from_utf8_lossy(content));
         let told = json!({
             "value": value,
-            "filename": parameter(disposition, "filename"),
-            "content_type": field(fields, "content-type").map(String::from_utf8_lossy),
+            "filename": parameter(disposition, "filename")?,
+            "content_type": field(fields, "content-type")?.map(String::from_utf8_lossy),
         });
         add(&mut values, name.clone(), value);
         add(&mut parts, name, told);
@@ -63,33 +64,46 @@ fn cut<'b>(bytes: &'b [u8], pattern: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
 }
 
 /// The value of a field of a part.
-fn field<'b>(fields: &'b [u8], name: &str) -> Option<&'b [u8]> {
-    fields.split(|byte| *byte == b'\n').find_map(|line| {
+fn field<'b>(fields: &'b [u8], name: &str) -> Result<Option<&'b [u8]>, Misread> {
+    let mut found = fields.split(|byte| *byte == b'\n').filter_map(|line| {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let (told, value) = line.split_at_checked(colon)?;
-        told.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii_start().get(1..))?.map(<[u8]>::trim_ascii)
-    })
+        told.eq_ignore_ascii_case(name.as_bytes()).then(|| value.get(1..))?.map(<[u8]>::trim_ascii)
+    });
+    let first = found.next();
+    if found.next().is_some() { Err(twice(name)) } else { Ok(first) }
 }
 
-/// A parameter of a field's value, such as `; name="a"`.
-fn parameter(value: &[u8], name: &str) -> Option<String> {
+/// A parameter of a field's value, such as `; name="a"`. One without a value is none.
+fn parameter(value: &[u8], name: &str) -> Result<Option<String>, Misread> {
     let text = String::from_utf8_lossy(value);
-    let mut rest = text.split_once(';')?.1;
-    loop {
-        let (told, behind) = rest.split_once('=')?;
+    let behind_next = |text| str::split_once(text, ';').map_or("", |(_, behind)| behind);
+    let (mut rest, mut found) = (behind_next(&text), None);
+    while !rest.is_empty() {
+        let end = rest.find(['=', ';']).unwrap_or(rest.len());
+        let (told, behind) = rest.split_at(end);
+        let Some(behind) = behind.strip_prefix('=') else {
+            rest = behind.get(1..).unwrap_or_default();
+            continue;
+        };
         let (value, after) = match behind.strip_prefix('"') {
-            Some(quoted) => unquote(quoted)?,
+            Some(quoted) => unquote(quoted).ok_or_else(|| Misread::Malformed("a quote is not closed".to_owned()))?,
             None => {
                 let end = behind.find(';').unwrap_or(behind.len());
                 let (value, after) = behind.split_at(end);
                 (value.trim().to_owned(), after)
             }
         };
-        if told.trim().eq_ignore_ascii_case(name) {
-            return Some(value);
+        if told.trim().eq_ignore_ascii_case(name) && found.replace(value).is_some() {
+            return Err(twice(name));
         }
-        rest = after.split_once(';')?.1;
+        rest = behind_next(after);
     }
+    Ok(found)
+}
+
+fn twice(name: &str) -> Misread {
+    Misread::Malformed(format!("`{name}` stands twice"))
 }
 
 /// A quoted text without its escapes, and what stands behind it.
@@ -130,6 +144,9 @@ mod unit {
             parts["f"],
             json!({"value": "\r\n--not\r\n", "filename": "b \"c\".txt", "content_type": "text/css"})
         );
+        let (values, _) =
+            read("--x y\r\nContent-Disposition: form-data; attachment; name=\"a\"\r\n\r\n1\r\n--x y--").unwrap();
+        assert_eq!(Value::from(values), json!({"a": "1"}), "a parameter has no value");
         let (values, _) = read("preamble\r\n--x y--").unwrap();
         assert!(values.is_empty());
     }
@@ -145,10 +162,17 @@ mod unit {
             "--x y\r\nContent-Disposition: form-data; name=\"a\r\n\r\na\r\n--x y--",
             "--x y\r\nContent-Disposition: form-data; name=a\r\n\r\na\r\n--x yz\r\n--x y--",
             "--x y\r\n\r\na\r\n--x y--",
+            "--x y\r\nContent-Disposition: form-data; name=a; name=b\r\n\r\na\r\n--x y--",
+            "--x y\r\nContent-Disposition: a; name=a\r\ncontent-disposition: a; name=b\r\n\r\na\r\n--x y--",
         ] {
             assert!(read(body).is_err(), "{body}");
         }
-        for told in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=\"x"] {
+        for told in [
+            "multipart/form-data",
+            "multipart/form-data; boundary=",
+            "multipart/form-data; boundary=\"x",
+            "multipart/form-data; boundary=x; boundary=x",
+        ] {
             assert!(decode(&Bodies::default(), told.as_bytes(), b"--x--").is_err(), "{told}");
         }
     }

@@ -1,4 +1,5 @@
 //! Tests of the layer as a whole.
+use futures_util::FutureExt as _;
 use http::Request as HttpRequest;
 use serde_json::{Value, json};
 
@@ -49,6 +50,12 @@ async fn bodies_of_requests_are_made_anew() {
         ("application/json", "[1, 2]", "{{ _data[1] }}", "2"),
         (
             "application/json",
+            r#"{"range": 1, "debug": 2}"#,
+            "{% for i in range(2) %}{{ i }}{% endfor %} {{ debug }}",
+            "01 2",
+        ),
+        (
+            "application/json",
             r#"{"_ctx": 1, "_body": 2, "_escape_json": 3}"#,
             "{{ _escape_json(_ctx.var.uri) }}",
             "\"/p\"",
@@ -62,6 +69,42 @@ async fn bodies_of_requests_are_made_anew() {
     let get = HttpRequest::get("/?a=1&a=2").body(Body::empty()).unwrap();
     let half = json!({"template": "e3thWzBdfX0re3thWzFdfX0=", "template_is_base64": true, "input_format": "json"});
     assert_eq!(sent(half, get).await.body(), "1+2");
+}
+
+#[tokio::test]
+async fn a_request_without_a_body_has_nothing_to_decode() {
+    let half = json!({"template": "[{{ a }}{* _body *}] {* _ctx.var.uri *}", "input_format": "json"});
+    for method in ["DELETE", "HEAD", "POST"] {
+        let request = HttpRequest::builder().method(method).uri("/p").body(Body::empty()).unwrap();
+        let answer = sent(half.clone(), request).await;
+        assert_eq!((answer.status(), answer.body()), (200, "[] /p"), "{method}");
+    }
+    let get = HttpRequest::get("/p?a=1").body(Body::from("body")).unwrap();
+    assert_eq!(sent(half, get).await.body(), "[1body] /p", "the query is decoded, and the body is the body");
+}
+
+#[cfg(feature = "decode")]
+#[tokio::test]
+async fn packed_requests_are_unpacked() {
+    use std::io::Write as _;
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(br#"{"a": "b"}"#).unwrap();
+    let packed = packer.finish().unwrap();
+    for (format, coding, wanted) in [
+        ("json", "gzip", (200, "b{\"a\": \"b\"}")),
+        ("plain", "gzip", (200, "{\"a\": \"b\"}")),
+        ("plain", "zip", (415, "")),
+    ] {
+        let request = HttpRequest::post("/").header("content-encoding", coding).header("digest", "of the old one");
+        let half = json!({"template": "{{ a }}{* _body *}", "input_format": format});
+        let end = Next::from_fn(|request: Request| async move {
+            assert!(!request.headers().contains_key("digest") && !request.headers().contains_key("content-encoding"));
+            Response::new(request.into_body())
+        });
+        let layer = layer(json!({"request": half, "max_req_body_size": 100}));
+        let answer = ask_over(&layer, end, request.body(Body::from(packed.clone())).unwrap()).await;
+        assert_eq!((answer.status(), answer.body()), wanted, "{format} {coding}");
+    }
 }
 
 #[tokio::test]
@@ -87,28 +130,49 @@ async fn what_goes_wrong_with_a_request_is_answered() {
 /// What becomes of an answer.
 async fn told(block: Value, make: fn() -> http::response::Builder, body: &'static str) -> Answer {
     let end = Next::from_fn(move |request: Request| async move {
-        assert!(!request.headers().contains_key("accept-encoding"));
+        for name in ["accept-encoding", "range", "if-range"] {
+            assert!(!request.headers().contains_key(name), "{name}");
+        }
         make().header("etag", "\"1\"").header("content-length", body.len()).body(Body::from(body)).unwrap()
     });
-    let request = HttpRequest::get("/p?q=1").header("accept-encoding", "gzip").body(Body::empty()).unwrap();
-    ask_over(&layer(block), end, request).await
+    let request = HttpRequest::get("/p?q=1").header("accept-encoding", "gzip").header("range", "bytes=0-");
+    ask_over(&layer(block), end, request.header("if-range", "\"1\"").body(Body::empty()).unwrap()).await
+}
+
+fn json_answer() -> http::response::Builder {
+    http::Response::builder().status(201).header("content-type", "application/json").header("x-a", "field")
 }
 
 #[tokio::test]
-async fn bodies_of_answers_are_made_anew_or_left_as_they_are() {
-    let json_answer = || http::Response::builder().status(201).header("content-type", "application/json");
-    let block = json!({"response": {"template": "{{ a }} {{ _ctx.var.status }} {{ _ctx.var.arg_q }}"}});
-    let answer = told(block.clone(), json_answer, r#"{"a": 7}"#).await;
-    assert_eq!((answer.status(), answer.body(), answer.header("etag")), (201, "7 201 1", None));
-    assert_eq!(answer.header("content-length"), None);
-    for (block, make, body) in [
-        (block.clone(), json_answer as fn() -> _, "no json"),
-        (json!({"response": {"template": "{{ a.b.c }}"}}), json_answer, "{}"),
-        (json!({"response": {"template": ""}, "max_resp_body_size": 3}), json_answer, "{\"a\": 1}"),
-        (block, || http::Response::builder().header("content-encoding", "br"), "{}"),
+async fn bodies_of_answers_are_made_anew() {
+    let template = "{{ a }} {{ _ctx.var.status }} {{ _ctx.var.arg_q }} {{ _ctx.var.sent_http_x_a }}";
+    let block = json!({"response": {"template": template}});
+    let make = || json_answer().header("accept-ranges", "bytes").header("content-digest", "sha-256=:x:");
+    let answer = told(block, make, r#"{"a": 7}"#).await;
+    assert_eq!((answer.status(), answer.body()), (201, "7 201 1 field"));
+    for name in ["etag", "content-length", "accept-ranges", "content-digest"] {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_worked_on_passes_or_is_refused() {
+    let json = json!({"template": "{{ a }}"});
+    let encoded = || http::Response::builder().header("content-encoding", "br");
+    let part = || json_answer().status(206).header("content-range", "bytes 0-7/8");
+    for (half, make, body, most) in [
+        (json.clone(), json_answer as fn() -> _, "no json", 99),
+        (json!({"template": "{{ a.b.c }}"}), json_answer, "{}", 99),
+        (json!({"template": ""}), json_answer, "{\"a\": 1}", 3),
+        (json.clone(), encoded, "{}", 99),
+        (json, part, r#"{"a": 7}"#, 99),
     ] {
+        let mut block = json!({"response": half, "max_resp_body_size": most});
+        let answer = told(block.clone(), make, body).await;
+        assert_eq!((answer.body(), answer.header("etag").as_deref()), (body, Some("\"1\"")), "{block}");
+        block["on_error"] = "refuse".into();
         let answer = told(block, make, body).await;
-        assert_eq!((answer.body(), answer.header("etag").as_deref()), (body, Some("\"1\"")), "{body}");
+        assert_eq!((answer.status(), answer.body()), (502, "{\"message\":\"the answer cannot be transformed\"}\n"));
     }
 }
 
@@ -126,10 +190,59 @@ async fn a_head_tells_no_length_of_a_body_that_is_never_sent() {
 }
 
 #[tokio::test]
-async fn large_bodies_are_worked_on_as_well() {
-    let body = format!("{{\"a\": \"{}\"}}", "x".repeat(300_000));
-    let answer = sent(json!({"template": "{{ a }}"}), post("application/json", &body)).await;
-    assert_eq!(answer.body().len(), 300_000);
+async fn the_answer_to_head_tells_nothing_of_the_old_body() {
+    for (method, status, told) in [("HEAD", 200, None), ("HEAD", 304, Some("\"1\"")), ("GET", 200, Some("\"1\""))] {
+        let end = Next::from_fn(move |_| async move {
+            http::Response::builder().status(status).header("etag", "\"1\"").body(Body::empty()).unwrap()
+        });
+        let request = HttpRequest::builder().method(method).body(Body::empty()).unwrap();
+        let answer = ask_over(&layer(json!({"response": {"template": "x"}})), end, request).await;
+        assert_eq!(answer.header("etag").as_deref(), told, "{method} {status}");
+    }
+}
+
+/// An end that answers piece by piece.
+fn streaming(text: &'static str) -> Next {
+    Next::from_fn(move |_| async move {
+        let frame = Ok::<_, crate::BodyError>(http_body::Frame::data(text.as_bytes().into()));
+        Response::new(Body::stream(http_body_util::StreamBody::new(futures_util::stream::iter([frame]))))
+    })
+}
+
+#[tokio::test]
+async fn sec_lim_04_an_answer_that_there_is_no_room_for_does_not_pass() {
+    let room = std::sync::Arc::new(crate::plugin::bodies::Room::new(10));
+    let bodies = crate::plugin::bodies::Bodies::new(room, &crate::model::Limits::default());
+    let config = || configured(json!({"response": {"template": "{* _body *}{* _body *}", "input_format": "plain"}}));
+    let layer: PluginLayer = AroundLayer::of(BodyTransformer::within(config(), bodies).unwrap()).into();
+    for (text, status, told) in [("secret", 503, ""), ("a secret that is longer", 503, ""), ("abc", 200, "abcabc")] {
+        let answer = ask_over(&layer, streaming(text), Request::default()).await;
+        assert_eq!((answer.status(), answer.body()), (status, told), "{text}");
+        assert_eq!(answer.header("retry-after").is_some(), status == 503);
+    }
+}
+
+#[test]
+fn what_takes_long_is_done_apart_and_holds_up_nobody() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        // The only thread for long work is busy.
+        let (release, busy) = std::sync::mpsc::channel::<()>();
+        let holding = tokio::task::spawn_blocking(move || busy.recv());
+        let small = r#"{"a": 1}"#;
+        let asked =
+            |template: &str, body: &str| Box::pin(sent(json!({"template": template}), post("application/json", body)));
+        let at_once = asked("{{ a }}", small).now_or_never();
+        assert_eq!(at_once.expect("a small body and few steps").body(), "1");
+        let many = "{% for a in range(200) %}{% for b in range(200) %}{% endfor %}{% endfor %}{{ a }}";
+        let (mut steps, mut large) =
+            (asked(many, small), asked("{{ a }}", &format!("{{\"a\": \"{}\"}}", "x".repeat(300_000))));
+        assert!(futures_util::poll!(steps.as_mut()).is_pending(), "a small body and many steps");
+        assert!(futures_util::poll!(large.as_mut()).is_pending(), "a large body");
+        drop(release);
+        assert_eq!((steps.await.body(), large.await.body().len()), ("1", 300_000));
+        assert!(holding.await.unwrap().is_err());
+    });
 }
 
 #[test]
@@ -141,6 +254,8 @@ fn faults_name_their_field() {
         (json!({"response": {"template": "?", "template_is_base64": true}}), "response.template: invalid base64"),
         (json!({"response": {"template": "", "input_format": "yaml"}}), "response.input_format"),
         (json!({"request": {"template": ""}, "max_req_body_size": 0}), "max_req_body_size"),
+        (json!({"request": {"template": "{{ _ctx.var }}"}}), "request.template: `_ctx.var` does not say which"),
+        (json!({"request": {"template": ""}, "on_error": "drop"}), "on_error"),
     ] {
         let error = build_error(BodyTransformerPlugin, &block);
         assert!(error.contains(says), "{block}: {error}");

@@ -40,7 +40,7 @@ mod config;
 mod layer;
 #[cfg(test)]
 mod tests;
-mod vars;
+pub(super) mod vars;
 
 pub use config::{FilterConfig, FilterScope, ResponseRewriteConfig};
 pub use layer::{ResponseRewrite, ResponseRewriteLayer, ResponseRewritePlugin};

@@ -8,10 +8,10 @@ use crate::router::{Value, VarName, Variables};
 
 /// Values that were asked of the request before it went on.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Vec<(VarName, Option<Value<'static>>)>);
+pub(in crate::plugins) struct Kept(Vec<(VarName, Option<Value<'static>>)>);
 
 impl Kept {
-    pub(super) fn of(names: &[VarName], variables: &dyn Variables) -> Self {
+    pub(in crate::plugins) fn of(names: &[VarName], variables: &dyn Variables) -> Self {
         Self(names.iter().map(|name| (name.clone(), variables.get(name).map(owned))).collect())
     }
 }
@@ -26,17 +26,17 @@ fn owned(value: Value<'_>) -> Value<'static> {
 }
 
 /// What an answer, its upstream and its request say.
-pub(super) struct AnswerVars<'a> {
-    pub(super) status: StatusCode,
-    pub(super) headers: &'a HeaderMap,
+pub(in crate::plugins) struct AnswerVars<'a> {
+    pub(in crate::plugins) status: StatusCode,
+    pub(in crate::plugins) headers: &'a HeaderMap,
     /// The fields that variables stand for.
-    pub(super) fields: &'a [(VarName, HeaderName)],
-    pub(super) exchange: Option<&'a Exchange>,
-    pub(super) kept: &'a Kept,
+    pub(in crate::plugins) fields: &'a [(VarName, HeaderName)],
+    pub(in crate::plugins) exchange: Option<&'a Exchange>,
+    pub(in crate::plugins) kept: &'a Kept,
 }
 
 /// Whether a variable is one of the answer, which cannot be asked before.
-pub(super) fn is_of_answer(name: &VarName) -> bool {
+pub(in crate::plugins) fn is_of_answer(name: &VarName) -> bool {
     match name {
         VarName::UpstreamStatus | VarName::UpstreamAddr => true,
         VarName::Custom(text) => **text == *"status" || field_of(name).is_some(),
@@ -45,12 +45,12 @@ pub(super) fn is_of_answer(name: &VarName) -> bool {
 }
 
 /// Whether a variable is known only to who records the exchange.
-pub(super) fn is_of_exchange(name: &VarName) -> bool {
+pub(in crate::plugins) fn is_of_exchange(name: &VarName) -> bool {
     matches!(name, VarName::UpstreamStatus | VarName::UpstreamAddr)
 }
 
 /// The field of the answer that `sent_http_<name>` or `upstream_http_<name>` stands for.
-pub(super) fn field_of(name: &VarName) -> Option<HeaderName> {
+pub(in crate::plugins) fn field_of(name: &VarName) -> Option<HeaderName> {
     let VarName::Custom(name) = name else { return None };
     let field = name.strip_prefix("sent_http_").or_else(|| name.strip_prefix("upstream_http_"))?;
     field.replace('_', "-").parse().ok()
