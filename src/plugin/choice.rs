@@ -13,3 +13,13 @@ impl fmt::Debug for UpstreamChoice {
         write!(f, "UpstreamChoice({})", self.0.config().key.as_str())
     }
 }
+
+/// Request extension beside an [`UpstreamChoice`]: plugins further in leave it as it is, since the route's own
+/// upstreams are what is to be spared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChoiceStands;
+
+/// Request extension of a copy that goes to another upstream than its original: it is not copied again, and has the
+/// `Host` that the original gets. What it holds is the original's choice of an upstream, if there is one.
+#[derive(Clone, Debug)]
+pub(crate) struct CopyOf(pub(crate) Option<UpstreamChoice>);

@@ -21,6 +21,7 @@ mod stage;
 pub use around::{Around, AroundLayer, Hop, Surrounded};
 pub use authenticate::{Authenticate, Authenticating, ConsumerLookup};
 pub use choice::UpstreamChoice;
+pub(crate) use choice::{ChoiceStands, CopyOf};
 pub(crate) use context::Workshop;
 pub use context::{BuildContext, Scope};
 pub use contract::{Api, AuthPlugin, Caveat, ConfigError, Plugin};

@@ -11,11 +11,12 @@ impl Registry {
         let (conn, count, req) = (LimitConnPlugin::default(), LimitCountPlugin::default(), LimitReqPlugin::default());
         #[cfg(feature = "cache")]
         let cache = super::proxy_cache::ProxyCachePlugin::default();
+        let breaker = super::api_breaker::ApiBreakerPlugin::default();
         let mirror = super::proxy_mirror::ProxyMirrorPlugin::default();
         #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
         let encoders = super::compress::Memory::default();
         registry.register(super::acl::AclPlugin);
-        registry.register(super::api_breaker::ApiBreakerPlugin::default());
+        registry.register(breaker.clone());
         registry.register(super::attach_consumer_label::AttachConsumerLabelPlugin);
         #[cfg(feature = "callout")]
         registry.register(super::authz_keycloak::AuthzKeycloakPlugin::default());
@@ -69,7 +70,7 @@ impl Registry {
         registry.register(super::openid_connect::OpenidConnectPlugin::default());
         #[cfg(feature = "prometheus")]
         {
-            let metrics = watching(&conn, &count, &req, &mirror);
+            let metrics = watching(&conn, &count, &req, &breaker, &mirror);
             #[cfg(feature = "cache")]
             watching_zones(&metrics, cache.zones());
             #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
@@ -102,13 +103,14 @@ impl Registry {
     }
 }
 
-/// Metrics that tell of the limiters' keys as well: memory follows them, and what was evicted was not limited to the letter; and of
-/// what became of copies, which nobody else hears of.
+/// Metrics that tell of the limiters' and breakers' keys as well: memory follows them, and what was evicted counts no
+/// more; and of what became of copies, which nobody else hears of.
 #[cfg(feature = "prometheus")]
 fn watching(
     conn: &LimitConnPlugin,
     count: &LimitCountPlugin,
     req: &LimitReqPlugin,
+    breaker: &super::api_breaker::ApiBreakerPlugin,
     mirror: &super::proxy_mirror::ProxyMirrorPlugin,
 ) -> super::prometheus::Metrics {
     const KEYS: &str = "Keys that the limiter holds in this process.";
@@ -127,6 +129,13 @@ fn watching(
     let (held, gone) = (req.clone(), req.clone());
     metrics.gauge("limit_req_keys", KEYS, move || keys(held.keys()));
     metrics.gauge("limit_req_evicted_total", EVICTED, move || total(gone.evicted()));
+    let (held, gone) = (breaker.clone(), breaker.clone());
+    metrics.gauge("api_breaker_keys", "Breakers that this process holds.", move || keys(held.keys()));
+    metrics.gauge(
+        "api_breaker_evicted_total",
+        "Breakers that went before their time, because there were too many.",
+        move || total(gone.evicted()),
+    );
     let [sent, failed, dropped] = [mirror; 3].map(Clone::clone);
     metrics.gauge("proxy_mirror_sent_total", COPIES, move || total(sent.outcomes().sent()));
     metrics.gauge("proxy_mirror_failed_total", COPIES, move || total(failed.outcomes().failed()));

@@ -14,6 +14,9 @@
 //! `proxy-rewrite` has a `host`. Where a cycle stands outlives reloads that leave the rule's weights as they are.
 //! Weights whose cycle is longer than 65,536 are scaled down to that.
 //!
+//! Where `api-breaker` has its `fallback_upstream_id` answer, nothing is picked: the upstreams of the rules are to be
+//! left in peace.
+//!
 //! Stage: access. Writes the request extension [`UpstreamChoice`]; outside of a gateway nobody reads it.
 //!
 //! Answers: 500 `failed to fetch upstream info by upstream id: <id>` (text) when an upstream that is not there is
@@ -52,7 +55,9 @@ use serde_json::Value;
 
 use super::condition::{AnyOf, expression};
 use crate::model::{Id, UpstreamSpec};
-use crate::plugin::{BuildContext, Caveat, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage, UpstreamChoice};
+use crate::plugin::{
+    BuildContext, Caveat, ChoiceStands, ConfigError, Gate, GateLayer, Plugin, SchemaOf, Stage, UpstreamChoice,
+};
 use crate::request::{RequestVars, Template};
 use crate::router::{Expr, Variables};
 use crate::upstream::Upstream;
@@ -261,6 +266,9 @@ impl TrafficSplit {
 
 impl Gate for TrafficSplit {
     fn check<B>(&self, request: &mut http::Request<B>) -> Result<(), Response> {
+        if request.extensions().get::<ChoiceStands>().is_some() {
+            return Ok(());
+        }
         match self.place(&RequestVars::of(request)) {
             None => {}
             Some(Place::Own) => {

@@ -46,6 +46,26 @@ async fn another_upstream_answers_while_it_is_open() {
     assert_eq!((rig.forwarded_count(), stand_in.requests().len()), (1, 1));
 }
 
+#[tokio::test]
+async fn traffic_split_leaves_the_upstream_that_stands_in() {
+    let (stand_in, canary) = (Origin::saying("stand-in").await, failing(500).await);
+    let yaml = format!(
+        "upstreams: [{{id: other, nodes: {{\"{}\": 1}}}}, {{id: canary, nodes: {{\"{}\": 1}}}}]\n{}",
+        stand_in.address(),
+        canary.address(),
+        route_with(
+            "{api-breaker: {break_response_code: 503, fallback_upstream_id: other, unhealthy: {failures: 1}}, \
+             traffic-split: {rules: [{weighted_upstreams: [{upstream_id: canary, weight: 1}, {weight: 1}]}]}}"
+        )
+    );
+    let rig = Rig::before(failing(500).await, Gateway::builder(), &yaml).await;
+    assert_eq!(rig.get("/", &[]).await.text(), "theirs");
+    for _ in 0..4 {
+        assert_eq!(rig.get("/", &[]).await.text(), "stand-in", "neither of the two that fail is asked");
+    }
+    assert_eq!((rig.forwarded_count() + canary.requests().len(), stand_in.requests().len()), (1, 4));
+}
+
 #[test]
 fn faults_are_named_by_their_place() {
     for (block, says) in [

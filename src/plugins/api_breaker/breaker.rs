@@ -7,8 +7,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::config::ApiBreakerConfig;
 use super::plugin::{ApiBreakerPlugin, Breakers, NAME};
-use super::state::{Admission, Breaker, Health, Policy};
-use crate::plugin::{Around, AroundLayer, ConfigError, UpstreamChoice};
+use super::state::{Admission, Breaker, Health, Pass, Policy};
+use crate::plugin::{Around, AroundLayer, ChoiceStands, ConfigError, UpstreamChoice};
 use crate::plugins::edit::FieldTemplate;
 use crate::plugins::limit::{Key, Namespace};
 use crate::request::{RequestVars, Template};
@@ -62,15 +62,15 @@ impl ApiBreaker {
     }
 
     /// Takes note of an answer, if it tells anything.
-    fn count(&self, key: Key, response: &Response, is_probe: bool) {
+    fn count(&self, key: Key, response: &Response, pass: Pass) {
         let Some(health) = self.judge(response) else { return };
         // Of a healthy upstream nothing need be remembered, unless shares are asked for.
         if health == Health::Healthy && self.policy.volume.is_none() {
-            self.change(key, |breaker, now| breaker.count(health, is_probe, now, &self.policy));
+            self.change(key, |breaker, now| breaker.count(health, pass, now, &self.policy));
             return;
         }
         let now = self.breakers.clock.now();
-        self.breakers.store.update(self.bound, key, now, |breaker| breaker.count(health, is_probe, now, &self.policy));
+        self.breakers.store.update(self.bound, key, now, |breaker| breaker.count(health, pass, now, &self.policy));
     }
 
     pub(super) fn judge(&self, response: &Response) -> Option<Health> {
@@ -111,17 +111,20 @@ impl Around for ApiBreaker {
     async fn handle(self: Arc<Self>, mut request: Request, next: Next) -> Response {
         let key = self.key(&request);
         let admission = self.change(key, |breaker, now| breaker.admit(now, &self.policy));
-        let probe = match admission.unwrap_or(Admission::Pass) {
-            Admission::Pass => None,
-            Admission::Probe => Some(Probe { breaker: &self, key }),
-            Admission::Open(rest) => {
+        let pass = match admission {
+            None => Pass::default(),
+            Some(Admission::Pass(pass)) => pass,
+            Some(Admission::Open(rest)) => {
                 let Some(fallback) = &self.fallback else { return self.broken(&request, rest) };
                 request.extensions_mut().insert(fallback.clone());
+                request.extensions_mut().insert(ChoiceStands);
                 return next.run(request).await;
             }
         };
+        let probe = pass.round.map(|round| Probe { breaker: &self, key, round });
         let response = next.run(request).await;
-        self.count(key, &response, probe.is_some());
+        self.count(key, &response, pass);
+        drop(probe);
         response
     }
 }
@@ -130,10 +133,11 @@ impl Around for ApiBreaker {
 struct Probe<'a> {
     breaker: &'a ApiBreaker,
     key: Key,
+    round: u32,
 }
 
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
-        self.breaker.change(self.key, |breaker, _| breaker.end_probe());
+        self.breaker.change(self.key, |breaker, _| breaker.end_probe(self.round));
     }
 }

@@ -23,7 +23,8 @@ pub struct ApiBreakerConfig {
     pub healthy: Healthy,
     /// **Extension.** What has a breaker of its own: a template. Default `$host$uri`.
     pub key: String,
-    /// **Extension.** How many requests at a time find out whether the upstream has recovered, 1 or more. Default: all do.
+    /// **Extension.** How many requests at a time find out whether the upstream has recovered, 1 or more. Default: all
+    /// do.
     pub half_open_requests: Option<u32>,
     /// **Extension.** The id of an upstream that answers while the breaker is open. Default: none.
     pub fallback_upstream_id: Option<Id>,
@@ -74,14 +75,18 @@ pub struct Unhealthy {
     pub http_statuses: Vec<u16>,
     /// How many of them open the breaker, 1 or more. Default 3.
     pub failures: u32,
-    /// **Extension.** Whether it counts, too, when the upstream cannot be reached, breaks off or is too slow. Default `false`.
+    /// **Extension.** Whether it counts, too, when the upstream cannot be reached, breaks off or is too slow. Default
+    /// `false`.
     pub no_answer: bool,
-    /// **Extension.** It opens only if at least so many answers were counted within `window_sec`, 1 or more. Default: any number.
+    /// **Extension.** It opens only if at least so many answers were counted within `window_sec`, 1 or more. Default:
+    /// any number.
     pub min_requests: Option<u32>,
-    /// **Extension.** It opens only if at least this share of the answers within `window_sec` was unhealthy: more than 0, up to 1.
-    /// Default: any share.
+    /// **Extension.** It opens if at least this share of the answers within `window_sec` was unhealthy, and `failures`
+    /// of them at least: more than 0, up to 1. Default: the share does not count, but whether `failures` came without
+    /// `successes` in between.
     pub failure_ratio: Option<f64>,
-    /// **Extension.** Seconds for these two, 1 to 86,400; what is counted are the current window and the one before it. Default 10.
+    /// **Extension.** Seconds for these two, 1 to 86,400; what is counted are the current window and the one before it.
+    /// Default 10.
     pub window_sec: u32,
 }
 

@@ -5,7 +5,8 @@ use http::StatusCode;
 
 use super::breaker::{ApiBreaker, ApiBreakerLayer, Broken};
 use super::config::{ApiBreakerConfig, BreakerHeader, Unhealthy};
-use super::state::{Breaker, Policy, Volume};
+use super::counts::Volume;
+use super::state::{Breaker, Policy};
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Scope, Stage, UpstreamChoice};
 use crate::plugins::checks::own_field;

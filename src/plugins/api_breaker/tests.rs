@@ -9,7 +9,8 @@ use super::*;
 use crate::plugins::testing::{Answer, ask_over, build_error, built, configured};
 use crate::{Body, Error, IntoResponse as _, Next, PluginLayer, Request, Response, reject};
 
-/// An upstream whose status a test sets; it counts requests. Status 0 is one that does not answer, 1 a limiter's rejection.
+/// An upstream whose status a test sets; it counts requests. Status 0 is one that does not answer, 1 a limiter's
+/// rejection.
 #[derive(Clone)]
 struct End(Arc<(AtomicU16, AtomicUsize)>);
 
@@ -146,6 +147,24 @@ async fn a_probe_whose_client_goes_away_gives_its_place_back() {
     assert_eq!(statuses(&layer, &end, 2).await, [503, 503], "the probe is under way");
     drop(probe);
     assert_eq!(statuses(&layer, &end, 4).await, [200; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_never_answered_keeps_nobody_out_for_long() {
+    let layer = layer(json!({"half_open_requests": 1}));
+    let end = End::new(500);
+    statuses(&layer, &end, 3).await;
+    wait(2).await;
+    let silent = layer.wrap(Next::from_fn(|_| std::future::pending()));
+    let request = || http::Request::builder().uri("/a").header("host", "a.test").body(Body::empty()).unwrap();
+    let mut probe = silent.run(request());
+    assert!(futures_util::poll!(probe.as_mut()).is_pending());
+    end.turns(200);
+    wait(9).await;
+    assert_eq!(statuses(&layer, &end, 1).await, [503]);
+    wait(1).await;
+    assert_eq!(statuses(&layer, &end, 4).await, [200; 4]);
+    drop(probe);
 }
 
 #[tokio::test(start_paused = true)]

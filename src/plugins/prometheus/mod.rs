@@ -1,7 +1,8 @@
 //! `prometheus`: counts requests, their latency and their bytes, for Prometheus to collect. Stage: observe.
 //!
 //! What it does: 1. a request is timed from here to the end of the response's body, or until the client goes away (status
-//! 499); 2. its labels are looked up: route, service, consumer, endpoint; 3. the counters behind them are raised.
+//! 499); 2. its labels are looked up: route, service, consumer, endpoint; 3. the counters behind them are raised. In a global
+//! rule it counts requests without a route as well, also those that are refused before one is looked for.
 //!
 //! | metric (behind the prefix, `tollgate_`) | type | labels |
 //! |---|---|---|
@@ -15,6 +16,7 @@
 //! | `limit_conn_keys`, `limit_count_keys`, `limit_req_keys` | gauge: keys that the limiters of the standard registry hold | |
 //! | `limit_count_evicted_total`, `limit_req_evicted_total` | gauge: keys that went early, because there were too many | |
 //! | `compress_encoder_bytes`, `compress_refused_total` | gauge: bytes that the encoders of `gzip`, `brotli` and `zstd` take at most, and encoders that there was no memory for | |
+//! | `api_breaker_keys`, `api_breaker_evicted_total` | gauge: breakers of `api-breaker` that there are, and that went because there were too many | |
 //! | `proxy_mirror_sent_total`, `proxy_mirror_failed_total`, `proxy_mirror_dropped_total` | gauge: copies of `proxy-mirror` that were answered, that were not, and that were left out because the mirror was too slow | |
 //!
 //! * A label that is not known is empty. `node` is the address of the endpoint without its port, or `service NAME`.
