@@ -10,7 +10,7 @@ use super::fork::forget_aside;
 use super::route::{Forward, Route};
 use super::websocket::judge_handshake;
 use crate::error::{Error, IntoResponse, Request, Response};
-use crate::plugin::UpstreamChoice;
+use crate::plugin::{ChoiceStands, CopyOf, UpstreamChoice};
 use crate::request::{
     Arrival, Consumer, PathRules, SharedFacts, ShownAs, client_addr, drop_what_is_written, told_client,
 };
@@ -103,6 +103,10 @@ async fn forward(
 ) -> Response {
     // Taken out: a gateway that is an in-process endpoint of this one has choices of its own.
     let choice = request.parts.extensions.remove::<UpstreamChoice>();
+    let copy = choice.as_ref().and_then(|_| {
+        request.parts.extensions.remove::<ChoiceStands>();
+        request.parts.extensions.remove::<CopyOf>()
+    });
     let upstream = match (&choice, &target.target) {
         (Some(UpstreamChoice(upstream)), _) | (None, Ok(upstream)) => upstream,
         (None, Err(error)) => return error.clone().into_response(),
@@ -131,11 +135,15 @@ async fn forward(
     let reported = arrival.reported.as_deref();
     let shown = request.parts.extensions.remove::<Box<ShownAs>>();
     let shown = shown.as_deref();
+    let of_original = copy.and_then(|CopyOf(choice)| match (&choice, &target.target) {
+        (Some(UpstreamChoice(upstream)), _) | (None, Ok(upstream)) => upstream.own_host(),
+        (None, Err(_)) => None,
+    });
     let port = connection.and_then(|connection| connection.local).map(|local| Digits::of(local.port()));
     // Attempts are written down only for a layer that asked.
     let exchange = request.parts.extensions.get::<Exchange>().cloned();
     let mut context = ForwardContext {
-        host: shown.and_then(|shown| shown.host.as_ref()),
+        host: shown.and_then(|shown| shown.host.as_ref()).or(of_original.as_ref()),
         client: client.ip,
         forwarded: connection.map(|connection| {
             let proto: &[u8] = if connection.tls { b"https" } else { b"http" };

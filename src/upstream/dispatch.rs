@@ -272,6 +272,16 @@ impl Upstream {
         }
     }
 
+    /// The `Host` that it gives requests, as far as that can be told beforehand: `None` where they keep theirs, and of
+    /// several nodes under `pass_host: node` the first one's.
+    pub(crate) fn own_host(&self) -> Option<HeaderValue> {
+        match &self.config.pass_host {
+            PassHost::Pass => None,
+            PassHost::Node => self.set.load().slots.first()?.endpoint.host().cloned(),
+            PassHost::Rewrite(host) => Some(host.clone()),
+        }
+    }
+
     /// One attempt at an endpoint, and all that is noted of it.
     pub(super) async fn try_at(
         &self,

@@ -1,5 +1,8 @@
 //! `proxy-mirror` in a whole gateway.
+use std::time::{Duration, Instant};
+
 use tollgate::gateway::Gateway;
+use tollgate::plugins::proxy_mirror::ProxyMirrorPlugin;
 
 use super::peers::origin::{Origin, Step};
 use super::peers::strict::Message;
@@ -60,12 +63,62 @@ async fn a_mirror_that_is_away_silent_or_nonsense_is_not_noticed() {
     };
     for mirror in [silent.address().to_string(), nonsense.address().to_string(), away] {
         let rig = Rig::of(&route_with(&format!("{{proxy-mirror: {{host: 'http://{mirror}'}}}}"))).await;
+        let begun = Instant::now();
         for _ in 0..3 {
             let answer = rig.ask_bytes("POST /", [], &[b'a'; 100_000]).await;
             assert_eq!((answer.status(), answer.text().as_str()), (200, "origin"), "{mirror}");
             assert_eq!(rig.forwarded().body.len(), 100_000);
         }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{mirror} was waited for");
     }
+}
+
+#[tokio::test]
+async fn a_copy_has_the_host_that_the_upstream_gets() {
+    let split = "traffic-split: {rules: [{weighted_upstreams: [{upstream: \
+                 {nodes: {\"127.0.0.1:7001\": 1}, pass_host: rewrite, upstream_host: split.internal}}]}]}";
+    for (plugin, pass_host, host) in [
+        ("", "pass", Some("gw.test")),
+        ("", "rewrite, upstream_host: api.internal", Some("api.internal")),
+        ("", "node", None),
+        (split, "node", Some("split.internal")),
+        ("proxy-rewrite: {host: new.test}", "rewrite, upstream_host: api.internal", Some("new.test")),
+    ] {
+        let mirror = Origin::saying("mirror").await;
+        let yaml = format!(
+            "routes: [{{id: r, uri: /*, plugins: {{proxy-mirror: {{host: 'http://{MIRROR}'}}, {plugin}}}, \
+             upstream: {{nodes: {{\"127.0.0.1:7001\": 1}}, pass_host: {pass_host}}}}}]\n"
+        );
+        let rig = mirrored_to(&mirror, &yaml).await;
+        rig.ask_bytes("POST /", [], b"body").await;
+        let (copy, original) = (copy(&mirror, "body").await, rig.forwarded());
+        assert_eq!(copy.field("host"), original.field("host"), "{plugin} {pass_host}");
+        assert!(host.is_none_or(|host| copy.field("host") == Some(host)), "{plugin} {pass_host}");
+    }
+}
+
+#[tokio::test]
+async fn two_mirrors_get_one_copy_each() {
+    let (global, own) = (Origin::saying("global").await, Origin::saying("own").await);
+    let plugin = ProxyMirrorPlugin::default();
+    let yaml = format!(
+        "{}global_rules: [{{id: g, plugins: {{proxy-mirror: {{host: 'http://{}'}}}}}}]\n",
+        route_with(&format!("{{proxy-mirror: {{host: 'http://{}'}}}}", own.address())),
+        global.address()
+    );
+    let rig = Rig::with(Gateway::builder().plugin(plugin.clone()), &yaml).await;
+    for number in 1..=5 {
+        rig.ask_bytes("POST /", [], b"body").await;
+        copy(&global, "body").await;
+        copy(&own, "body").await;
+        let both_sent = async {
+            while plugin.outcomes().sent() < 2 * number {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), both_sent).await.expect("both copies are answered");
+    }
+    assert_eq!((plugin.outcomes().sent(), global.requests().len(), own.requests().len()), (10, 5, 5));
 }
 
 #[test]
@@ -75,6 +128,7 @@ fn faults_are_named_by_their_place() {
         ("{host: 'http://a/b'}", "plugins.proxy-mirror.host: "),
         ("{host: 'http://a', path: a}", "plugins.proxy-mirror.path: "),
         ("{host: 'http://a', sample_ratio: 0}", "plugins.proxy-mirror.sample_ratio: "),
+        ("{host: 'https://a', tls: {ca: none}}", "plugins.proxy-mirror.host: "),
     ] {
         let text = refused(&route_with(&format!("{{proxy-mirror: {block}}}")));
         assert!(text.contains(says), "{text}");

@@ -3,14 +3,16 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::model::UpstreamTls;
+
 /// Options of `proxy-mirror`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ProxyMirrorConfig {
-    /// Where to: `http://`, `https://`, `grpc://` or `grpcs://`, then a name, an IPv4 address or an IPv6 address in brackets, and
-    /// perhaps a port; no path. Required.
+    /// Where to: `http://`, `https://`, `grpc://` or `grpcs://`, then a name, an IPv4 address or an IPv6 address in
+    /// brackets, and perhaps a port; no path. Required.
     pub host: String,
     /// The path of copies, from `/` on, without `?` and `&`. Default: that of the request.
     pub path: Option<String>,
@@ -20,19 +22,23 @@ pub struct ProxyMirrorConfig {
     pub sample_ratio: f64,
     /// **Extension.** Copies that may be under way at a time, 1 or more. Default 256.
     pub max_copies: u32,
-    /// **Extension.** Bytes that may be held of one body while the mirror is slower than the upstream, 1 or more. Default 1,048,576.
+    /// **Extension.** Bytes that may be held of one body while the mirror is slower than the upstream, 1 or more; of a
+    /// body that streams, each piece counts with 128 bytes more. Default 1,048,576.
     pub max_body_bytes: usize,
+    /// **Extension.** How mirrors with `https://` and `grpcs://` are verified, and what they are shown: the fields of
+    /// an upstream's `tls`. Default: verified against the system's certificates.
+    pub tls: Option<UpstreamTls>,
 }
 
 impl Default for ProxyMirrorConfig {
     fn default() -> Self {
         let MirrorOptions { path, path_concat_mode, sample_ratio, max_copies, max_body_bytes } =
             MirrorOptions::default();
-        Self { host: String::new(), path, path_concat_mode, sample_ratio, max_copies, max_body_bytes }
+        Self { host: String::new(), path, path_concat_mode, sample_ratio, max_copies, max_body_bytes, tls: None }
     }
 }
 
-/// Options of a mirror in code: the fields of [`ProxyMirrorConfig`] but for `host`.
+/// Options of a mirror in code: the fields of [`ProxyMirrorConfig`] but for `host` and `tls`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MirrorOptions {
@@ -62,7 +68,7 @@ impl Default for MirrorOptions {
 
 impl From<ProxyMirrorConfig> for MirrorOptions {
     fn from(config: ProxyMirrorConfig) -> Self {
-        let ProxyMirrorConfig { host: _, path, path_concat_mode, sample_ratio, max_copies, max_body_bytes } = config;
+        let ProxyMirrorConfig { path, path_concat_mode, sample_ratio, max_copies, max_body_bytes, .. } = config;
         Self { path, path_concat_mode, sample_ratio, max_copies, max_body_bytes }
     }
 }

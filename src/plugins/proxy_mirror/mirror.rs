@@ -14,7 +14,8 @@ use super::config::{MirrorOptions, PathConcatMode};
 use super::outcome::{Outcome, Outcomes};
 use super::plugin::NAME;
 use super::tee::{Shared, tee};
-use crate::plugin::{AroundLayer, ConfigError, Hop, UpstreamChoice};
+use crate::plugin::bodies::Bodies;
+use crate::plugin::{AroundLayer, ConfigError, CopyOf, Hop, UpstreamChoice};
 use crate::plugins::chance::Dice;
 use crate::{Body, BoxFuture, Exchange, Fault, Next, Request, UpgradeWish};
 
@@ -36,14 +37,28 @@ pub struct Mirror {
     places: Arc<Semaphore>,
     /// Longest time to read what is thrown away.
     drain: Duration,
+    bodies: Bodies,
     outcomes: Arc<Outcomes>,
-    /// Copies end with the mirror.
-    lives: watch::Sender<()>,
+    /// Copies end when what sends here is gone.
+    lives: watch::Receiver<()>,
+    /// That, where it is the mirror itself.
+    _own: Option<watch::Sender<()>>,
+}
+
+/// What mirrors of one plugin have in common, and outlives them.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// Longest time to read what is thrown away.
+    pub(super) drain: Duration,
+    pub(super) bodies: Bodies,
+    pub(super) outcomes: Arc<Outcomes>,
+    /// Copies end when its sender is gone.
+    pub(super) lives: watch::Receiver<()>,
 }
 
 /// Where copies go.
 #[derive(Debug)]
-enum Target {
+pub(super) enum Target {
     /// Down the same chain, whose end sends them to another upstream.
     Upstream(UpstreamChoice),
     Service(Next),
@@ -53,29 +68,19 @@ enum Target {
 pub type MirrorLayer = AroundLayer<Mirror>;
 
 impl Mirror {
-    /// A mirror that is a service. Its time-outs are its own; a copy that it takes for ever holds one of `max_copies` places.
+    /// A mirror that is a service. Its time-outs are its own; a copy that it takes for ever holds one of `max_copies`
+    /// places.
     ///
     /// # Errors
     /// [`ConfigError`] with the field that is wrong.
     pub fn to(service: Next, options: MirrorOptions) -> Result<Self, ConfigError> {
-        Self::new(Target::Service(service), options, Duration::from_secs(60), Arc::default())
+        let (own, lives) = watch::channel(());
+        let (drain, bodies, outcomes) = (Duration::from_secs(60), Bodies::default(), Arc::default());
+        let around = Surroundings { drain, bodies, outcomes, lives };
+        Ok(Self { _own: Some(own), ..Self::new(Target::Service(service), options, around)? })
     }
 
-    pub(super) fn to_upstream(
-        upstream: UpstreamChoice,
-        options: MirrorOptions,
-        drain: Duration,
-        outcomes: Arc<Outcomes>,
-    ) -> Result<Self, ConfigError> {
-        Self::new(Target::Upstream(upstream), options, drain, outcomes)
-    }
-
-    fn new(
-        target: Target,
-        options: MirrorOptions,
-        drain: Duration,
-        outcomes: Arc<Outcomes>,
-    ) -> Result<Self, ConfigError> {
+    pub(super) fn new(target: Target, options: MirrorOptions, around: Surroundings) -> Result<Self, ConfigError> {
         let invalid = |field: &str, reason: &str| ConfigError::invalid(NAME, field, reason);
         let MirrorOptions { path, path_concat_mode: mode, sample_ratio, max_copies, max_body_bytes } = options;
         if let Some(path) = &path {
@@ -97,9 +102,9 @@ impl Mirror {
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0.00001 to 1 of 100,000")]
         let share = (sample_ratio * f64::from(SHARES)).round() as u32;
-        let places = Arc::new(Semaphore::new(places));
-        let lives = watch::Sender::new(());
-        Ok(Self { target, path, mode, share, max_body: max_body_bytes, places, drain, outcomes, lives })
+        let (places, max_body) = (Arc::new(Semaphore::new(places)), max_body_bytes);
+        let Surroundings { drain, bodies, outcomes, lives } = around;
+        Ok(Self { target, path, mode, share, max_body, places, drain, bodies, outcomes, lives, _own: None })
     }
 
     /// What became of the copies.
@@ -110,7 +115,8 @@ impl Mirror {
     /// Copies a request, if it is to be copied, and gives the original back.
     fn copy(&self, mut request: Request, next: &Next) -> Request {
         let is_tunnel = request.method() == Method::CONNECT || request.extensions().get::<UpgradeWish>().is_some();
-        if is_tunnel || self.share < SHARES && Dice::new().below(SHARES) >= self.share {
+        let is_copy = request.extensions().get::<CopyOf>().is_some();
+        if is_tunnel || is_copy || self.share < SHARES && Dice::new().below(SHARES) >= self.share {
             return request;
         }
         let (Ok(runtime), Some(uri)) = (Handle::try_current(), self.uri(request.uri())) else { return request };
@@ -119,17 +125,18 @@ impl Mirror {
             return request;
         };
         let (body, shared) = match std::mem::take(request.body_mut()).into_bytes() {
-            Ok(bytes) if bytes.len() > self.max_body => {
-                *request.body_mut() = Body::from(bytes);
-                self.outcomes.count(Outcome::Dropped);
-                return request;
-            }
             Ok(bytes) => {
-                *request.body_mut() = Body::from(Bytes::clone(&bytes));
-                (Body::from(bytes), Arc::default())
+                let copied = Some(bytes.clone()).filter(|bytes| bytes.len() <= self.max_body);
+                let copied = copied.and_then(|bytes| self.bodies.hold(bytes).ok());
+                *request.body_mut() = Body::from(bytes);
+                let Some(copied) = copied else {
+                    self.outcomes.count(Outcome::Dropped);
+                    return request;
+                };
+                (Body::from(copied), Arc::default())
             }
             Err(stream) => {
-                let (original, copy, shared) = tee(stream, self.max_body);
+                let (original, copy, shared) = tee(stream, self.max_body, self.bodies.clone());
                 *request.body_mut() = original;
                 (copy, shared)
             }
@@ -143,6 +150,8 @@ impl Mirror {
         copy.extensions_mut().clone_from(request.extensions());
         // What becomes of the copy is no part of what becomes of the request.
         copy.extensions_mut().remove::<Exchange>();
+        let choice = copy.extensions_mut().remove::<UpstreamChoice>();
+        copy.extensions_mut().insert(CopyOf(choice));
         let next = match &self.target {
             Target::Service(service) => service,
             Target::Upstream(choice) => {
@@ -172,13 +181,13 @@ impl Mirror {
 
     /// Begins to send a copy, in a task of its own.
     fn send(&self, runtime: &Handle, next: Next, copy: Request, shared: Arc<Shared>, place: OwnedSemaphorePermit) {
-        let (outcomes, drain, mut lives) = (Arc::clone(&self.outcomes), self.drain, self.lives.subscribe());
+        let (outcomes, drain, mut lives) = (Arc::clone(&self.outcomes), self.drain, self.lives.clone());
         runtime.spawn(async move {
             tokio::select! {
                 outcome = exchange(next, copy, drain) => {
                     outcomes.count(if shared.is_lost() { Outcome::Dropped } else { outcome });
                 }
-                // Nothing is ever sent: it ends when the mirror is gone.
+                // Nothing is ever sent: it ends when the sender is gone.
                 _ = lives.changed() => outcomes.count(Outcome::Dropped),
             }
             drop(place);

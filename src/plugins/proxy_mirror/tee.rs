@@ -9,9 +9,11 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::plugin::bodies::{Bodies, PIECE};
 use crate::{Body, BodyError};
 
-/// A part of a body on its way to the copy. There is no room for more than the limit, so the channel needs none of its own.
+/// A part of a body on its way to the copy. There is no room for more than the limit, so the channel needs none of its
+/// own.
 enum Piece {
     Data(Bytes),
     Trailers(HeaderMap),
@@ -21,7 +23,7 @@ enum Piece {
 /// What both sides know.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    /// Bytes on their way.
+    /// Bytes on their way, with what each piece costs beside its own.
     held: AtomicUsize,
     /// The copy was too slow and got no more.
     lost: AtomicBool,
@@ -33,14 +35,16 @@ impl Shared {
     }
 }
 
-/// The same body twice: whoever reads the first one drives both, and waits for nobody. The second one gets what the first one gave,
-/// and breaks off when more than `limit` bytes were not yet taken.
-pub(super) fn tee(body: Body, limit: usize) -> (Body, Body, Arc<Shared>) {
+/// The same body twice: whoever reads the first one drives both, and waits for nobody. The second one gets what the
+/// first one gave, and breaks off when more than `limit` bytes were not yet taken, each piece counted with [`PIECE`]
+/// more, or when there is no room for them.
+pub(super) fn tee(body: Body, limit: usize, bodies: Bodies) -> (Body, Body, Arc<Shared>) {
     let (pieces, received) = unbounded_channel();
     let shared = Arc::new(Shared::default());
     let left = body.size_hint().exact();
     let copy = Copy { received, shared: Arc::clone(&shared), left, ended: false };
-    let original = Original { inner: body, copying: Some(Copying { pieces, shared: Arc::clone(&shared), limit }) };
+    let original =
+        Original { inner: body, copying: Some(Copying { pieces, shared: Arc::clone(&shared), limit, bodies }) };
     (Body::stream(original), Body::stream(copy), shared)
 }
 
@@ -53,27 +57,39 @@ struct Copying {
     pieces: UnboundedSender<Piece>,
     shared: Arc<Shared>,
     limit: usize,
+    bodies: Bodies,
 }
 
 impl Copying {
     /// Passes a piece on; `None` when the copy is over.
     fn pass(self, piece: Piece) -> Option<Self> {
-        let bytes = if let Piece::Data(data) = &piece { data.len() } else { 0 };
-        if self.shared.held.fetch_add(bytes, Relaxed).saturating_add(bytes) > self.limit {
-            self.shared.lost.store(true, Relaxed);
-            return None;
-        }
         self.pieces.send(piece).ok().map(|()| self)
+    }
+
+    fn data(self, data: &[u8]) -> Option<Self> {
+        let cost = cost(data);
+        let fits = self.shared.held.fetch_add(cost, Relaxed).saturating_add(cost) <= self.limit;
+        // A piece is part of a larger buffer, which it would keep from being used again.
+        match fits.then(|| self.bodies.hold_piece(data)).flatten() {
+            Some(copied) => self.pass(Piece::Data(copied)),
+            None => {
+                self.shared.lost.store(true, Relaxed);
+                None
+            }
+        }
     }
 
     fn frame(self, frame: &Frame<Bytes>) -> Option<Self> {
         match (frame.data_ref(), frame.trailers_ref()) {
-            // A piece is part of a larger buffer, which it would keep from being used again.
-            (Some(data), _) => self.pass(Piece::Data(Bytes::copy_from_slice(data))),
+            (Some(data), _) if !data.is_empty() => self.data(data),
             (None, Some(trailers)) => self.pass(Piece::Trailers(trailers.clone())),
-            (None, None) => Some(self),
+            _ => Some(self),
         }
     }
+}
+
+fn cost(data: &[u8]) -> usize {
+    data.len().saturating_add(PIECE)
 }
 
 impl HttpBody for Original {
@@ -125,7 +141,7 @@ impl HttpBody for Copy {
         }
         Poll::Ready(match ready!(me.received.poll_recv(cx)) {
             Some(Piece::Data(data)) => {
-                me.shared.held.fetch_sub(data.len(), Relaxed);
+                me.shared.held.fetch_sub(cost(&data), Relaxed);
                 me.left = me.left.map(|left| left.saturating_sub(data.len() as u64));
                 Some(Ok(Frame::data(data)))
             }
@@ -152,6 +168,7 @@ mod unit {
     use http_body_util::{BodyExt as _, StreamBody};
 
     use super::*;
+    use crate::plugin::bodies::Room;
 
     fn pieces(pieces: Vec<Result<Frame<Bytes>, BodyError>>) -> Body {
         Body::stream(StreamBody::new(stream::iter(pieces)))
@@ -161,11 +178,16 @@ mod unit {
         Ok(Frame::data(Bytes::from_static(text.as_bytes())))
     }
 
+    /// Room for `bytes` in so many pieces.
+    fn room(bytes: usize, pieces: usize) -> usize {
+        bytes + pieces * PIECE
+    }
+
     #[test]
     fn both_get_all_of_it() {
         let trailers = HeaderMap::from_iter([(http::header::ETAG, "t".parse().unwrap())]);
         let body = pieces(vec![data("ab"), data("c"), Ok(Frame::trailers(trailers))]);
-        let (original, copy, shared) = tee(body, 3);
+        let (original, copy, shared) = tee(body, room(3, 2), Bodies::default());
         for body in [original, copy] {
             let whole = body.collect().now_or_never().unwrap().unwrap();
             assert_eq!((whole.trailers().is_some(), whole.to_bytes()), (true, "abc".into()));
@@ -175,7 +197,8 @@ mod unit {
 
     #[test]
     fn a_slow_copy_breaks_off_and_the_original_does_not() {
-        let (original, mut copy, shared) = tee(pieces(vec![data("ab"), data("cd"), data("e")]), 3);
+        let (original, mut copy, shared) =
+            tee(pieces(vec![data("ab"), data("cd"), data("e")]), room(3, 2), Bodies::default());
         assert_eq!(original.collect().now_or_never().unwrap().unwrap().to_bytes(), "abcde");
         assert!(shared.is_lost());
         assert_eq!(copy.frame().now_or_never().unwrap().unwrap().unwrap().into_data().unwrap(), "ab");
@@ -185,7 +208,8 @@ mod unit {
 
     #[test]
     fn a_copy_that_keeps_up_may_be_long() {
-        let (mut original, mut copy, shared) = tee(pieces((0..100).map(|_| data("abc")).collect()), 3);
+        let (mut original, mut copy, shared) =
+            tee(pieces((0..100).map(|_| data("abc")).collect()), room(3, 1), Bodies::default());
         for _ in 0..100 {
             assert!(original.frame().now_or_never().unwrap().is_some());
             assert_eq!(copy.frame().now_or_never().unwrap().unwrap().unwrap().into_data().unwrap(), "abc");
@@ -196,10 +220,10 @@ mod unit {
 
     #[test]
     fn what_ends_early_or_is_never_read_ends_the_copy() {
-        let (original, copy, _) = tee(pieces(vec![data("ab"), Err(BodyError::Timeout)]), 9);
+        let (original, copy, _) = tee(pieces(vec![data("ab"), Err(BodyError::Timeout)]), 999, Bodies::default());
         assert!(original.collect().now_or_never().unwrap().is_err());
         assert!(copy.collect().now_or_never().unwrap().is_err());
-        let (original, copy, shared) = tee(pieces(vec![data("ab")]), 9);
+        let (original, copy, shared) = tee(pieces(vec![data("ab")]), 999, Bodies::default());
         drop(original);
         assert!(copy.collect().now_or_never().unwrap().is_err());
         assert!(!shared.is_lost());
@@ -207,8 +231,31 @@ mod unit {
 
     #[test]
     fn an_original_is_not_held_up_by_a_copy_that_is_gone() {
-        let (original, copy, _) = tee(pieces(vec![data("ab"), data("c")]), 9);
+        let (original, copy, _) = tee(pieces(vec![data("ab"), data("c")]), 999, Bodies::default());
         drop(copy);
         assert_eq!(original.collect().now_or_never().unwrap().unwrap().to_bytes(), "abc");
+    }
+
+    #[test]
+    fn small_pieces_count_with_what_they_cost() {
+        let drip = || pieces((0..100).map(|_| data("a")).chain((0..100).map(|_| data(""))).collect());
+        let (original, copy, shared) = tee(drip(), room(100, 99), Bodies::default());
+        assert_eq!(original.collect().now_or_never().unwrap().unwrap().to_bytes().len(), 100);
+        assert!(shared.is_lost() && copy.collect().now_or_never().unwrap().is_err());
+        let (original, copy, shared) = tee(drip(), room(100, 100), Bodies::default());
+        assert!(original.collect().now_or_never().unwrap().is_ok());
+        assert_eq!(copy.collect().now_or_never().unwrap().unwrap().to_bytes().len(), 100, "empty pieces cost nothing");
+        assert!(!shared.is_lost());
+    }
+
+    #[test]
+    fn sec_lim_04_what_is_held_counts_with_the_bodies_of_all_plugins() {
+        let room = Arc::new(Room::new(room(4, 2) as u64));
+        let bodies = Bodies::new(Arc::clone(&room), &crate::model::Limits::default());
+        let (original, copy, shared) = tee(pieces(vec![data("ab"), data("cd"), data("e")]), 9999, bodies);
+        assert_eq!(original.collect().now_or_never().unwrap().unwrap().to_bytes(), "abcde");
+        assert!(shared.is_lost() && room.taken() > 0);
+        drop(copy);
+        assert_eq!(room.taken(), 0);
     }
 }

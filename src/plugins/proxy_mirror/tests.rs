@@ -1,11 +1,15 @@
 //! Tests of the layer as a whole.
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, watch};
 
+use super::mirror::{Surroundings, Target};
 use super::*;
+use crate::plugin::CopyOf;
+use crate::plugin::bodies::{Bodies, PIECE};
 use crate::plugins::testing::configured;
 use crate::{Body, Exchange, Next, PluginLayer, Request, Response};
 
@@ -16,6 +20,7 @@ fn watching() -> (Next, mpsc::UnboundedReceiver<String>) {
         let seen = seen.clone();
         async move {
             assert!(request.extensions().get::<Exchange>().is_none() && !request.headers().contains_key("expect"));
+            assert!(request.extensions().get::<CopyOf>().is_some(), "nobody knows that it is a copy");
             let (head, body) = request.into_parts();
             let body = body.buffer(1024).await.unwrap();
             let field = head.headers["x-a"].to_str().unwrap();
@@ -90,19 +95,47 @@ async fn the_original_neither_waits_for_a_mirror_nor_fails_with_it() {
 
 #[tokio::test]
 async fn bodies_that_a_slow_mirror_leaves_are_bounded() {
-    let silent = Next::from_fn(|request: Request| async move {
-        // takes the first piece, and then nothing
-        let mut body = request.into_body();
-        let _ = body.frame().await;
-        std::future::pending().await
+    let (go, (told, mut heard)) = (Arc::new(Notify::new()), mpsc::unbounded_channel());
+    let begun = Arc::clone(&go);
+    let slow = Next::from_fn(move |request: Request| {
+        let (begun, told) = (Arc::clone(&begun), told.clone());
+        async move {
+            begun.notified().await;
+            let (mut body, mut read) = (request.into_body(), Vec::new());
+            let is_whole = loop {
+                match body.frame().await {
+                    None => break true,
+                    Some(Err(_)) => break false,
+                    Some(Ok(frame)) => read.extend_from_slice(frame.data_ref().unwrap()),
+                }
+            };
+            let _ = told.send((read, is_whole));
+            Response::default()
+        }
     });
-    let mirror = Arc::new(Mirror::to(silent, options(json!({"max_body_bytes": 4}))).unwrap());
+    // Room for one piece.
+    let mirror = Arc::new(Mirror::to(slow, options(json!({"max_body_bytes": 4 + PIECE}))).unwrap());
     let long = stream(&["abcd", "efgh", "ijkl"]);
     let response = crate::plugin::Hop::run(&mirror, request(long), &end()).await;
     assert_eq!(response.into_body().buffer(99).await.unwrap(), "abcdefghijkl");
-    let response = crate::plugin::Hop::run(&mirror, request("abcde"), &end()).await;
-    assert_eq!(response.into_body().buffer(99).await.unwrap(), "abcde");
-    assert_eq!(mirror.outcomes().dropped(), 1, "the one at hand was too long");
+    go.notify_one();
+    assert_eq!(heard.recv().await.unwrap(), (b"abcd".to_vec(), false), "what was beyond the limit");
+    let long = vec![b'a'; 5 + PIECE];
+    let response = crate::plugin::Hop::run(&mirror, request(long.clone()), &end()).await;
+    assert_eq!(response.into_body().buffer(999).await.unwrap(), long);
+    all_sent().await;
+    assert_eq!((mirror.outcomes().dropped(), mirror.outcomes().sent()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_copy_is_not_copied_again() {
+    let (end_of_copies, mut seen) = watching();
+    let mirror = Arc::new(Mirror::to(end_of_copies, options(json!({}))).unwrap());
+    let mut copy = request("");
+    copy.extensions_mut().insert(CopyOf(None));
+    crate::plugin::Hop::run(&mirror, copy, &end()).await;
+    all_sent().await;
+    assert!(seen.try_recv().is_err());
 }
 
 #[tokio::test]
@@ -145,6 +178,39 @@ async fn copies_end_with_the_mirror() {
     tokio::task::yield_now().await;
     drop(mirror);
     assert_eq!(dropped.recv().await, None);
+}
+
+#[tokio::test]
+async fn copies_outlive_the_block_and_end_with_the_plugin() {
+    let (held, mut dropped) = mpsc::channel::<()>(1);
+    let silent = Next::from_fn(move |_| {
+        let held = held.clone();
+        async move {
+            let _held = held;
+            std::future::pending().await
+        }
+    });
+    let (plugin, lives) = watch::channel(());
+    let around = Surroundings { drain: Duration::ZERO, bodies: Bodies::default(), outcomes: Arc::default(), lives };
+    let mirror = Arc::new(Mirror::new(Target::Service(silent), options(json!({})), around).unwrap());
+    crate::plugin::Hop::run(&mirror, request(""), &end()).await;
+    drop(mirror);
+    for _ in 0..9 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(dropped.try_recv(), Err(mpsc::error::TryRecvError::Empty), "another block has come in its place");
+    drop(plugin);
+    assert_eq!(dropped.recv().await, None);
+}
+
+#[test]
+fn a_mirror_that_is_not_verified_is_warned_of() {
+    use crate::plugin::Plugin as _;
+    let doubts = |tls: serde_json::Value| {
+        let block = configured(json!({"host": "https://a", "tls": tls}));
+        ProxyMirrorPlugin::default().caveats(&block).into_iter().map(|caveat| caveat.field).collect::<Vec<_>>()
+    };
+    assert_eq!((doubts(json!({"verify": false})), doubts(json!({}))), (vec!["tls.verify".to_owned()], vec![]));
 }
 
 #[test]
