@@ -1,16 +1,18 @@
 //! The code around the chain.
 use std::sync::Arc;
 
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
 use super::config::DegraphqlConfig;
 use super::document::operations;
 use super::plugin::NAME;
-use crate::plugin::bodies::Bodies;
+use crate::plugin::bodies::{Bodies, Unread};
 use crate::plugin::{Around, AroundLayer, ConfigError};
 use crate::plugins::checks::length;
+use crate::plugins::representation;
 use crate::{Body, Next, Request, Response, reject_empty};
 
 /// A block of `degraphql`, compiled.
@@ -53,13 +55,20 @@ impl Degraphql {
             }
             None => {}
         }
+        for (at, name) in variables.iter().enumerate() {
+            if name.is_empty() || variables.iter().take(at).any(|before| before == name) {
+                let reason =
+                    if name.is_empty() { "is empty; name a variable" } else { "stands there twice; remove one" };
+                return Err(invalid(&format!("variables.{at}"), reason.to_owned()));
+            }
+        }
         if most == 0 {
             return Err(invalid("max_req_body_size", "is at least 1".to_owned()));
         }
         Ok(Self { query, variables, operation, most, bodies })
     }
 
-    /// A request with the query in its arguments.
+    /// A request with the query in its arguments, and nothing else that a service might read one from.
     fn by_get(&self, mut request: Request) -> Result<Request, Response> {
         let given = self.bodies.form(request.uri().query().unwrap_or_default().as_bytes());
         let given = given.map_err(|_| reject_empty(StatusCode::BAD_REQUEST, NAME))?;
@@ -70,23 +79,28 @@ impl Degraphql {
         let variables: Map<_, _> = self.variables.iter().filter_map(named).collect();
         let mut arguments = form_urlencoded::Serializer::new(String::new());
         arguments.append_pair("query", &self.query);
-        if !variables.is_empty() {
-            arguments.append_pair("variables", &Value::Object(variables).to_string());
-        }
+        // Also when there are none: what is missing here, some services look for in the body.
+        arguments.append_pair("variables", &Value::Object(variables).to_string());
         if let Some(operation) = &self.operation {
             arguments.append_pair("operationName", operation);
         }
         let target = format!("{}?{}", request.uri().path(), arguments.finish());
-        let mut parts = request.uri().clone().into_parts();
-        parts.path_and_query = target.try_into().ok();
-        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| reject_empty(StatusCode::BAD_REQUEST, NAME))?;
+        *request.uri_mut() = with_target(request.uri(), target)?;
+        representation::forget(request.headers_mut());
+        request.headers_mut().remove(CONTENT_TYPE);
+        *request.body_mut() = Body::empty();
         Ok(request)
     }
 
-    /// A request with the query in its body.
+    /// A request with the query in its body. Its own arguments go: to some services those of the target come first.
     async fn by_post(&self, request: Request) -> Result<Request, Response> {
         let (mut head, body) = request.into_parts();
-        let bytes = self.bodies.collect(body, self.most).await.map_err(|unread| unread.into_response(NAME))?;
+        let unread = |unread: Unread| unread.into_response(NAME);
+        let bytes = self.bodies.collect(body, self.most).await.map_err(unread)?;
+        let bytes = self.bodies.unpack(&head.headers, bytes).await.map_err(unread)?;
+        if bytes.len() > self.most {
+            return Err(unread(Unread::TooLarge(self.most as u64)));
+        }
         let Ok(Value::Object(mut given)) = self.bodies.json(&bytes) else {
             return Err(reject_empty(StatusCode::BAD_REQUEST, NAME));
         };
@@ -96,11 +110,21 @@ impl Degraphql {
         if let (Some(operation), Some(members)) = (&self.operation, body.as_object_mut()) {
             members.insert("operationName".to_owned(), operation.as_str().into());
         }
+        if head.uri.query().is_some() {
+            head.uri = with_target(&head.uri, head.uri.path().to_owned())?;
+        }
+        representation::forget(&mut head.headers);
         head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        head.headers.remove(CONTENT_LENGTH);
-        head.headers.remove(CONTENT_ENCODING);
         Ok(Request::from_parts(head, Body::from(body.to_string())))
     }
+}
+
+/// A URI with another path and query. One that is too long is answered with 414.
+fn with_target(uri: &Uri, target: String) -> Result<Uri, Response> {
+    let too_long = || reject_empty(StatusCode::URI_TOO_LONG, NAME);
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| too_long())?);
+    Uri::from_parts(parts).map_err(|_| too_long())
 }
 
 impl Around for Degraphql {
@@ -150,11 +174,49 @@ mod unit {
         assert_eq!(arguments[0], ("query".to_owned(), "query q($a: Int) { x(a: $a) }".to_owned()));
         assert_eq!(arguments[1], ("variables".to_owned(), r#"{"a":"1"}"#.to_owned()));
         assert_eq!(arguments[2..], [("operationName".to_owned(), "q".to_owned())]);
+        assert_eq!(asked(block.clone(), http::Request::get("/g"), "").await.1.matches("variables=%7B%7D").count(), 1);
         let post = http::Request::post("/g?a=1").header("content-length", 9).header("content-type", "text/plain");
         let post = asked(block, post, r#"{"a": [1], "c": 2}"#).await.1;
-        let body = post.strip_prefix("POST /g?a=1 application/json ").unwrap();
+        let body = post.strip_prefix("POST /g application/json ").unwrap();
         let expected = json!({"query": "query q($a: Int) { x(a: $a) }", "variables": {"a": [1]}, "operationName": "q"});
         assert_eq!(serde_json::from_str::<Value>(body).unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_client_asks_no_query_of_its_own() {
+        let block = json!({"query": "{ a }", "variables": ["v"]});
+        for own in ["query=mutation%7Bb%7D", "variables=%7B%22x%22%3A1%7D", "operationName=b", "extensions=%7B%7D"] {
+            let post = asked(block.clone(), http::Request::post(format!("/g?{own}")), "{}").await;
+            assert_eq!(post, (200, r#"POST /g application/json {"query":"{ a }","variables":{}}"#.to_owned()), "{own}");
+            let request = http::Request::get(format!("/g?{own}")).header("content-type", "application/json");
+            let get = asked(block.clone(), request.header("content-length", 1), r#"{"variables": {"x": 1}}"#).await;
+            assert_eq!(get, (200, "GET /g?query=%7B+a+%7D&variables=%7B%7D  ".to_owned()), "{own}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_target_that_grows_too_long_is_not_sent() {
+        let block = json!({"query": "{ a }", "variables": ["v"]});
+        // Each byte becomes six.
+        let long = asked(block, http::Request::get(format!("/g?v={}", "\\".repeat(11_000))), "").await;
+        assert_eq!(long, (414, String::new()));
+    }
+
+    #[cfg(feature = "decode")]
+    #[tokio::test]
+    async fn a_packed_body_is_unpacked() {
+        use std::io::Write as _;
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(br#"{"v": 1}"#).unwrap();
+        let packed = packer.finish().unwrap();
+        let layer = built(DegraphqlPlugin, &json!({"query": "{ a }", "variables": ["v"]}));
+        let echo = || Next::from_fn(|request: Request| async move { Response::new(request.into_body()) });
+        for (coding, wanted) in [("gzip", (200, r#"{"query":"{ a }","variables":{"v":1}}"#)), ("zip", (415, ""))] {
+            let request =
+                http::Request::post("/").header("content-encoding", coding).body(Body::from(packed.clone())).unwrap();
+            let answer = ask_over(&layer, echo(), request).await;
+            assert_eq!((answer.status(), answer.body()), wanted);
+        }
     }
 
     #[tokio::test]
@@ -181,6 +243,8 @@ mod unit {
             (json!({"query": "query a { b } query c { d }"}), "operation_name: is required"),
             (json!({"query": "{ a }", "operation_name": "b"}), "operation_name: the query has no operation b"),
             (json!({"query": "{ a }", "max_req_body_size": 0}), "max_req_body_size"),
+            (json!({"query": "{ a }", "variables": ["a", "b", "a"]}), "variables.2: stands there twice"),
+            (json!({"query": "{ a }", "variables": [""]}), "variables.0: is empty"),
         ] {
             let error = build_error(DegraphqlPlugin, &block);
             assert!(error.contains(says), "{block}: {error}");

@@ -22,7 +22,10 @@ impl Plugin for DegraphqlPlugin {
     }
 
     fn build(&self, config: DegraphqlConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
-        Ok(DegraphqlLayer::of(Degraphql::within(config, cx.bodies())?).into())
+        let (bodies, most) = (cx.bodies(), config.max_req_body_size);
+        let plugin = Degraphql::within(config, bodies.clone())?;
+        bodies.doubt_size(cx, "max_req_body_size", most);
+        Ok(DegraphqlLayer::of(plugin).into())
     }
 
     fn caveats(&self, config: &DegraphqlConfig) -> Vec<Caveat> {
