@@ -1,4 +1,5 @@
-//! Which fields belong to one hop (RFC 9110 §7.6.1; security.md HOP-01, HOP-02), and which may stand in trailers (H1-17).
+//! Which fields belong to one hop (RFC 9110 §7.6.1; security.md HOP-01, HOP-02), and which may stand in trailers
+//! (H1-17).
 use http::header::{CONNECTION, HeaderName, TE};
 use http::{HeaderMap, HeaderValue};
 
@@ -109,8 +110,8 @@ pub(crate) fn remove_named(headers: &mut HeaderMap, connection: &[u8]) {
 /// Takes off what belongs to the hop that the message came on: the fixed list, and what `Connection` names.
 ///
 /// For messages of a host's own server; the parsers of this module never put such fields into a map. Of `te` only
-/// `trailers` stays, if it is in it. Fields that go from end to end, such as `Host`, `Authorization` or `X-Forwarded-For`,
-/// stay even when `Connection` names them.
+/// `trailers` stays, if it is in it. Fields that go from end to end, such as `Host`, `Authorization` or
+/// `X-Forwarded-For`, stay even when `Connection` names them.
 #[cfg_attr(not(feature = "client"), expect(unreachable_pub, reason = "made public by the codec"))]
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // `Connection` names it wherever it is sent (RFC 9110 §10.1.4)
@@ -138,8 +139,8 @@ pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a field can stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes, authenticates, controls
-/// or belongs to one hop, and none by which the gateway tells an upstream of the client and the way (security.md HOP-03,
-/// HOP-05): there are upstreams that merge trailers into the head.
+/// or belongs to one hop, and none by which the gateway tells an upstream of the client and the way (security.md
+/// HOP-03, HOP-05): there are upstreams that merge trailers into the head.
 pub(crate) fn may_trail(name: &str) -> bool {
     const NEVER: [&str; 23] = [
         "age",
@@ -167,12 +168,12 @@ pub(crate) fn may_trail(name: &str) -> bool {
         "www-authenticate",
     ];
     const NEVER_BEGINS: [&str; 5] = ["x-forwarded-", "x-consumer-", "x-credential-", "x-real-ip", "x-userinfo"];
-    let begins = |prefix: &&str| {
-        let start = name.as_bytes().get(..prefix.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-    };
+    // There are servers to which an underscore is as good as a hyphen (security.md HOP-04).
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    let reads_as = |part: &[u8], never: &str| part.iter().copied().map(dashed).eq(never.bytes());
+    let begins = |prefix: &&str| name.as_bytes().get(..prefix.len()).is_some_and(|start| reads_as(start, prefix));
     !is_hop(name.as_bytes())
-        && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
+        && !NEVER.iter().any(|never| reads_as(name.as_bytes(), never))
         && !NEVER_BEGINS.iter().any(begins)
 }
 
@@ -243,10 +244,12 @@ mod tests {
             "X-Forwarded-For",
             "forwarded",
             "x-real-ip",
+            "X_Consumer_Username",
+            "content_length",
         ] {
             assert!(!may_trail(name), "{name}");
         }
-        assert!(may_trail("x-sum") && may_trail("grpc-status"));
+        assert!(may_trail("x_sum") && may_trail("x-sum") && may_trail("grpc-status"));
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! The limit, the clock and the trailers of request bodies (security.md LIM-03, LIM-07, H1-17).
 //!
-//! Our own connections keep the clock themselves, and our HTTP/1 codec drops trailers. Bodies that hyper reads have neither
-//! clock nor filter, so they get both here.
+//! Our own connections keep the clock themselves, and our HTTP/1 codec drops trailers. Bodies that hyper reads have
+//! neither clock nor filter, so they get both here.
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::request::BodyLimit;
+use crate::request::{BodyLimit, take_off};
 use crate::{Body, BodyError};
 
 /// Bytes a second that a body must bring on average, once [`GRACE`] has passed.
@@ -19,12 +21,13 @@ const LEAST_RATE: u64 = 1024;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What a body needs that hyper reads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Foreign {
     /// Longest time without a byte; `None` where a connection of our own keeps the clock.
     pub(crate) idle: Option<Duration>,
-    /// Whether trailers pass, apart from those that may never trail: they do over HTTP/2.
-    pub(crate) trailers: bool,
+    /// Whether trailers pass, as they do over HTTP/2, apart from those that may never trail and from these fields, by
+    /// which plugins tell upstreams who calls (security.md HOP-05).
+    pub(crate) trailers: Option<Arc<[HeaderName]>>,
 }
 
 /// Puts the limit, and what a foreign body needs, around a body. `Err` when it announces too much.
@@ -55,8 +58,16 @@ struct Guarded {
     inner: Body,
     seen: u64,
     limit: Limit,
-    trailers: bool,
+    trailers: Trailers,
     clock: Option<BodyClock>,
+}
+
+/// What becomes of trailers.
+enum Trailers {
+    /// They are left out.
+    Dropped,
+    /// They pass without what may never trail, and without these.
+    Stripped(Option<Arc<[HeaderName]>>),
 }
 
 enum Limit {
@@ -75,8 +86,12 @@ impl Limit {
 
 impl Guarded {
     fn new(inner: Body, limit: Limit, foreign: Option<Foreign>) -> Self {
-        let trailers = foreign.is_none_or(|foreign| foreign.trailers);
-        let clock = foreign.and_then(|foreign| foreign.idle).map(BodyClock::new);
+        let clock = foreign.as_ref().and_then(|foreign| foreign.idle).map(BodyClock::new);
+        let trailers = match foreign.map(|foreign| foreign.trailers) {
+            Some(None) => Trailers::Dropped,
+            Some(fields) => Trailers::Stripped(fields),
+            None => Trailers::Stripped(None),
+        };
         Self { inner, seen: 0, limit, trailers, clock }
     }
 }
@@ -104,10 +119,11 @@ impl HttpBody for Guarded {
         if let Some(Ok(some)) = &mut frame
             && let Some(trailers) = some.trailers_mut()
         {
-            if !me.trailers {
-                return Poll::Ready(None);
-            }
+            let Trailers::Stripped(fields) = &me.trailers else { return Poll::Ready(None) };
             crate::hop::strip_trailers(trailers);
+            if let Some(fields) = fields {
+                take_off(trailers, fields);
+            }
         }
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
@@ -199,13 +215,14 @@ mod tests {
     async fn sec_h1_17_trailers_pass_over_http_2_without_what_may_never_trail() {
         let body = || {
             let mut trailers = http::HeaderMap::new();
-            for name in ["x-sum", "host", "authorization", "content-length", "connection"] {
+            for name in ["x-sum", "host", "authorization", "content-length", "connection", "x-user", "x_user"] {
                 trailers.insert(name, http::HeaderValue::from_static("1"));
             }
             let frames = [Ok::<_, BodyError>(Frame::data(Bytes::from("abc"))), Ok(Frame::trailers(trailers))];
             Body::new(StreamBody::new(futures_util::stream::iter(frames)))
         };
-        for (trailers, names) in [(true, vec!["x-sum"]), (false, Vec::new())] {
+        let fields = Arc::from([HeaderName::from_static("x-user")]);
+        for (trailers, names) in [(Some(fields), vec!["x-sum"]), (None, Vec::new())] {
             let foreign = Foreign { idle: Some(Duration::from_secs(15)), trailers };
             let whole = guard(body(), 10, Some(foreign)).unwrap().collect().await.unwrap();
             let kept: Vec<_> = whole.trailers().into_iter().flat_map(http::HeaderMap::keys).cloned().collect();
@@ -216,14 +233,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn sec_lim_07_silence_and_drips_end_a_body() {
-        let idle = Some(Foreign { idle: Some(Duration::from_secs(15)), trailers: true });
-        let body = guard(drip(Duration::from_secs(16), 9000, 2), u64::MAX, idle).unwrap();
+        let idle = || Some(Foreign { idle: Some(Duration::from_secs(15)), trailers: None });
+        let body = guard(drip(Duration::from_secs(16), 9000, 2), u64::MAX, idle()).unwrap();
         assert!(matches!(body.buffer(usize::MAX).await, Err(BodyError::Timeout)));
         let begun = Instant::now();
-        let body = guard(drip(Duration::from_secs(1), 1, 60), u64::MAX, idle).unwrap();
+        let body = guard(drip(Duration::from_secs(1), 1, 60), u64::MAX, idle()).unwrap();
         assert!(matches!(body.buffer(usize::MAX).await, Err(BodyError::Timeout)));
         assert!(begun.elapsed() < Duration::from_secs(13));
-        let body = guard(drip(Duration::from_secs(14), 30_000, 4), u64::MAX, idle).unwrap();
+        let body = guard(drip(Duration::from_secs(14), 30_000, 4), u64::MAX, idle()).unwrap();
         assert_eq!(body.buffer(usize::MAX).await.unwrap().len(), 120_000);
     }
 }

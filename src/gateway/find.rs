@@ -15,14 +15,13 @@ use super::judge::{adopt_authority, judge_foreign, refuse_methods};
 use super::live::Live;
 use super::route::Route;
 use super::service::Origin;
-use super::settings::Rules;
 use super::target::Target;
 use crate::error::{Error, Request};
 use crate::request::{
     Arrival, Arriving, BodyLimit, Facts, Given, Known, RequestVars, RouteMatch, SharedFacts, arrive, take_off,
 };
 use crate::router::{Explanation, HostName, NoMatch, PathOptions, Query, Router};
-use crate::{BodyError, ConnectInfo, Exchange, Next};
+use crate::{Body, BodyError, ConnectInfo, Exchange, Next};
 
 /// How often a request may pass the same gateway (security.md HOP-10).
 const MOST_PASSES: u32 = 5;
@@ -43,8 +42,24 @@ struct Prepared {
 
 impl Inner {
     /// Everything before the chain. What layers and services of this process are told of the request is put into its
-    /// extensions.
+    /// extensions. What is refused here is still seen by the global rules that only watch: what they hide from logs
+    /// stays hidden.
     pub(super) fn find_route(
+        &self,
+        live: &Live,
+        request: &mut Request,
+        info: Option<&ConnectInfo>,
+        origin: Origin,
+    ) -> Result<Found, Error> {
+        self.judged(live, request, info, origin).or_else(|error| {
+            let Some(chain) = live.watching.wired(unrouted_end) else { return Err(error) };
+            *request.body_mut() = Body::empty();
+            unrouted(request, error);
+            Ok(Found::Chain(chain.clone()))
+        })
+    }
+
+    fn judged(
         &self,
         live: &Live,
         request: &mut Request,
@@ -74,7 +89,7 @@ impl Inner {
                     _ => Error::NoRoute,
                 };
                 let Some(chain) = live.unrouted.wired(unrouted_end) else { return Err(error) };
-                guard_body(request, rules, origin, live.unrouted.sets_body_limit())?;
+                guard_body(request, live, origin, live.unrouted.sets_body_limit())?;
                 unrouted(request, error);
                 let facts = facts(live, info, arrival, target);
                 request.extensions_mut().insert(SharedFacts(Arc::new(facts)));
@@ -82,7 +97,7 @@ impl Inner {
             }
         };
         let encoded_slash = target.judge_slash(route.encoded_slash, rules)?;
-        guard_body(request, rules, origin, route.chain.sets_body_limit())?;
+        guard_body(request, live, origin, route.chain.sets_body_limit())?;
         if let Some(exchange) = request.extensions().get::<Exchange>() {
             exchange.set_route(Arc::clone(&route.info.id));
         }
@@ -205,13 +220,14 @@ fn facts(live: &Live, connection: Option<&ConnectInfo>, arrival: Arrival, target
 }
 
 /// `is_set`: some layer may set another limit.
-fn guard_body(request: &mut Request, rules: &Rules, origin: Origin, is_set: bool) -> Result<(), Error> {
+fn guard_body(request: &mut Request, live: &Live, origin: Origin, is_set: bool) -> Result<(), Error> {
     if request.body().is_empty() {
         return Ok(());
     }
+    let rules = &*live.rules;
     let foreign = (origin != Origin::Codec).then(|| Foreign {
         idle: (origin == Origin::Host).then_some(rules.body_timeout),
-        trailers: request.version() >= Version::HTTP_2,
+        trailers: (request.version() >= Version::HTTP_2).then(|| Arc::clone(&live.identity_fields)),
     });
     let body = std::mem::take(request.body_mut());
     if is_set {

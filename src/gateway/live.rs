@@ -7,6 +7,7 @@ use super::chain::Block;
 use super::route::{Chain, Route};
 use super::settings::Rules;
 use crate::held::Count;
+use crate::plugin::Stage;
 use crate::request::Environment;
 use crate::router::Router;
 
@@ -18,6 +19,8 @@ pub(crate) struct Live {
     pub(crate) rules: Arc<Rules>,
     /// The chain of requests without a route: the global rules.
     pub(crate) unrouted: Arc<Chain>,
+    /// The chain of requests that are refused before a route is looked for: what watches, of the global rules.
+    pub(crate) watching: Arc<Chain>,
     /// What layers read of the configuration.
     pub(crate) environment: Arc<Environment>,
     /// Fields that plugins tell upstreams who calls by, beside the usual ones.
@@ -39,12 +42,15 @@ impl Live {
         identity_fields: Arc<[HeaderName]>,
         #[cfg(feature = "tls")] certificates: Arc<crate::tls::Edition>,
     ) -> Self {
+        let watches = |block: &&Block| block.place.stage() == Stage::Observe;
+        let watching = Arc::new(Chain::straight(globals.iter().filter(watches).cloned().collect()));
         let unrouted = Arc::new(Chain::straight(globals));
         Self {
             revision,
             router,
             rules,
             unrouted,
+            watching,
             environment,
             identity_fields,
             #[cfg(feature = "tls")]

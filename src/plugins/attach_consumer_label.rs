@@ -1,7 +1,7 @@
 //! `attach-consumer-label`: tells the upstream what labels the consumer has. Stage: forward.
 //!
-//! Each field of `headers` is set to the consumer's label; where he has no such label, or nobody was identified, it is removed. A
-//! client's copies of these fields never pass, on any route of the gateway.
+//! Each field of `headers` is set to the consumer's label; where he has no such label, or nobody was identified, it is
+//! removed. A client's copies of these fields never pass, on any route of the gateway, nor as trailers.
 //!
 //! ```
 //! use tollgate::plugins::attach_consumer_label::{

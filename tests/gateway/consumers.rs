@@ -306,6 +306,30 @@ async fn sec_hop_05_a_field_that_some_plugin_tells_callers_by_is_taken_from_clie
 }
 
 #[tokio::test]
+async fn sec_hop_05_a_named_field_is_no_trailer_either() {
+    let echo = tower::service_fn(|request: Request<Body>| async move {
+        let whole = http_body_util::BodyExt::collect(request.into_body()).await.unwrap();
+        let names: Vec<_> =
+            whole.trailers().into_iter().flat_map(http::HeaderMap::keys).map(|name| name.as_str()).collect();
+        Ok::<_, std::convert::Infallible>(http::Response::new(names.join(" ")))
+    });
+    let gateway = builder().plugin(User).endpoint("echo", echo).build().unwrap();
+    let routes = json!([route("open", "echo", &json!({})), route("r", "echo", &json!({"user": {}}))]);
+    gateway.apply(snapshot(&json!({"routes": routes}))).unwrap();
+    let mut trailers = http::HeaderMap::new();
+    for name in ["x-sum", "x-user", "x_user", "x-consumer-username", "x_consumer_username"] {
+        trailers.insert(name, http::HeaderValue::from_static("root"));
+    }
+    let frames = [
+        Ok::<_, tollgate::BodyError>(http_body::Frame::data(bytes::Bytes::from("a"))),
+        Ok(http_body::Frame::trailers(trailers)),
+    ];
+    let body = Body::new(http_body_util::StreamBody::new(futures_util::stream::iter(frames)));
+    let request = Request::builder().method("POST").version(http::Version::HTTP_2).uri("http://gw.test/open");
+    assert_eq!(ask(&gateway, request.body(body).unwrap()).await.text, "x-sum");
+}
+
+#[tokio::test]
 async fn sec_hop_04_a_named_field_with_underscores_is_taken_from_clients_as_well() {
     let echo = tower::service_fn(|request: Request<Body>| async move {
         let mut names: Vec<_> = request.headers().keys().map(|name| name.as_str().to_owned()).collect();

@@ -54,6 +54,20 @@ async fn requests_without_a_route_are_masked_by_global_rules() {
     assert!(line.contains("\"GET /none HTTP/1.1\" 404"), "{line}");
 }
 
+#[tokio::test]
+async fn what_is_refused_before_it_has_a_route_is_masked_by_global_rules() {
+    for (request, line) in [
+        (
+            "POST /buy?email=a&x=1 HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 99999999\r\n\r\n",
+            "\"POST /buy?x=1 HTTP/1.1\" 413",
+        ),
+        ("GET /%00?email=a&x=1 HTTP/1.1\r\nHost: gw.test\r\n\r\n", "?x=1 HTTP/1.1\" 400"),
+    ] {
+        let (logged, forwarded) = logged(&example("data-mask"), request).await;
+        assert!(logged.contains(line) && forwarded.is_empty(), "{logged}");
+    }
+}
+
 #[test]
 fn faults_are_named_by_their_place() {
     let text = refused(&route_with("{data-mask: {request: [{type: query, name: a, action: replace}]}}"));

@@ -105,8 +105,10 @@ impl Mask for Rules {
             return None;
         }
         let masked = query.split('&').filter_map(|argument| {
-            // One that a form would read so is meant, however it is written.
-            let (name, value) = form_urlencoded::parse(argument.as_bytes()).next()?;
+            // One that a form would read so is meant, however it is written; an empty one is none.
+            let Some((name, value)) = form_urlencoded::parse(argument.as_bytes()).next() else {
+                return Some(argument.to_owned());
+            };
             let (mut shown, mut changed) = (value.into_owned().into_bytes(), false);
             for (_, action) in self.arguments.iter().filter(|(masked, _)| *masked == name) {
                 if let Some(masked) = action.apply(&shown) {
@@ -162,6 +164,7 @@ mod unit {
             (remove(), "/p?a=1&b=%41&a=2&c", "/p?b=%41&c"),
             (remove(), "/p?%61=1", "/p"),
             (remove(), "/p?aa=1&A=1", "/p?aa=1&A=1"),
+            (remove(), "/p?&b=1&&a=2&", "/p?&b=1&&"),
             (remove(), "/p", "/p"),
             (replace(), "/p?b&a=1&a", "/p?b&a=*+%26&a=*+%26"),
             (regex(), "/p?a=12345&b=12345", "/p?a=1**45&b=12345"),

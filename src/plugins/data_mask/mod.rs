@@ -2,7 +2,8 @@
 //!
 //! Each rule of `request` says where something is (`type`, `name`) and what is done to it (`action`): `remove` takes it out, `replace`
 //! puts `value` in its place, `regex` puts `value` in the place of the first match of `regex` in it (`$1` is a capture). Rules act in
-//! order, those of a global rule before those of the route.
+//! order, those of a global rule before those of the route. Only those of a global rule act on requests without a route, also on those
+//! that are refused before one is looked for.
 //!
 //! * `query`: arguments of that name in the logged target, all of them; the rest stays as it was sent.
 //! * `header`: the field of that name, wherever it is logged.
