@@ -1,16 +1,20 @@
-//! `client-control`: how long the bodies of a route's requests may be, in place of `tollgate.limits.body_bytes`. Stage: edge.
+//! `client-control`: how long the bodies of a route's requests may be, in place of `tollgate.limits.body_bytes`. Stage:
+//! edge.
 //!
-//! Decision: 1. the body announces more than `max_body_size` → 413 without a body, at once; 2. more comes than that → 413 as
-//! soon as it does, and the request upstream is broken off; 3. else the request passes. Nothing is buffered.
+//! Decision: 1. the body announces more than `max_body_size` → 413 without a body, at once; 2. more comes than that →
+//! 413 as soon as it does, and the request upstream is broken off; 3. else the request passes. Nothing is buffered. A
+//! block without `max_body_size` changes nothing.
 //!
-//! The limit may be higher than the gateway's as well as lower. Where it can only be lower: in the block of a consumer or a
-//! consumer group, on a route without a block of this plugin, and in code, where a layer sees bodies that are limited already.
+//! The limit may be higher than the gateway's as well as lower. Where it can only be lower: in the block of a consumer
+//! or a consumer group, on a route without a block of this plugin, and in code, where a layer sees bodies that are
+//! limited already. What reads bodies further out, such as `request-validation` in a global rule, reads them under the
+//! gateway's limit.
 //!
 //! ```
 //! use tollgate::plugins::client_control::{ClientControl, ClientControlConfig, ClientControlLayer};
 //!
 //! let mut config = ClientControlConfig::default();
-//! config.max_body_size = 1024;
+//! config.max_body_size = Some(1024);
 //! let layer = ClientControlLayer::of(ClientControl::new(&config)); // for an axum router, a `ServiceBuilder`, …
 //! # let _ = layer;
 //! ```
@@ -38,14 +42,15 @@ use crate::{Body, BodyError, BoxFuture, Next, PluginLayer, Request, reject_empty
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClientControlConfig {
-    /// Longest body in bytes; 0 for no limit. Default 0.
-    pub max_body_size: u64,
+    /// Longest body in bytes; 0 for no limit. Default: the gateway's (`tollgate.limits.body_bytes`).
+    pub max_body_size: Option<u64>,
 }
 
 /// One block of `client-control`.
 #[derive(Clone, Debug)]
 pub struct ClientControl {
-    most: u64,
+    /// `None` leaves the gateway's limit.
+    most: Option<u64>,
 }
 
 /// Applies [`ClientControl`].
@@ -54,23 +59,21 @@ pub type ClientControlLayer = AroundLayer<ClientControl>;
 impl ClientControl {
     /// Takes the options.
     pub fn new(config: &ClientControlConfig) -> Self {
-        Self { most: if config.max_body_size == 0 { u64::MAX } else { config.max_body_size } }
+        Self { most: config.max_body_size.map(|most| if most == 0 { u64::MAX } else { most }) }
     }
 }
 
 impl Hop for ClientControl {
     fn run(self: &Arc<Self>, mut request: Request, next: &Next) -> BoxFuture {
-        if request.body().is_empty() {
-            return next.run(request);
-        }
-        if request.body().size_hint().lower() > self.most {
+        let Some(most) = self.most.filter(|_| !request.body().is_empty()) else { return next.run(request) };
+        if request.body().size_hint().lower() > most {
             return Box::pin(ready(reject_empty(StatusCode::PAYLOAD_TOO_LARGE, ClientControlPlugin::NAME)));
         }
         match request.extensions().get::<BodyLimit>() {
-            Some(limit) => limit.set(self.most),
+            Some(limit) => limit.set(most),
             None => {
                 let inner = std::mem::take(request.body_mut());
-                *request.body_mut() = Body::stream(Limited { inner, left: self.most, limit: self.most });
+                *request.body_mut() = Body::stream(Limited { inner, left: most, limit: most });
             }
         }
         next.run(request)
@@ -94,7 +97,11 @@ impl HttpBody for Limited {
             let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
             match self.left.checked_sub(bytes) {
                 Some(left) => self.left = left,
-                None => return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit }))),
+                None => {
+                    // Nothing comes behind the hole.
+                    (self.inner, self.left) = (Body::empty(), 0);
+                    return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
+                }
             }
         }
         Poll::Ready(frame)
@@ -125,11 +132,12 @@ impl Plugin for ClientControlPlugin {
     }
 
     fn caveats(&self, config: &ClientControlConfig) -> Vec<Caveat> {
-        let unlimited = (config.max_body_size == 0).then(|| {
-            let message = "is 0: bodies of any length pass (security.md LIM-03)";
-            Caveat::new("max_body_size", message, "write the longest body in bytes that the service takes")
-        });
-        unlimited.into_iter().collect()
+        let message = match config.max_body_size {
+            None => "is not there, so the block changes nothing",
+            Some(0) => "is 0: bodies of any length pass (security.md LIM-03)",
+            Some(_) => return Vec::new(),
+        };
+        vec![Caveat::new("max_body_size", message, "write the longest body in bytes that the service takes")]
     }
 
     fn build(&self, config: ClientControlConfig, _: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
@@ -174,13 +182,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_limit_of_the_gateway_is_moved() {
-        let limit = BodyLimit::new(1);
-        let mut request = Request::new(Body::from("1234"));
-        request.extensions_mut().insert(limit.clone());
+    async fn a_limit_of_the_gateway_is_moved_where_a_block_has_one() {
+        for (block, moved) in
+            [(json!({"max_body_size": 4}), 4), (json!({"max_body_size": 0}), u64::MAX), (json!({}), 1)]
+        {
+            let limit = BodyLimit::new(1);
+            let mut request = Request::new(Body::from("1234"));
+            request.extensions_mut().insert(limit.clone());
+            let layer = built(ClientControlPlugin, &block);
+            let answer = ask_over(&layer, Next::from_fn(|_| async { Response::default() }), request).await;
+            assert_eq!((answer.status(), limit.get()), (200, moved), "{block}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_comes_behind_what_was_too_much() {
         let layer = built(ClientControlPlugin, &json!({"max_body_size": 4}));
-        let answer = ask_over(&layer, Next::from_fn(|_| async { Response::default() }), request).await;
-        assert_eq!((answer.status(), limit.get()), (200, 4));
+        let end = Next::from_fn(|request: Request| async move {
+            let mut body = request.into_body();
+            let mut frames = Vec::new();
+            while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
+                frames.push(frame.map(|frame| frame.into_data().unwrap()).map_err(|_| "cut off"));
+            }
+            assert_eq!(frames, [Ok(Bytes::from("12")), Err("cut off")]);
+            Response::default()
+        });
+        let request = Request::new(pieces(&["12", "345", "6"]));
+        assert_eq!(ask_over(&layer, end, request).await.status(), 200);
     }
 
     #[test]
@@ -189,6 +217,7 @@ mod tests {
             let caveats = ClientControlPlugin.caveats(&ClientControlConfig { max_body_size: most });
             caveats.into_iter().map(|caveat| caveat.field).collect::<Vec<_>>()
         };
-        assert_eq!((fields(0), fields(1)), (vec!["max_body_size".to_owned()], vec![]));
+        let named = vec!["max_body_size".to_owned()];
+        assert_eq!((fields(Some(0)), fields(None), fields(Some(1))), (named.clone(), named, vec![]));
     }
 }

@@ -1,13 +1,14 @@
-//! `echo`: puts text around answers, or in their place: to see that a route works, and where an answer comes from. Stage:
-//! respond.
+//! `echo`: puts text around answers, or in their place: to see that a route works, and where an answer comes from.
+//! Stage: respond.
 //!
-//! 1. `body` replaces the body; `Content-Encoding`, `ETag` and `Last-Modified`, which told of the old one, come off.
-//! 2. `before_body` and `after_body` stand around it; what is between them streams, and trailers pass. An answer in a content
-//!    coding gets neither, since they would break it.
+//! 1. `body` replaces the body. Trailers of the old one are left out, so it is nothing for gRPC.
+//! 2. `before_body` and `after_body` stand around it; what is between them streams, and trailers pass. An answer in a
+//!    content coding, and one that is a part (206), gets neither, since they would break it.
 //! 3. `headers` are set.
 //!
-//! `Content-Length` comes off where bodies change. Switches of protocol (101) and answers that have no body (to HEAD; 204, 304)
-//! keep it that way. Answers of inner plugins and of the gateway itself are changed as well.
+//! Where bodies change, what told of the old one comes off: length, coding, `ETag`, `Last-Modified`, ranges and
+//! digests. Switches of protocol (101) and answers that have no body (to HEAD; 204, 304) keep it that way. Answers of
+//! inner plugins and of the gateway itself are changed as well.
 //!
 //! ```
 //! use tollgate::plugins::echo::{Echo, EchoConfig, EchoLayer};
@@ -28,12 +29,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
+use http::header::{CONTENT_ENCODING, CONTENT_RANGE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 use serde::Deserialize;
 
 use super::checks::own_field;
+use super::representation;
 use crate::error::keep_as_it_is;
 use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, SchemaOf, Stage};
 use crate::{Body, BodyError, Next, PluginLayer, Request, Response};
@@ -96,16 +98,15 @@ impl Echo {
             return;
         }
         let has_none = of_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        let headers = response.headers_mut();
         if let Some(body) = &self.body {
-            [CONTENT_LENGTH, CONTENT_ENCODING, ETAG, LAST_MODIFIED]
-                .iter()
-                .for_each(|name| drop(response.headers_mut().remove(name)));
+            representation::forget(headers);
             if !has_none {
                 *response.body_mut() = Body::from([&*self.before, body, &*self.after].concat());
                 keep_as_it_is(response);
             }
-        } else if !response.headers().contains_key(CONTENT_ENCODING) {
-            response.headers_mut().remove(CONTENT_LENGTH);
+        } else if !headers.contains_key(CONTENT_ENCODING) && !headers.contains_key(CONTENT_RANGE) {
+            representation::forget(headers);
             if !has_none {
                 let inner = std::mem::take(response.body_mut());
                 *response.body_mut() = Body::stream(Wrapped::new(&self.before, inner, &self.after));
@@ -228,16 +229,28 @@ mod tests {
         assert_eq!(asked(&around, "", Method::GET, 304).await, ("inner".to_owned(), None));
         assert_eq!(asked(&around, "", Method::GET, 101).await, kept);
         let answer = ask_over(&built(EchoPlugin, &around), end("", 200), Request::default()).await;
-        assert_eq!((answer.header("x-a").as_deref(), answer.header("etag").is_some()), (Some("b"), true));
+        assert_eq!((answer.header("x-a").as_deref(), answer.header("etag")), (Some("b"), None));
         let answer = ask_over(&built(EchoPlugin, &instead), end("", 200), Request::default()).await;
         assert_eq!(answer.header("etag"), None);
+    }
+
+    #[tokio::test]
+    async fn a_part_stays_a_part() {
+        let part = Next::from_fn(|_| async {
+            let part = http::Response::builder().status(206).header("content-range", "bytes 0-4/9");
+            part.header("etag", "\"1\"").body(Body::from("inner")).unwrap()
+        });
+        let block = json!({"before_body": "<", "headers": {"x-a": "b"}});
+        let answer = ask_over(&built(EchoPlugin, &block), part, Request::default()).await;
+        assert_eq!((answer.body(), answer.header("x-a").as_deref()), ("inner", Some("b")));
+        assert!(answer.header("content-range").is_some() && answer.header("etag").is_some());
     }
 
     #[tokio::test]
     async fn trailers_stay_last() {
         let frames = [
             Ok::<_, BodyError>(Frame::data(Bytes::from("a"))),
-            Ok(Frame::trailers([(ETAG, HeaderValue::from_static("t"))].into_iter().collect())),
+            Ok(Frame::trailers([(http::header::ETAG, HeaderValue::from_static("t"))].into_iter().collect())),
         ];
         let inner = Body::new(StreamBody::new(stream::iter(frames)));
         let whole = Wrapped::new(&Bytes::from("<"), inner, &Bytes::from(">")).collect().await.unwrap();

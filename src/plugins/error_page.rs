@@ -1,10 +1,13 @@
 //! `error-page`: pages of one's own for errors that the gateway answers with itself. Stage: respond.
 //!
-//! What the pages are is told once for the whole gateway (metadata); a block, which is empty, says where they are shown.
+//! What the pages are is told once for the whole gateway (metadata); a block, which is empty, says where they are
+//! shown.
 //!
-//! Decision: 1. metadata has `enable: true`; 2. the answer was made by the gateway or one of its plugins, not by an upstream;
-//! 3. its status is 404, 500, 502 or 503, and metadata has a page for it that is not empty → that page with its type. Status and
-//! other fields stay.
+//! Decision: 1. metadata has `enable: true`; 2. the answer was made by the gateway or one of its plugins, not by an
+//! upstream;
+//! 3. its status is 404, 500, 502 or 503, and metadata has a page for it that is not empty → that page with its type.
+//!    The status
+//! and other fields stay, but for those that told of the old body (coding, validators, ranges, digests).
 //!
 //! In a global rule it covers requests without a route, too. The page replaces the form that `tollgate.errors` chooses.
 //!
@@ -25,13 +28,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::error::{Fault, keep_as_it_is};
 use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, SchemaOf, Stage, shape};
+use crate::plugins::representation;
 use crate::{Body, Next, PluginLayer, Request, Response};
 
 /// Options of `error-page`: none.
@@ -124,8 +128,8 @@ impl ErrorPage {
         let Some((_, body, content_type)) = page.filter(|_| response.extensions().get::<Fault>().is_some()) else {
             return;
         };
+        representation::forget(response.headers_mut());
         response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
-        response.headers_mut().remove(CONTENT_LENGTH);
         *response.body_mut() = Body::from(body.clone());
         keep_as_it_is(response);
     }
@@ -199,6 +203,25 @@ mod tests {
         assert_eq!(shown(pages, upstreams).await, (404, "theirs".to_owned(), None));
         let off = json!({"error_404": {"body": "gone"}});
         assert_eq!(shown(off, || reject_empty(StatusCode::NOT_FOUND, "test")).await, (404, String::new(), None));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_told_of_the_old_body() {
+        let pages = json!({"enable": true, "error_404": {"body": "gone"}});
+        let layer = ErrorPageLayer::of(ErrorPage::new(configured(pages)).unwrap()).into();
+        let end = Next::from_fn(|_| async {
+            let mut response = reject_empty(StatusCode::NOT_FOUND, "test");
+            for name in ["content-encoding", "content-length", "etag", "last-modified", "digest", "cache-control"] {
+                response.headers_mut().insert(name, HeaderValue::from_static("gzip"));
+            }
+            response
+        });
+        let answer = ask_over(&layer, end, Request::default()).await;
+        assert_eq!((answer.status(), answer.body()), (404, "gone"));
+        for name in ["content-encoding", "content-length", "etag", "last-modified", "digest"] {
+            assert_eq!(answer.header(name), None, "{name}");
+        }
+        assert_eq!(answer.header("cache-control").as_deref(), Some("gzip"));
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! `proxy-control`: whether a request's body is read before its upstream is asked. Stage: edge.
 //!
-//! 1. with `request_buffering: true` the body is read first, up to `tollgate.limits.buffer_bytes`: a client that sends slowly
-//!    keeps no upstream busy, and a body that is at hand can be sent once more. What is longer is sent on from there while it
-//!    arrives. A body that comes too slowly or breaks off is answered with 408 or 400, and the upstream does not learn of it.
-//! 2. with `false` the body is sent on while it arrives, as on routes without the block. A failed attempt is then repeated as far
-//!    as the body is still there (`tollgate.limits.replay_bytes`).
+//! 1. with `request_buffering: true` the body is read first, up to `tollgate.limits.buffer_bytes`: a client that sends
+//!    slowly keeps no upstream busy, and a body that is at hand can be sent once more. What is longer is sent on from
+//!    there while it arrives. A body that comes too slowly or breaks off is answered with 408 or 400, and the upstream
+//!    does not learn of it.
+//! 2. with `false` the body is sent on while it arrives, as on routes without the block. A failed attempt is then
+//!    repeated as far as the body is still there (`tollgate.limits.replay_bytes`).
+//!
+//! Caveats: a call that streams, as some of gRPC do, waits with `true` for the end of what its client sends; write
+//! `false` there. Elsewhere bodies of any length are read first, on disk; here what is longer than `buffer_bytes`
+//! streams from there on.
 //!
 //! All plugins together hold at most `tollgate.limits.buffer_total_bytes`; when they do, bodies are sent on at once.
 //!

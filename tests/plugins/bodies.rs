@@ -1,4 +1,7 @@
 //! `client-control`, `proxy-control` and `proxy-buffering` as their examples have them.
+use tollgate::gateway::Gateway;
+
+use super::peers::origin::{Origin, Step};
 use super::support::{Rig, route_with};
 
 #[tokio::test]
@@ -77,7 +80,34 @@ async fn a_body_that_is_longer_than_what_is_held_streams() {
 }
 
 #[tokio::test]
-async fn a_block_of_proxy_buffering_changes_nothing() {
-    let rig = Rig::example("proxy-buffering").await;
-    assert_eq!(rig.get("/events", &[]).await.text(), "origin");
+async fn events_come_one_by_one_whatever_proxy_buffering_says() {
+    assert_eq!(Rig::example("proxy-buffering").await.get("/events", &[]).await.text(), "origin");
+    for block in ["{disable_proxy_buffering: true}", "{disable_proxy_buffering: false}", "{}"] {
+        // The origin sends the second event only when it is asked on the same connection, so not before the client has read the first.
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let first = format!("{head}9\r\ndata: a\n\n\r\n");
+        let steps = vec![
+            Step::until("\r\n\r\n"),
+            Step::send(first),
+            Step::until("0\r\n\r\n"),
+            Step::send("9\r\ndata: b\n\n\r\n0\r\n\r\n"),
+        ];
+        let origin = Origin::scripted(move |_| steps.clone()).await;
+        let rig = Rig::before(origin, Gateway::builder(), &route_with(&format!("{{proxy-buffering: {block}}}"))).await;
+        let mut client = rig.client().await;
+        client.send("POST / HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        client.until("data: a\n\n").await;
+        assert!(!String::from_utf8_lossy(client.untaken()).contains("data: b"));
+        client.send("0\r\n\r\n").await;
+        client.until("data: b\n\n").await;
+    }
+}
+
+#[tokio::test]
+async fn sec_lim_03_a_block_without_a_limit_leaves_the_gateways() {
+    let rig =
+        Rig::of(&format!("{}tollgate: {{limits: {{body_bytes: 10}}}}\n", route_with("{client-control: {}}"))).await;
+    for (length, status) in [(10, 200), (11, 413)] {
+        assert_eq!(rig.ask_bytes("POST /", [], &vec![b'x'; length]).await.status(), status);
+    }
 }
