@@ -120,7 +120,7 @@ fn statuses_and_texts_are_those_of_the_answers() {
 
 #[test]
 fn statuses_of_the_configurations_mistakes_are_those_of_the_compiler() {
-    let compiler = read("src/gateway/compile.rs") + &read("src/gateway/route_table.rs");
+    let compiler = read("src/gateway/compile.rs") + &*read("src/gateway/route_table.rs");
     let mut found = 0;
     for call in compiler.split("unavailable(").skip(1) {
         let Some((number, rest)) = call.split_once(", \"") else { continue };

@@ -29,12 +29,12 @@ fn ten_minutes_lead_to_a_tested_plugin() {
     // The crate as it is here, and the versions that it is tested with.
     let patch = format!("\n[patch.crates-io]\ntollgate = {{ path = {:?} }}\n\n[workspace]\n", root.to_str().unwrap());
     let manifest = project.join("Cargo.toml");
-    fs::write(&manifest, fs::read_to_string(&manifest).unwrap() + &patch).unwrap();
+    fs::write(&manifest, fs::read_to_string(&manifest).unwrap() + &*patch).unwrap();
     fs::copy(root.join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
     let mut command = Command::new(env!("CARGO"));
     command.arg("test").current_dir(&project).env("CARGO_TARGET_DIR", project.with_file_name("tenant-target"));
     let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &*String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
     assert!(told.contains("test result: ok. 3 passed"), "{told}");
 }

@@ -31,7 +31,7 @@ fn report(place: &str, event: &ConfigEvent) -> String {
                 let id = faulty.id.as_ref().map_or("without id", |id| id.as_str());
                 format!("{place}: {} {id}: {fate}\n", faulty.kind)
             }));
-            lines + &format!("{place}: revision {} in force, {} routes\n", status.revision, status.routes)
+            lines + &*format!("{place}: revision {} in force, {} routes\n", status.revision, status.routes)
         }
         ConfigEvent::Refused(error) => format!("{place}: {error}; the configuration before serves on\n"),
         ConfigEvent::SourceFailed(error) => format!("{error}; the configuration before serves on\n"),

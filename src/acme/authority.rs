@@ -188,7 +188,7 @@ impl Authority {
         if !covers(&pair, names) {
             return Err(Refusal::new("the authority's certificate is not for these names"));
         }
-        Ok(Delivery { text: key + &chain, pair })
+        Ok(Delivery { text: key + &*chain, pair })
     }
 
     async fn begin(&self, account: &Account, names: &[String], replaces: Option<&Pair>) -> Result<Order, Refusal> {

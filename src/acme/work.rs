@@ -312,7 +312,7 @@ mod tests {
         let mut params = rcgen::CertificateParams::new(["shop.test".to_owned()]).unwrap();
         (params.not_before, params.not_after) = ((now - 30 * MINUTE).into(), (now + 30 * MINUTE).into());
         let key = rcgen::KeyPair::generate().unwrap();
-        let text = key.serialize_pem() + &params.self_signed(&key).unwrap().pem();
+        let text = key.serialize_pem() + &*params.self_signed(&key).unwrap().pem();
         let folder = &work.watcher.folder;
         folder.put(Shelf::Certificates, "shop", &text).unwrap();
         let file = File::options().write(true).open(folder.path(Shelf::Certificates, "shop")).unwrap();

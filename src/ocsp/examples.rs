@@ -62,7 +62,7 @@ impl Authority {
 
     /// The certificate with the authority's behind it.
     pub(super) fn pair(&self) -> Pair {
-        Pair::from_pem(&(self.leaf.0.pem() + &self.certificate.pem()), &self.leaf.1.serialize_pem()).unwrap()
+        Pair::from_pem(&(self.leaf.0.pem() + &*self.certificate.pem()), &self.leaf.1.serialize_pem()).unwrap()
     }
 
     pub(super) fn subject(&self) -> Subject {

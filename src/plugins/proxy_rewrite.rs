@@ -425,7 +425,7 @@ mod tests {
         }
         let request = sent(json!({"regex_uri": ["^/api(.*)", "$1"]}), "/api../admin");
         assert_eq!(request.unwrap_err(), 400);
-        let long = "/".to_owned() + &"a".repeat(60_000);
+        let long = "/".to_owned() + &*"a".repeat(60_000);
         assert_eq!(sent(json!({"regex_uri": ["a+", "$0$0"]}), &long).unwrap_err(), 500);
     }
 

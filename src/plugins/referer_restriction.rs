@@ -276,7 +276,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_stumble(text in ".{0,60}", scheme in "([a-z]{1,3}:)?/{0,3}") {
-            let uri = scheme + &text;
+            let uri = scheme + &*text;
             if let Some(host) = host(&uri) {
                 prop_assert!(uri.contains(host) && !host.contains(['/', '?', '#', '@', '\\']), "{}", uri);
             }

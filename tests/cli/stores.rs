@@ -99,7 +99,7 @@ async fn write_on(address: String, round: usize, answered: Arc<AtomicUsize>) -> 
             "PUT /apisix/admin/routes/r HTTP/1.1\r\nhost: localhost\r\nx-api-key: {KEY}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        stream.write_all((head + &body).as_bytes()).await?;
+        stream.write_all((head + &*body).as_bytes()).await?;
         let (mut status, mut length, mut line) = (String::new(), 0, String::new());
         loop {
             line.clear();

@@ -154,7 +154,7 @@ fn sec_tls_04_what_is_broken_is_refused_by_field_and_the_old_one_stays() {
         (json!({"cert": expired.chain, "key": expired.key}), "cert", "has expired"),
         (json!({"cert": pem("CERTIFICATE")}), "cert", "certificate 1 in it does not parse"),
         (json!({"cert": pem("X509 CRL")}), "cert", "there is none in it"),
-        (json!({"cert": good.chain.clone() + &pem("CERTIFICATE")}), "cert", "certificate 2 in it does not parse"),
+        (json!({"cert": good.chain.clone() + &*pem("CERTIFICATE")}), "cert", "certificate 2 in it does not parse"),
         (json!({"key": pem("PRIVATE KEY")}), "key", "of no kind that can sign"),
         (json!({"key": pem("CERTIFICATE")}), "key", "there is none in it"),
         (json!({"certs": [good.chain], "keys": [other.key]}), "keys[0]", "does not belong to the certificate"),

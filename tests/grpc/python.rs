@@ -45,7 +45,7 @@ impl Server {
 async fn calls(front: &Front, kind: &str) {
     let run = program("client.py").arg(front.address.to_string()).arg(kind).output();
     let output = tokio::time::timeout(std::time::Duration::from_secs(60), run).await.expect("it does not end").unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &*String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && told.contains("all is well"), "{told}");
 }
 

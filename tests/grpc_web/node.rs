@@ -21,7 +21,7 @@ async fn calls(address: std::net::SocketAddr) {
         .output();
     let ended = tokio::time::timeout(Duration::from_secs(60), run).await.expect("it does not end");
     let output = ended.expect("node is not there: `bash tests/all.sh` installs it");
-    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &*String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && told.contains("all is well"), "{told}");
 }
 

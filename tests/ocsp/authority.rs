@@ -122,7 +122,7 @@ impl Authority {
     /// The certificate with the authority's behind it.
     pub(crate) fn pair(&self) -> Pair {
         let read = |name: &str| std::fs::read_to_string(self.path(name)).unwrap();
-        Pair::from_pem(&(read("leaf.pem") + &read("ca.pem")), &read("leaf.key")).unwrap()
+        Pair::from_pem(&(read("leaf.pem") + &*read("ca.pem")), &read("leaf.key")).unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -31,7 +31,7 @@ pub(crate) async fn run(url: &str, connections: u32, seconds: u32) -> Report {
     let mut command = Command::new("wrk");
     command.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "-s"]).arg(script.path()).arg(url);
     let output = match command.stdin(Stdio::null()).kill_on_drop(true).output().await {
-        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned() + &*String::from_utf8_lossy(&output.stderr),
         Err(error) => panic!("wrk is missing ({error}): tests/all.sh installs it"),
     };
     let Some(line) = output.lines().find_map(|line| line.strip_prefix("REPORT ")) else {

@@ -8,7 +8,7 @@ fn validated(settings: &str, plugins: &str) -> (i32, String) {
         format!("{settings}\nroutes: [{{id: r, uri: /*, upstream: {upstream}, plugins: {{{plugins}}}}}]\n#END\n");
     let folder = Folder::new();
     let (code, told, faults) = outcome(&["validate", &folder.write("gateway.yaml", &text)]);
-    (code, told + &faults)
+    (code, told + &*faults)
 }
 
 #[test]

@@ -35,14 +35,14 @@ async fn https_probes_see_who_is_unwell_and_whom_nobody_should_believe() {
         std::fs::write(&chain, certificate.chain).unwrap();
         std::fs::write(&key, certificate.key).unwrap();
         let lines = format!("ssl_certificate {}; ssl_certificate_key {};\n", chain.display(), key.display());
-        let nginx = Nginx::listening("ssl", &(lines + &naming(name, 200)));
+        let nginx = Nginx::listening("ssl", &(lines + &*naming(name, 200)));
         be_well(&nginx, true);
         nginx
     };
     let (one, two, foreign) = (secure("one", &authority), secure("two", &authority), secure("foreign", &other));
     // Requests and probes ask for the same name.
     let tls = format!("    scheme: https\n    pass_host: node\n    tls: {{ca: {:?}}}\n", authority.pem);
-    let rig = Rig::new(&[&one, &two, &foreign], &(tls + &probing("https")));
+    let rig = Rig::new(&[&one, &two, &foreign], &(tls + &*probing("https")));
     rig.settles(&["one", "two"]).await;
     be_well(&two, false);
     rig.settles(&["one"]).await;
@@ -84,7 +84,7 @@ async fn grpc_probes_ask_the_health_service() {
     one.serve(true);
     two.serve(true);
     let nodes = format!("[{}, {}]", node(one.port, 0), node(two.port, 0));
-    let rig = Rig::of(&nodes, &("    scheme: grpc\n".to_owned() + &probing("grpc")));
+    let rig = Rig::of(&nodes, &("    scheme: grpc\n".to_owned() + &*probing("grpc")));
     two.serve(false);
     until("the second to be out", || rig.in_use() == [true, false]).await;
     two.serve(true);

@@ -31,7 +31,7 @@ impl Rig {
         let path = folder.path().display();
         let certificates = format!("ssl_certificate {path}/server.crt; ssl_certificate_key {path}/server.key;\n");
         let directives = directives.replace("@CERTS@", &path.to_string());
-        let nginx = Nginx::listening("ssl http2", &(certificates + &directives + SAYS));
+        let nginx = Nginx::listening("ssl http2", &(certificates + &*directives + SAYS));
         Self { folder, nginx }
     }
 

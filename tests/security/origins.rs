@@ -94,7 +94,7 @@ async fn is_noticed(rig: &Rig, because_of: &str) {
 async fn sec_up_03_a_short_answer_never_looks_whole() {
     let length = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n";
     let chunked = "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let quarter = length.to_owned() + &"x".repeat(25_000);
+    let quarter = length.to_owned() + &*"x".repeat(25_000);
     let cuts = [
         "",
         "HTTP/1.1 200 OK\r\nContent-",
@@ -208,7 +208,7 @@ async fn sec_up_08_early_hints_are_passed_on_and_other_interim_answers_are_not()
         // in one piece with the answer
         let rig = Rig::to(front, Origin::answering(format!("{others}{EARLY}{EARLY}{FINAL}")).await).await;
         let mut client = rig.client().await;
-        client.send(get("/") + &get("/")).await;
+        client.send(get("/") + &*get("/")).await;
         for _ in 0..2 {
             let mut statuses = Vec::new();
             while statuses.last() != Some(&200) {

@@ -243,7 +243,7 @@ async fn sec_h1_09_request_lines() {
 
 #[tokio::test]
 async fn sec_h1_10_empty_lines_before_a_request() {
-    all_refused(400, [2, 3, 100].map(|count| "\r\n".repeat(count) + &get("/"))).await;
+    all_refused(400, [2, 3, 100].map(|count| "\r\n".repeat(count) + &*get("/"))).await;
     let rig = Rig::new(Front::Own).await;
     assert_eq!(rig.forwards(format!("\r\n{}", get("/one"))).await.target(), "/one");
 }

@@ -70,7 +70,7 @@ async fn sec_upg_02_nothing_is_passed_on_before_the_switch() {
             let origin = Origin::answering(format!("HTTP/1.1 {answer}\r\ncontent-length: 2\r\n\r\nno")).await;
             let rig = rig(front, origin).await;
             let mut client = rig.client().await;
-            client.send(wish("/ws", "websocket") + &get("/private") + &get("/open")).await;
+            client.send(wish("/ws", "websocket") + &*get("/private") + &*get("/open")).await;
             assert_eq!(client.answer().await.status().to_string(), answer[..3], "{front:?}");
             assert_eq!(client.answer().await.status(), 401, "{front:?}");
             assert_eq!(client.answer().await.status().to_string(), answer[..3], "{front:?}");

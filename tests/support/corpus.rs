@@ -9,19 +9,19 @@ pub(crate) fn streams() -> Vec<(&'static str, Vec<u8>)> {
     let mut add = |name, text: String| all.push((name, text.into_bytes()));
 
     add("plain", get("/a?b=c"));
-    add("two", get("/1") + &get("/2"));
+    add("two", get("/1") + &*get("/2"));
     add("head", "HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n".into());
     add("http 1.0", "GET /old HTTP/1.0\r\n\r\n".into());
-    add("empty line before", "\r\n".to_owned() + &get("/a"));
-    add("length", post("Content-Length: 5", "hello") + &get("/next"));
-    add("length 0", post("Content-Length: 0", "") + &get("/next"));
-    add("length with zeros", post("Content-Length: 005", "hello") + &get("/next"));
-    add("chunks", post("Transfer-Encoding: chunked", "3\r\nabc\r\n00a\r\n0123456789\r\n0\r\n\r\n") + &get("/next"));
-    add("upper case", post("TRANSFER-ENCODING: CHUNKED", "1\r\na\r\n0\r\n\r\n") + &get("/next"));
-    add("chunk extension", post("Transfer-Encoding: chunked", "3;a=b\r\nabc\r\n0\r\n\r\n") + &get("/next"));
-    add("quoted extension", post("Transfer-Encoding: chunked", "3;a=\"b;c\"\r\nabc\r\n0\r\n\r\n") + &get("/next"));
-    add("trailer", post("Transfer-Encoding: chunked", "1\r\na\r\n0\r\nX-T: 1\r\n\r\n") + &get("/next"));
-    add("body of a get", "GET /g HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc".to_owned() + &get("/next"));
+    add("empty line before", "\r\n".to_owned() + &*get("/a"));
+    add("length", post("Content-Length: 5", "hello") + &*get("/next"));
+    add("length 0", post("Content-Length: 0", "") + &*get("/next"));
+    add("length with zeros", post("Content-Length: 005", "hello") + &*get("/next"));
+    add("chunks", post("Transfer-Encoding: chunked", "3\r\nabc\r\n00a\r\n0123456789\r\n0\r\n\r\n") + &*get("/next"));
+    add("upper case", post("TRANSFER-ENCODING: CHUNKED", "1\r\na\r\n0\r\n\r\n") + &*get("/next"));
+    add("chunk extension", post("Transfer-Encoding: chunked", "3;a=b\r\nabc\r\n0\r\n\r\n") + &*get("/next"));
+    add("quoted extension", post("Transfer-Encoding: chunked", "3;a=\"b;c\"\r\nabc\r\n0\r\n\r\n") + &*get("/next"));
+    add("trailer", post("Transfer-Encoding: chunked", "1\r\na\r\n0\r\nX-T: 1\r\n\r\n") + &*get("/next"));
+    add("body of a get", "GET /g HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc".to_owned() + &*get("/next"));
     add("absolute form", "GET http://h/abs?x HTTP/1.1\r\nHost: h\r\n\r\n".into());
     add("white space around a value", "GET /ws HTTP/1.1\r\nHost: \t h \t\r\nX:\t1 \r\n\r\n".into());
     add("empty value", "GET /ev HTTP/1.1\r\nHost: h\r\nX:\r\n\r\n".into());
@@ -76,7 +76,7 @@ pub(crate) fn streams() -> Vec<(&'static str, Vec<u8>)> {
         ("trailer te", "Transfer-Encoding: chunked", "0\r\nTransfer-Encoding: chunked\r\n\r\n"),
         ("trailer fold", "Transfer-Encoding: chunked", "0\r\nX: 1\r\n a\r\n\r\n"),
     ] {
-        add(name, post(fields, body) + &hidden);
+        add(name, post(fields, body) + &*hidden);
     }
     for (name, head) in [
         ("bare lf", "GET /lf HTTP/1.1\nHost: h\n\n"),
@@ -108,7 +108,7 @@ pub(crate) fn streams() -> Vec<(&'static str, Vec<u8>)> {
         ("body cut short", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\n\r\nshort"),
         ("chunks cut short", "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab"),
     ] {
-        add(name, head.to_owned() + &hidden);
+        add(name, head.to_owned() + &*hidden);
     }
     all
 }

@@ -49,7 +49,7 @@ pub(crate) fn echo(record: &Record) -> Next {
             let start = format!("{} {} ", head.method, head.uri);
             match body.buffer(1 << 30).await {
                 Ok(body) => {
-                    let line = start + &String::from_utf8_lossy(&body);
+                    let line = start + &*String::from_utf8_lossy(&body);
                     record.push(line.clone());
                     Response::new(Body::from(line))
                 }

@@ -304,7 +304,7 @@ async fn sec_hc_02_answers_that_are_none_are_failures() {
         "HTTP/1.1 103 Early Hints\r\n\r\n".to_owned(),
         "\u{16}\u{3}\u{1}\r\n".to_owned(),
         "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
-        "HTTP/1.1 200 ".to_owned() + &"k".repeat(100_000),
+        "HTTP/1.1 200 ".to_owned() + &*"k".repeat(100_000),
     ] {
         let health = judged(answer.clone(), quick()).await;
         assert_eq!((health.state, health.counters.http_failure), (HealthState::Unhealthy, 1), "{answer:.30}");

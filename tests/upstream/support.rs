@@ -39,7 +39,7 @@ impl Conn {
         } else {
             Vec::new()
         };
-        let whole = head + &String::from_utf8_lossy(&body);
+        let whole = head + &*String::from_utf8_lossy(&body);
         self.seen.lock().unwrap().push(whole.clone());
         Some(whole)
     }

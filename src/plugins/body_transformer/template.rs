@@ -150,7 +150,7 @@ fn told(error: &Error, steps: u64) -> String {
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
     };
-    line + &detail
+    line + &*detail
 }
 
 /// `{* expr *}` writes a value as it is, which the engine says otherwise.

@@ -67,7 +67,7 @@ impl Settings {
     /// What the server knows this service by, for a browser that came to `origin`.
     pub(super) fn service(&self, origin: impl FnOnce() -> String) -> Cow<'_, str> {
         match &self.callback {
-            Callback::Path(path) => Cow::Owned(origin() + path),
+            Callback::Path(path) => Cow::Owned(origin() + path.as_str()),
             Callback::Absolute { url, .. } => Cow::Borrowed(url),
         }
     }

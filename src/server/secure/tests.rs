@@ -360,7 +360,7 @@ async fn sec_tls_02_clients_show_what_the_certificate_demands_of_them() {
         let with = |own: Option<&Signed>| Arc::new(rig.client_with(&[version], own, |_| {}));
         let below = |authority: &Authority| {
             let signed = authority.sign(&["jack"]);
-            Signed { chain: signed.chain + &authority.pem, key: signed.key }
+            Signed { chain: signed.chain + &*authority.pem, key: signed.key }
         };
         let (good, bad, near, far) = (clients.sign(&["jack"]), others.sign(&["jack"]), below(&first), below(&second));
         for (own, name, outcome) in [

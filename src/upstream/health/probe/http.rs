@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(ask(&["SSH-2.0\r\n"]).await, Outcome::Malformed);
         assert_eq!(ask(&["HTTP/1.1 200"]).await, Outcome::Broken);
         assert_eq!(ask(&[]).await, Outcome::Broken);
-        let endless = "HTTP/1.1 200 ".to_owned() + &"x".repeat(20_000);
+        let endless = "HTTP/1.1 200 ".to_owned() + &*"x".repeat(20_000);
         assert_eq!(ask(&[&endless]).await, Outcome::Malformed);
     }
 }
