@@ -275,11 +275,11 @@ pub fn into_problem(response: Response) -> Response {
     };
     let status = response.status();
     let body = serde_json::json!({
-        "type": "about:blank",
+        "code": fault.code(),
+        "detail": fault.message(),
         "status": status.as_u16(),
         "title": status.canonical_reason().unwrap_or("Error"),
-        "detail": fault.message(),
-        "code": fault.code(),
+        "type": "about:blank",
     });
     let (mut parts, _) = response.into_parts();
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -102,7 +102,10 @@ impl Answer {
         headers.extend(self.fields);
         let (text, form) = match self.body {
             Content::Nothing => return response,
-            Content::Json(body) => (format!("{body}\n"), "application/json"),
+            Content::Json(mut body) => {
+                body.sort_all_objects();
+                (format!("{body}\n"), "application/json")
+            }
             Content::Text(text) => (text, "text/plain; charset=utf-8"),
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));

@@ -168,11 +168,17 @@ fn merged_nodes(nodes: &[Value], addresses: &Map<String, Value>) -> Value {
             (_, node) => merged.push(node),
         }
     }
-    for (address, weight) in addresses.iter().filter(|(address, weight)| !weight.is_null() && !known.contains(*address))
-    {
-        merged.push(node(address, weight));
-    }
+    let new =
+        in_order(addresses).into_iter().filter(|(address, weight)| !weight.is_null() && !known.contains(*address));
+    merged.extend(new.map(|(address, weight)| node(address, weight)));
     Value::Array(merged)
+}
+
+/// The entries of a map of nodes in the order of addresses, which is the one in which a list has them.
+fn in_order(addresses: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut entries: Vec<_> = addresses.iter().collect();
+    entries.sort_unstable_by_key(|(address, _)| *address);
+    entries
 }
 
 /// The node that an entry of a map means. What is no address is kept for the judge of the item to name.
@@ -197,7 +203,7 @@ pub(super) fn list_nodes(item: &mut Value) {
         if let Some(nodes) = upstream.get_mut("nodes")
             && let Some(addresses) = nodes.as_object()
         {
-            *nodes = addresses.iter().map(|(address, weight)| node(address, weight)).collect();
+            *nodes = in_order(addresses).into_iter().map(|(address, weight)| node(address, weight)).collect();
         }
     };
     listed(item);

@@ -222,9 +222,7 @@ impl Plan {
     /// The transaction.
     pub(super) fn transaction(&self, by: &Arc<str>) -> Transaction {
         let edits = self.changes.iter().map(|change| match &change.after {
-            Some(value) => {
-                Edit::Put { key: change.key.clone(), value: Bytes::from(value.to_string()), ttl: change.ttl }
-            }
+            Some(value) => Edit::Put { key: change.key.clone(), value: Bytes::from(text(value)), ttl: change.ttl },
             None => Edit::Delete { key: change.key.clone() },
         });
         Transaction { guards: self.guards.clone(), edits: edits.collect(), by: Some(Arc::clone(by)) }
@@ -235,7 +233,7 @@ impl Plan {
         let digest = |key: &Key, value: &Option<Value>| {
             let mut value = value.clone()?;
             shared.hide(AdminRole::Viewer, key, &mut value);
-            Some(blake3::hash(value.to_string().as_bytes()).to_hex().to_string())
+            Some(blake3::hash(text(&value).as_bytes()).to_hex().to_string())
         };
         let change = |change: &Change| ChangeOf {
             key: change.key.to_string(),
@@ -244,6 +242,13 @@ impl Plan {
         };
         note.changes = self.changes.iter().map(change).collect();
     }
+}
+
+/// An item as text: the same one for the same item, in whatever order it was written.
+fn text(value: &Value) -> String {
+    let mut value = value.clone();
+    value.sort_all_objects();
+    value.to_string()
 }
 
 fn timeless(value: &Value) -> Value {

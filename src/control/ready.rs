@@ -61,7 +61,7 @@ impl StatusApi {
                 reply::json(&json!({"status": "ok"}))
             }
             Some(missing) => {
-                let body = json!({"status": "error", "error": missing});
+                let body = json!({"error": missing, "status": "error"});
                 reply::with(StatusCode::SERVICE_UNAVAILABLE, "application/json", format!("{body}\n"))
             }
         }

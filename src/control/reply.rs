@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use crate::{Body, Response};
 
-/// JSON, a line.
+/// JSON, a line, with its names in order.
 pub(super) fn json(value: &Value) -> Response {
+    let mut value = value.clone();
+    value.sort_all_objects();
     with(StatusCode::OK, "application/json", format!("{value}\n"))
 }
 

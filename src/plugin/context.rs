@@ -112,8 +112,8 @@ impl<'a> BuildContext<'a> {
         self.scope
     }
 
-    /// The block as written, without `_meta`, with its keys in order and references to secrets as such; `None` outside of a
-    /// gateway. In a block that others hold it is the outermost one.
+    /// The block as written, without `_meta`, and with references to secrets as such; `None` outside of a gateway. In a block that
+    /// others hold it is the outermost one. The order of its keys says nothing.
     pub fn block(&self) -> Option<&'a Map<String, Value>> {
         self.block
     }

@@ -18,11 +18,13 @@ impl Row {
     }
 }
 
-/// The fields of an object's schema, those of inner objects below the field that holds them.
+/// The fields of an object's schema in the order of names, those of inner objects below the field that holds them.
 pub(crate) fn rows(schema: &Value) -> Vec<Row> {
+    let mut schema = schema.clone();
+    schema.sort_all_objects();
     let mut rows = Vec::new();
     let reader = Reader { definitions: &schema["$defs"] };
-    reader.fields(schema, "", &mut rows, 0);
+    reader.fields(&schema, "", &mut rows, 0);
     rows
 }
 

@@ -90,7 +90,9 @@ fn fields(map: Map<String, Value>) -> Result<Vec<(String, FieldValues)>, String>
         Ok(values) => Ok((name, values)),
         Err(error) => Err(format!("{name}: {error}")),
     };
-    map.into_iter().map(read).collect()
+    let mut fields = map.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(fields)
 }
 
 /// The old form takes one value a field.

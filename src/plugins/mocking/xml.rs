@@ -16,7 +16,9 @@ fn element(name: &str, value: &Value, out: &mut String) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| element(name, item, out)),
         Value::Object(members) => {
-            wrap(name, out, |out| members.iter().for_each(|(name, value)| element(name, value, out)));
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
+            wrap(name, out, |out| members.into_iter().for_each(|(name, value)| element(name, value, out)));
         }
         Value::Null => wrap(name, out, |_| {}),
         Value::String(text) => wrap(name, out, |out| escape(text, out)),
