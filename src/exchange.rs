@@ -31,6 +31,7 @@ struct Record {
     consumer: Mutex<Option<Arc<str>>>,
     wants_rate_limit: bool,
     rate_limit: Mutex<Option<RateLimit>>,
+    policies: Mutex<Vec<String>>,
     masks: Mutex<Vec<Arc<dyn Mask>>>,
     #[cfg(feature = "prometheus")]
     measured_by: AtomicU32,
@@ -158,6 +159,16 @@ impl Exchange {
     /// Records the consumer. The last one counts.
     pub fn set_consumer(&self, name: Arc<str>) {
         *self.0.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+    }
+
+    /// The names of the policies that decided about the request, as the last layer told that asked policies; none where none did.
+    pub fn policies(&self) -> Vec<String> {
+        self.0.policies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records which policies decided. The last ones count.
+    pub fn set_policies(&self, names: Vec<String>) {
+        *self.0.policies.lock().unwrap_or_else(PoisonError::into_inner) = names;
     }
 
     /// Has logs show less of the request, beside what they don't show already.

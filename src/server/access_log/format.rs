@@ -19,8 +19,8 @@ pub enum Format {
     #[default]
     Combined,
     /// One JSON object: `time` (RFC 3339), `client`, `method`, `uri`, `protocol`, `host`, `status`, `bytes`,
-    /// `duration_ms`, `referer`, `user_agent`, and where known `route` (its id) and `upstream` (the address of the
-    /// endpoint; of several that were tried all, in order).
+    /// `duration_ms`, `referer`, `user_agent`, and where known `route` (its id), `upstream` (the address of the
+    /// endpoint; of several that were tried all, in order) and `policies` (the names of those that decided).
     Json,
 }
 
@@ -114,6 +114,7 @@ impl Event {
             ("user_agent", self.user_agent.as_ref().map(text)),
             ("route", self.exchange.route().map(|id| id.to_string())),
             ("upstream", self.exchange.upstream()),
+            ("policies", Some(self.exchange.policies().join(", ")).filter(|names| !names.is_empty())),
         ] {
             if let Some(value) = value {
                 let _ = write!(out, ",\"{name}\":\"");
