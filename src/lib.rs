@@ -77,6 +77,7 @@
 //! | `jwt` | `jwt-auth`: consumers by signed tokens |
 //! | `hmac` | `hmac-auth`: consumers by signed requests |
 //! | `jwe` | `jwe-decrypt`: encrypted tokens |
+//! | `casbin` | `authz-casbin`: policies of Casbin |
 //! | `ldap` | `ldap-auth`: consumers by their entries in a directory |
 //! | `cas` | `cas-auth`: log-in at a CAS server |
 //! | `password-hash` | `basic-auth` takes hashes of passwords: argon2id and scrypt |

@@ -25,6 +25,7 @@ fn pages() -> Vec<Page> {
         plain::<acl::AclPlugin>(),
         plain::<api_breaker::ApiBreakerPlugin>(),
         plain::<attach_consumer_label::AttachConsumerLabelPlugin>(),
+        plain::<authz_casbin::AuthzCasbinPlugin>().metadata::<authz_casbin::AuthzCasbinMetadata>(),
         plain::<authz_keycloak::AuthzKeycloakPlugin>(),
         auth::<basic_auth::BasicAuthPlugin>(),
         plain::<batch_requests::BatchRequestsPlugin>()

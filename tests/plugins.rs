@@ -25,6 +25,9 @@ mod auth_jwt;
 mod auth_key;
 #[path = "plugins/auth_multi.rs"]
 mod auth_multi;
+#[cfg(feature = "casbin")]
+#[path = "plugins/authz_casbin.rs"]
+mod authz_casbin;
 #[cfg(feature = "callout")]
 #[path = "plugins/authz_keycloak.rs"]
 mod authz_keycloak;

@@ -39,6 +39,7 @@ macro_rules! needs {
 
 /// The plugins that a feature buys.
 const NEEDS: &[Need] = needs! {
+    "authz-casbin": "casbin",
     "authz-keycloak": "callout",
     "body-transformer": "body-transformer",
     "brotli": "brotli",
@@ -68,11 +69,6 @@ struct Group {
 }
 
 const MISSING: &[Group] = &[
-    Group {
-        names: &["authz-casbin"],
-        reason: "is not there yet",
-        instead: "`opa` asks a policy engine, `forward-auth` any service, `openid-connect` logs in at Keycloak",
-    },
     Group {
         names: &[
             "clickhouse-logger",

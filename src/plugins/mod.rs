@@ -3,6 +3,8 @@ mod absent;
 pub mod acl;
 pub mod api_breaker;
 pub mod attach_consumer_label;
+#[cfg(feature = "casbin")]
+pub mod authz_casbin;
 #[cfg(feature = "callout")]
 pub mod authz_keycloak;
 pub mod basic_auth;

@@ -18,6 +18,8 @@ impl Registry {
         registry.register(super::acl::AclPlugin);
         registry.register(breaker.clone());
         registry.register(super::attach_consumer_label::AttachConsumerLabelPlugin);
+        #[cfg(feature = "casbin")]
+        registry.register(super::authz_casbin::AuthzCasbinPlugin);
         #[cfg(feature = "callout")]
         registry.register(super::authz_keycloak::AuthzKeycloakPlugin::default());
         registry.register_auth(super::basic_auth::BasicAuthPlugin::default());
