@@ -76,6 +76,7 @@
 //! | `redis` | limiters that count in Redis (one server, Sentinels, or a cluster), and sessions of `openid-connect` there |
 //! | `jwt` | `jwt-auth`: consumers by signed tokens |
 //! | `hmac` | `hmac-auth`: consumers by signed requests |
+//! | `rego` | `opa` works policies in Rego out by itself, without a server |
 //! | `jwe` | `jwe-decrypt`: encrypted tokens |
 //! | `casbin` | `authz-casbin`: policies of Casbin |
 //! | `ldap` | `ldap-auth`: consumers by their entries in a directory |

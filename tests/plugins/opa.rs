@@ -81,3 +81,25 @@ fn a_faulty_block_is_refused_with_its_field() {
         assert!(faults.contains(says), "{block}: {faults}");
     }
 }
+
+#[cfg(feature = "rego")]
+#[tokio::test]
+async fn a_policy_in_the_block_needs_no_server() {
+    let policy = "package shop.orders\ndefault allow := false\n\
+                  allow if { input.request.method == \"GET\"; input.consumer.labels.tier in data.tiers }\n\
+                  headers := {\"X-User\": input.consumer.username}\nreason := {\"code\": \"only-gold-reads\"}\n\
+                  status_code := 402";
+    let opa = format!("        rego: {policy:?}\n        data: {{tiers: [gold]}}");
+    let yaml = example("opa")
+        .replace("        host: http://127.0.0.1:8181", &opa)
+        .replace("        policy: shop/orders\n", "");
+    let rig = Rig::of(&yaml).await;
+    let fields = [("apikey", "key-of-acme"), ("X-User", "forged")];
+    assert_eq!(rig.get("/orders/1", &fields).await.status(), 200);
+    assert_eq!(rig.forwarded().all("x-user"), ["acme"]);
+    let answer = rig.ask("DELETE /orders/1", &fields).await;
+    assert_eq!((answer.status(), said(&answer, "code").as_str()), (402, "only-gold-reads"));
+    assert_eq!(rig.forwarded_count(), 1);
+    let broken = yaml.replace("status_code := 402", "status_code := if");
+    assert!(refused(&broken).contains("plugins.opa.rego: "), "{}", refused(&broken));
+}

@@ -1,5 +1,6 @@
 //! The block of configuration.
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// Options of `opa`.
 #[derive(Clone, Debug, Deserialize)]
@@ -7,13 +8,17 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OpaConfig {
-    /// Address of the server, such as `http://127.0.0.1:8181`. Required.
+    /// Address of the server, such as `http://127.0.0.1:8181`. Required, unless there is `rego`.
     pub host: String,
-    /// Path of the document that decides, such as `example` or `example/http`. Required.
+    /// Path of the document that decides, such as `example` or `example/http`. Required, unless there is `rego`.
     pub policy: String,
+    /// A policy in Rego, version 1, which decides in this process (feature `rego`). Default: none, a server decides.
+    pub rego: Option<String>,
+    /// What that policy knows as `data`. Default: nothing.
+    pub data: Map<String, Value>,
     /// Whether the server's certificate is verified. Default `true`.
     pub ssl_verify: bool,
-    /// Longest time of a question in milliseconds, 1 to 60,000. Default 3000.
+    /// Longest time of a question in milliseconds, 1 to 60,000; with `rego` no more than 100 of them count. Default 3000.
     pub timeout: u64,
     /// Whether connections are used again. Default `true`.
     pub keepalive: bool,
@@ -41,6 +46,8 @@ impl Default for OpaConfig {
         Self {
             host: String::new(),
             policy: String::new(),
+            rego: None,
+            data: Map::new(),
             ssl_verify: true,
             timeout: 3000,
             keepalive: true,

@@ -5,10 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode, Uri};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::decision::follow;
 use super::input::{self, Told};
+#[cfg(feature = "rego")]
+use super::rego::Rego;
 use super::{OpaConfig, OpaPlugin};
 use crate::body::Body;
 use crate::error::{Error, IntoResponse as _, reject_empty};
@@ -24,13 +26,23 @@ pub type OpaLayer = AroundLayer<Opa>;
 /// One block of `opa`, compiled.
 #[derive(Debug)]
 pub struct Opa {
-    callout: Callout,
-    uri: Uri,
+    decider: Decider,
     told: Told,
     /// Longest body that is told, if bodies are.
     max_body: Option<usize>,
     bodies: Bodies,
     upstream: Vec<HeaderName>,
+}
+
+/// Who decides.
+#[derive(Debug)]
+enum Decider {
+    Server {
+        callout: Callout,
+        uri: Uri,
+    },
+    #[cfg(feature = "rego")]
+    Here(Box<Rego>),
 }
 
 const NAME: &str = OpaPlugin::NAME;
@@ -44,6 +56,9 @@ enum Undecided {
     Status(StatusCode),
     #[error("the server's answer is no decision: {0}")]
     Nonsense(&'static str),
+    #[cfg(feature = "rego")]
+    #[error("the policy cannot be worked out: {0}")]
+    Rego(String),
 }
 
 impl Opa {
@@ -76,8 +91,13 @@ impl Opa {
             ..CalloutConfig::default()
         };
         Ok(Self {
-            callout: callouts.get(&calling).map_err(|error| wrong("ssl_verify", error.to_string()))?,
-            uri: uri(&config)?,
+            decider: match &config.rego {
+                Some(text) => here(&config, text)?,
+                None => Decider::Server {
+                    callout: callouts.get(&calling).map_err(|error| wrong("ssl_verify", error.to_string()))?,
+                    uri: uri(&config)?,
+                },
+            },
             told: Told::from(&config),
             max_body: config.with_body.then(|| usize::try_from(config.max_req_body_size).unwrap_or(usize::MAX)),
             bodies,
@@ -100,37 +120,43 @@ impl Opa {
         Ok((request, input))
     }
 
-    /// Asks the server: the document that decides.
-    async fn ask(&self, input: Value) -> Result<Value, Undecided> {
-        let mut question = http::Request::new(Bytes::from(json!({"input": input}).to_string()));
-        *question.method_mut() = http::Method::POST;
-        *question.uri_mut() = self.uri.clone();
-        question.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let answer = self.callout.send(question).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(Undecided::Status(answer.status()));
-        }
-        match serde_json::from_slice(answer.body()) {
-            Ok(Value::Object(mut answer)) => answer.remove("result").ok_or(Undecided::Nonsense("it has no `result`")),
-            Ok(_) => Err(Undecided::Nonsense("it is no object")),
-            Err(_) => Err(Undecided::Nonsense("it is no JSON")),
-        }
-    }
-
     /// Lets a request pass, or answers it.
     async fn decide(&self, request: Request) -> Result<Request, Response> {
         let (mut request, input) = self.input(request).await?;
-        let decision = match self.ask(input).await {
-            Ok(Value::Object(decision)) => Ok(decision),
-            Ok(_) => Err(Undecided::Nonsense("`result` is no object: name the document that holds `allow`")),
-            Err(undecided) => Err(undecided),
-        };
-        let decision = decision.map_err(|undecided| {
+        let decision = self.decider.ask(input).await.map_err(|undecided| {
             told(&undecided);
             reject_empty(undecided.status(), NAME)
         })?;
         follow(&decision, &self.upstream, request.headers_mut())?;
         Ok(request)
+    }
+}
+
+impl Decider {
+    /// The document that decides.
+    async fn ask(&self, input: Value) -> Result<Map<String, Value>, Undecided> {
+        let (callout, uri) = match self {
+            Self::Server { callout, uri } => (callout, uri),
+            #[cfg(feature = "rego")]
+            Self::Here(rego) => return rego.decide(input).map_err(Undecided::Rego),
+        };
+        let mut question = http::Request::new(Bytes::from(json!({"input": input}).to_string()));
+        *question.method_mut() = http::Method::POST;
+        *question.uri_mut() = uri.clone();
+        question.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let answer = callout.send(question).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(Undecided::Status(answer.status()));
+        }
+        match serde_json::from_slice(answer.body()) {
+            Ok(Value::Object(mut answer)) => match answer.remove("result") {
+                Some(Value::Object(decision)) => Ok(decision),
+                Some(_) => Err(Undecided::Nonsense("`result` is no object: name the document that holds `allow`")),
+                None => Err(Undecided::Nonsense("it has no `result`")),
+            },
+            Ok(_) => Err(Undecided::Nonsense("it is no object")),
+            Err(_) => Err(Undecided::Nonsense("it is no JSON")),
+        }
     }
 }
 
@@ -141,6 +167,8 @@ impl Undecided {
             Self::Callout(CalloutError::Malformed(_) | CalloutError::TooLong(_))
             | Self::Status(_)
             | Self::Nonsense(_) => StatusCode::SERVICE_UNAVAILABLE,
+            #[cfg(feature = "rego")]
+            Self::Rego(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Callout(_) => StatusCode::FORBIDDEN,
         }
     }
@@ -152,6 +180,29 @@ impl Around for Opa {
             Ok(request) => next.run(request).await,
             Err(response) => response,
         }
+    }
+}
+
+/// A policy of the block's own.
+fn here(config: &OpaConfig, text: &str) -> Result<Decider, ConfigError> {
+    let wrong = |field: &str, reason: &str| Err(ConfigError::invalid(NAME, field, reason));
+    if !config.host.is_empty() || !config.policy.is_empty() {
+        return wrong("rego", "decides in this process: remove `host` and `policy`, or `rego`");
+    }
+    #[cfg(feature = "rego")]
+    {
+        /// The policy is worked out where requests are served, which waits for it.
+        const LONGEST: Duration = Duration::from_millis(100);
+        let limit = Duration::from_millis(config.timeout).min(LONGEST);
+        match Rego::compile(text, config.data.clone(), limit) {
+            Ok(rego) => Ok(Decider::Here(Box::new(rego))),
+            Err(reason) => wrong("rego", &reason),
+        }
+    }
+    #[cfg(not(feature = "rego"))]
+    {
+        let _ = text;
+        wrong("rego", "needs a build with the feature `rego`")
     }
 }
 

@@ -31,7 +31,15 @@
 //! Written to the request: each of `send_headers_upstream`, as the decision has it, or removed if it has none. They come off
 //! requests of clients on all other routes, too (security.md HOP-05), apart from `Authorization` and `Cookie`.
 //!
-//! Caveat: each request costs a call, as decisions are not cached.
+//! With `rego` in the place of `host` and `policy` (feature `rego`; not in the reference) the policy decides in this process: a
+//! package in Rego, version 1, whose rules `allow`, `headers`, `reason` and `status_code` stand for those of `result`. It is
+//! compiled when the block is loaded; what does not compile is refused with its line. It sees the same `input`, and as `data`
+//! what the block has there. It is evaluated where the request is served: an evaluation that fails, or takes longer than
+//! `timeout` and at most 100 ms, is a 503. Its memory is not bounded: let no policy make ranges or products of what clients
+//! write. Of the built-in functions those for time, tokens, JSON Schema, graphs, versions, UUIDs and calls are not there;
+//! `var.timestamp` is the time.
+//!
+//! Caveat: each request costs a call, or an evaluation, as decisions are not cached.
 //!
 //! ```
 //! use tollgate::plugin::bodies::Bodies;
@@ -54,6 +62,8 @@ mod decision;
 mod input;
 mod layer;
 mod plugin;
+#[cfg(feature = "rego")]
+mod rego;
 #[cfg(test)]
 mod tests;
 

@@ -146,6 +146,25 @@ async fn without_a_decision_nobody_passes() {
     }
 }
 
+#[cfg(feature = "rego")]
+#[tokio::test]
+async fn a_policy_of_the_blocks_own_decides_without_a_server() {
+    let rego = "package shop\nimport rego.v1\ndefault allow := false\n\
+                allow if { input.request.query.y == true; data.open }\nheaders := {\"X-User\": \"7\"}\nreason := \"no\"";
+    let block = |open: bool| json!({"rego": rego, "data": {"open": open}, "send_headers_upstream": ["X-User"]});
+    assert_eq!(through(block(true), request()).await.body(), "7|body");
+    let answer = through(block(false), request()).await;
+    assert_eq!((answer.status(), answer.body(), answer.header("x-user").as_deref()), (403, "no", Some("7")));
+    for (block, says) in [
+        (json!({"rego": rego, "host": "http://a"}), "rego: decides in this process"),
+        (json!({"rego": "package a\nallow if {"}), "rego: "),
+        (json!({"rego": "package a\nimport rego.v1\ndeny := true"}), "rego: has no rule `allow`"),
+    ] {
+        let error = build_error(OpaPlugin::default(), &block);
+        assert!(error.contains(says), "{block}: {error}");
+    }
+}
+
 #[test]
 fn a_faulty_block_names_its_field() {
     let host = "http://127.0.0.1:8181";

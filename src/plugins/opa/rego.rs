@@ -1,0 +1,153 @@
+//! Policies that decide in this process.
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use regorus::Engine;
+use regorus::utils::limits::ExecutionTimerConfig;
+use serde_json::{Map, Value};
+
+/// What messages call the text.
+const SOURCE: &str = "rego";
+const ALLOW: &str = "allow";
+/// What is asked of a package beside [`ALLOW`]: of one that allows the first alone, as nothing else counts then.
+const TOLD: [&str; 3] = ["headers", "reason", "status_code"];
+/// For a rule when the package is compiled, which is part of the first evaluation.
+const AT_LOAD: Duration = Duration::from_secs(10);
+/// Steps of an evaluation between two looks at the clock.
+const LOOK: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
+
+/// A package, compiled.
+pub(super) struct Rego {
+    engine: Engine,
+    /// The path of `allow`.
+    allow: String,
+    /// Those of [`TOLD`] that the package has, by their paths.
+    told: Vec<(&'static str, String)>,
+    /// For everything that a request is asked.
+    limit: Duration,
+}
+
+impl Rego {
+    /// Compiles a text, with the document `data` beside it; a decision takes no longer than `limit`.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and where.
+    pub(super) fn compile(text: &str, data: Map<String, Value>, limit: Duration) -> Result<Self, String> {
+        let mut engine = Engine::new();
+        engine.set_strict_builtin_errors(false);
+        let package = engine.add_policy(SOURCE.to_owned(), text.to_owned()).map_err(|error| error.to_string())?;
+        engine.add_data(Value::Object(data).into()).map_err(|error| error.to_string())?;
+        engine.set_input(regorus::Value::new_object());
+        let mut rule = |name: &str| match engine.has_declared_rule_rooted_at(SOURCE, name) {
+            Ok(false) => Ok(None),
+            Ok(true) => {
+                let path = format!("{package}.{name}");
+                // compiles the package, too, once for all clones of the engine
+                evaluated(&mut engine, &path, AT_LOAD).map(|_| Some(path))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let allow = rule(ALLOW)?.ok_or("has no rule `allow`")?;
+        let mut told = Vec::new();
+        for name in TOLD {
+            told.extend(rule(name)?.map(|path| (name, path)));
+        }
+        Ok(Self { engine, allow, told, limit })
+    }
+
+    /// What the package says about a request.
+    ///
+    /// # Errors
+    /// An evaluation that failed or took too long.
+    pub(super) fn decide(&self, input: Value) -> Result<Map<String, Value>, String> {
+        let began = Instant::now();
+        // an engine keeps what it works out; a clone shares the compiled package and the data
+        let mut engine = self.engine.clone();
+        engine.set_input(input.into());
+        let mut value = |path: &str| evaluated(&mut engine, path, self.limit.saturating_sub(began.elapsed()));
+        let mut decision = Map::new();
+        let allow = value(&self.allow)?;
+        let allows = allow == regorus::Value::from(true);
+        let told = self.told.iter().filter(|(name, _)| !allows || *name == "headers");
+        let mut all = vec![(ALLOW, allow)];
+        for (name, path) in told {
+            all.push((name, value(path)?));
+        }
+        for (name, value) in all.into_iter().filter(|(_, value)| *value != regorus::Value::Undefined) {
+            decision.insert(name.to_owned(), serde_json::to_value(&value).map_err(|error| error.to_string())?);
+        }
+        Ok(decision)
+    }
+}
+
+/// The value of a rule, if it takes no longer than that.
+fn evaluated(engine: &mut Engine, path: &str, limit: Duration) -> Result<regorus::Value, String> {
+    engine.set_execution_timer_config(ExecutionTimerConfig { limit, check_interval: LOOK });
+    engine.eval_rule(path.to_owned()).map_err(|error| error.to_string())
+}
+
+impl fmt::Debug for Rego {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rego({})", self.allow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const POLICY: &str = "
+        package shop.orders
+        import rego.v1
+        default allow := false
+        allow if { input.request.method == \"GET\"; input.consumer.labels.tier in data.tiers }
+        headers := {\"X-Tier\": input.consumer.labels.tier}
+        reason := {\"code\": \"only-gold-reads\"} if not allow
+        status_code := 402 if not allow";
+
+    fn compiled(text: &str) -> Result<Rego, String> {
+        let data = json!({"tiers": ["gold"]});
+        Rego::compile(text, data.as_object().unwrap().clone(), Duration::from_secs(5))
+    }
+
+    #[test]
+    fn a_package_decides_by_its_rules() {
+        let rego = compiled(POLICY).unwrap();
+        let ask = |method: &str, tier: &str| {
+            let input = json!({"request": {"method": method}, "consumer": {"labels": {"tier": tier}}});
+            Value::Object(rego.decide(input).unwrap())
+        };
+        assert_eq!(ask("GET", "gold"), json!({"allow": true, "headers": {"X-Tier": "gold"}}));
+        let refused = json!({"allow": false, "headers": {"X-Tier": "free"}, "status_code": 402,
+                             "reason": {"code": "only-gold-reads"}});
+        assert_eq!(ask("GET", "free"), refused);
+        assert_eq!(ask("GET", "gold")["allow"], json!(true), "nothing is remembered");
+        assert_eq!(Value::Object(rego.decide(json!({})).unwrap())["allow"], json!(false));
+    }
+
+    #[test]
+    fn what_is_no_policy_is_told_with_its_place() {
+        for (text, says) in [
+            ("package a\nimport rego.v1\nallow if {", "rego:3:"),
+            ("allow := true", ""),
+            ("package a\nimport rego.v1\ndeny := true", "has no rule `allow`"),
+            ("package a\nimport rego.v1\nallow if nobody_knows(1)", ""),
+        ] {
+            let error = compiled(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_evaluation_without_end_is_cut() {
+        let endless = "package a\nimport rego.v1\nallow if {\n  input.go\n  \
+                       count([1 | some a in numbers.range(1, 5000); some b in numbers.range(1, 5000); a * b == 0]) > 0\n}";
+        let rego = Rego::compile(endless, Map::new(), Duration::from_millis(20)).unwrap();
+        assert!(rego.decide(json!({})).unwrap().is_empty());
+        let error = rego.decide(json!({"go": true})).unwrap_err();
+        assert!(error.contains("time"), "{error}");
+    }
+}
