@@ -79,6 +79,7 @@
 //! | `rego` | `opa` works policies in Rego out by itself, without a server |
 //! | `jwe` | `jwe-decrypt`: encrypted tokens |
 //! | `casbin` | `authz-casbin`: policies of Casbin |
+//! | `cedar` | `cedar`: policies in Cedar, worked out in this process |
 //! | `ldap` | `ldap-auth`: consumers by their entries in a directory |
 //! | `cas` | `cas-auth`: log-in at a CAS server |
 //! | `password-hash` | `basic-auth` takes hashes of passwords: argon2id and scrypt |

@@ -128,7 +128,7 @@ light_features() {
   local feature
   cargo check --no-default-features
   for feature in client server http2 hyper-server axum config-file yaml store disk etcd keyring admin control schema tracing dns callout tls acme ocsp oidc redis jwt hmac password-hash \
-    prometheus csrf decode gzip brotli zstd body-transformer grpc-transcode cache validation jwe ldap cas rego casbin; do
+    prometheus csrf decode gzip brotli zstd body-transformer grpc-transcode cache validation jwe ldap cas rego casbin cedar; do
     echo "feature $feature alone"
     cargo check --no-default-features --features "$feature"
   done

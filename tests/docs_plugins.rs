@@ -34,6 +34,7 @@ fn pages() -> Vec<Page> {
         plain::<body_transformer::BodyTransformerPlugin>(),
         plain::<brotli::BrotliPlugin>(),
         plain::<cas_auth::CasAuthPlugin>(),
+        plain::<cedar::CedarPlugin>(),
         plain::<client_control::ClientControlPlugin>(),
         plain::<consumer_restriction::ConsumerRestrictionPlugin>(),
         plain::<cors::CorsPlugin>().metadata::<cors::CorsMetadata>(),

@@ -41,6 +41,9 @@ mod cas_auth;
 #[cfg(feature = "cas")]
 #[path = "plugins/cas_server.rs"]
 mod cas_server;
+#[cfg(feature = "cedar")]
+#[path = "plugins/cedar.rs"]
+mod cedar;
 #[path = "plugins/data_mask.rs"]
 mod data_mask;
 #[path = "plugins/degraphql.rs"]

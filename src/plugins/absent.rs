@@ -44,6 +44,7 @@ const NEEDS: &[Need] = needs! {
     "body-transformer": "body-transformer",
     "brotli": "brotli",
     "cas-auth": "cas",
+    "cedar": "cedar",
     "csrf": "csrf",
     "forward-auth": "callout",
     "graphql-proxy-cache": "cache",

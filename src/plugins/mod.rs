@@ -21,6 +21,8 @@ mod caching;
 pub mod callout;
 #[cfg(feature = "cas")]
 pub mod cas_auth;
+#[cfg(feature = "cedar")]
+pub mod cedar;
 mod chance;
 mod checks;
 pub mod client_control;

@@ -30,6 +30,8 @@ impl Registry {
         registry.register(super::brotli::BrotliPlugin::within(encoders.clone()));
         #[cfg(feature = "cas")]
         registry.register(super::cas_auth::CasAuthPlugin::default());
+        #[cfg(feature = "cedar")]
+        registry.register(super::cedar::CedarPlugin);
         registry.register(super::client_control::ClientControlPlugin);
         registry.register(super::consumer_restriction::ConsumerRestrictionPlugin);
         registry.register(super::cors::CorsPlugin);

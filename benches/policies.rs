@@ -1,0 +1,117 @@
+//! What policies cost a request, counted in this process: the decisions of `authz-casbin`, `cedar`, and `opa` with `rego`.
+//!
+//! `cargo bench --bench policies --features casbin,cedar,rego`. A chain is the layer before an end that answers at once; `none` is
+//! the end alone. Times are of the thread's own CPU. All policies but the last are of other callers, so that each is looked at.
+#![expect(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::Criterion;
+use http::Request;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::Runtime;
+use tollgate::model::ConsumerSpec;
+use tollgate::plugin::GateLayer;
+use tollgate::plugin::bodies::Bodies;
+use tollgate::plugins::authz_casbin::{AuthzCasbin, AuthzCasbinConfig};
+use tollgate::plugins::cedar::{Cedar, CedarConfig};
+use tollgate::plugins::opa::{Opa, OpaConfig, OpaLayer};
+use tollgate::request::Consumer;
+use tollgate::{Body, Next, PluginLayer, Response};
+
+fn end() -> Next {
+    Next::from_call(|_| Box::pin(std::future::ready(Response::default())))
+}
+
+/// Roles, a path and a method for each policy.
+fn casbin(count: usize) -> PluginLayer {
+    let mut config = AuthzCasbinConfig::default();
+    config.username = "X-Consumer-Username".to_owned();
+    config.model = Some(
+        "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n[role_definition]\ng = _, _\n\
+         [policy_effect]\ne = some(where (p.eft == allow))\n\
+         [matchers]\nm = keyMatch2(r.obj, p.obj) && regexMatch(r.act, p.act) && g(r.sub, p.sub)"
+            .to_owned(),
+    );
+    let others = (1..count).map(|other| format!("p, role-{other}, /things-{other}/:id, ^(GET|POST)$\n"));
+    config.policy = Some(others.collect::<String>() + "p, reader, /orders/:id, ^GET$\ng, acme, reader\n");
+    GateLayer::of(AuthzCasbin::new(config).unwrap()).into()
+}
+
+/// A condition for each policy.
+fn cedar(count: usize) -> PluginLayer {
+    let mut config = CedarConfig::default();
+    let policy = |name: &str, path: &str| {
+        format!(
+            "permit(principal == Consumer::\"{name}\", action, resource) when {{ context.path like \"/{path}/*\" }};\n"
+        )
+    };
+    let others = (1..count).map(|other| policy(&format!("other-{other}"), &format!("things-{other}")));
+    config.policies = others.collect::<String>() + &*policy("acme", "orders");
+    GateLayer::of(Cedar::new(config).unwrap()).into()
+}
+
+/// A rule with a body for each policy.
+fn rego(count: usize) -> PluginLayer {
+    let mut config = OpaConfig::default();
+    config.with_consumer = true;
+    let rule = |name: &str, path: &str| {
+        format!("allow if {{ input.consumer.username == \"{name}\"; startswith(input.request.path, \"/{path}/\") }}\n")
+    };
+    let others = (1..count).map(|other| rule(&format!("other-{other}"), &format!("things-{other}")));
+    config.rego = Some("package a\n".to_owned() + &*others.collect::<String>() + &*rule("acme", "orders"));
+    OpaLayer::of(Opa::new(config, Bodies::default()).unwrap()).into()
+}
+
+fn request(acme: &Consumer) -> Request<Body> {
+    let request = Request::get("/orders/4711?page=1").header("host", "api.test").header("accept", "*/*");
+    let mut request = request.header("user-agent", "bench").body(Body::empty()).unwrap();
+    acme.attach(&mut request);
+    request
+}
+
+/// CPU time of this thread.
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
+}
+
+fn send(runtime: &Runtime, chain: &Next, requests: Vec<Request<Body>>) {
+    runtime.block_on(async {
+        for request in requests {
+            assert_eq!(black_box(chain.run(request).await).status(), 200);
+        }
+    });
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let spec: ConsumerSpec = serde_json::from_value(serde_json::json!({"username": "acme"})).unwrap();
+    let acme = Consumer::new(&spec);
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("policies");
+    let mut cases = vec![("none".to_owned(), end())];
+    for count in [1, 10, 100, 1000] {
+        cases.push((format!("authz-casbin, {count}"), casbin(count).wrap(end())));
+        cases.push((format!("cedar, {count}"), cedar(count).wrap(end())));
+        cases.push((format!("rego, {count}"), rego(count).wrap(end())));
+    }
+    cases.push(("authz-casbin, 10000".to_owned(), casbin(10_000).wrap(end())));
+    for (name, chain) in &cases {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|count| {
+                let rounds = count.div_ceil(10);
+                let mut took = Duration::ZERO;
+                for _ in 0..rounds {
+                    let requests = (0..10).map(|_| request(&acme)).collect();
+                    let began = cpu();
+                    send(&runtime, chain, requests);
+                    took += cpu() - began;
+                }
+                took.mul_f64(count as f64 / (rounds * 10) as f64)
+            });
+        });
+    }
+    group.finish();
+    criterion.final_summary();
+}
