@@ -9,6 +9,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::pin::Pin;
+use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -166,19 +167,33 @@ fn page(runtime: &Runtime, coding: &str, level: u32, text: &Bytes) -> (Duration,
     ((cpu() - began) / rounds, size.get())
 }
 
+/// Measures memory in a process of its own: what one case gives back the next one would get for nothing.
+fn memory_apart(coding: &str, level: u32) -> f64 {
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new(program).args(["memory", coding, &level.to_string()]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap() / 1_048_576.0
+}
+
 fn main() {
-    let only = std::env::args().nth(1).filter(|argument| !argument.starts_with('-'));
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let (streamed, text) = (html(STREAMED), html(PAGE));
+    if let [what, coding, level] = &arguments[..]
+        && what == "memory"
+    {
+        println!("{}", memory(&runtime, coding, level.parse().unwrap(), &html(STREAMED)));
+        return;
+    }
+    let only = arguments.first();
+    let text = html(PAGE);
     let cases = [("gzip", &[1, 5, 9][..]), ("br", &[1, 4, 6, 9]), ("zstd", &[1, 3, 6, 9, 19])];
     println!("coding level   memory of a stream   1 MiB of HTML: CPU, size");
     for (coding, levels) in cases {
-        if only.as_ref().is_some_and(|only| only != coding) {
+        if only.is_some_and(|only| only != coding) {
             continue;
         }
         for level in levels {
             first_piece(&runtime, coding, *level);
-            let memory = memory(&runtime, coding, *level, &streamed) as f64 / 1_048_576.0;
+            let memory = memory_apart(coding, *level);
             let (took, size) = page(&runtime, coding, *level, &text);
             println!(
                 "{coding:6} {level:5}   {memory:14.2} MiB   {:18.1} ms, {size} bytes",
