@@ -30,6 +30,7 @@ mod room;
 #[cfg(feature = "decode")]
 pub(crate) mod unpack;
 
+#[cfg(feature = "body-transformer")]
 pub(crate) use ahead::Ahead;
 pub(crate) use collect::PIECE;
 pub use collect::Unread;
