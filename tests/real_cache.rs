@@ -43,7 +43,8 @@ fn config(folder: &Folder, nginx: &Nginx, block: &str) -> String {
 /// Files of a zone that have their name.
 fn files(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
-    entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+    let is_answer = |path: &Path| !path.ends_with("lock");
+    entries.map(|path| if path.is_dir() { files(&path) } else { usize::from(is_answer(&path)) }).sum()
 }
 
 /// Asks until the answer is a hit.

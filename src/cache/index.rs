@@ -1,11 +1,14 @@
 //! What is kept, by key, within a weight: what is asked for least goes first.
-use std::sync::{Mutex, PoisonError};
+use std::hash::RandomState;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderName};
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
-use super::key::{CacheKey, KeyHashing};
+use super::callers::Callers;
+use super::fetches::{Fetches, Fetching};
+use super::key::CacheKey;
 use super::slot::Slot;
 
 /// Something that is kept.
@@ -16,9 +19,16 @@ pub(super) trait Entry: Clone + Send + Sync + 'static {
 
 /// The table of a zone.
 pub(super) struct Index<E: Entry> {
-    slots: Cache<CacheKey, Slot<E>, Weigh, KeyHashing, Gather>,
-    /// One for each 64th of the keys: held while a slot is changed, with how often anything was taken out.
-    stripes: [Mutex<u32>; STRIPES],
+    slots: Cache<CacheKey, Slot<E>, Weigh, RandomState, Gather>,
+    /// One for each 64th of the URLs: held while a slot of one of them is changed.
+    stripes: [Mutex<Stripe>; STRIPES],
+}
+
+/// What is known of URLs beside what is kept of them.
+#[derive(Debug, Default)]
+struct Stripe {
+    fetches: Fetches,
+    callers: Callers,
 }
 
 const STRIPES: usize = 64;
@@ -26,15 +36,15 @@ const STRIPES: usize = 64;
 const SHARD: u64 = 256 << 20;
 /// What a slot takes beside what is kept in it: its place in the table, and what the table notes of keys that went.
 const SLOT: u64 = 112;
-/// What a variant takes beside itself.
-const VARIANT: u64 = 32;
+/// What a key of one caller takes beside that, to be found by its URL.
+const CALLER: u64 = 48;
 
 #[derive(Clone)]
 struct Weigh;
 
 impl<E: Entry> Weighter<CacheKey, Slot<E>> for Weigh {
-    fn weight(&self, _: &CacheKey, slot: &Slot<E>) -> u64 {
-        slot.entries().fold(SLOT, |sum, entry| sum + entry.weight() + VARIANT)
+    fn weight(&self, key: &CacheKey, slot: &Slot<E>) -> u64 {
+        SLOT + if key.is_callers() { CALLER } else { 0 } + slot.weight()
     }
 }
 
@@ -60,10 +70,10 @@ impl<E: Entry> Index<E> {
             // only for how many keys that went are remembered
             .estimated_items_capacity(usize::try_from(capacity / 16_384).unwrap_or(usize::MAX).clamp(1024, 1 << 20))
             .build()
-            .map(|options| Cache::with_options(options, Weigh, KeyHashing::default(), Gather));
+            .map(|options| Cache::with_options(options, Weigh, RandomState::new(), Gather));
         // Nothing but numbers that were not given can be missing.
-        let slots = slots.unwrap_or_else(|_| Cache::with(1024, capacity, Weigh, KeyHashing::default(), Gather));
-        Self { slots, stripes: [const { Mutex::new(0) }; STRIPES] }
+        let slots = slots.unwrap_or_else(|_| Cache::with(1024, capacity, Weigh, RandomState::new(), Gather));
+        Self { slots, stripes: std::array::from_fn(|_| Mutex::default()) }
     }
 
     /// The heaviest entry that is kept: a quarter of a shard, so that one answer does not drive out everything else.
@@ -75,12 +85,12 @@ impl<E: Entry> Index<E> {
         self.slots.get(key)
     }
 
-    /// How often something was taken out among the keys that this one is one of; see [`Index::put`].
-    pub(super) fn removals(&self, key: &CacheKey) -> u32 {
-        *self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner)
+    /// Begins a fetch; see [`Index::put`].
+    pub(super) fn fetching(&self, key: &CacheKey) -> Fetching {
+        self.stripe(key).fetches.begin(key.url())
     }
 
-    /// Keeps an answer, and gives what had to go. `Err`: since `removals` were counted somebody has taken things out, and this
+    /// Keeps an answer, and gives what had to go. `Err`: since its fetch began somebody has taken things out, and this
     /// answer may be one of those that he meant.
     pub(super) fn put(
         &self,
@@ -88,52 +98,73 @@ impl<E: Entry> Index<E> {
         names: &[HeaderName],
         variant: u64,
         entry: E,
-        removals: u32,
+        fetching: &Fetching,
     ) -> Result<Gone<E>, E> {
-        let stripe = self.stripe(&key).lock().unwrap_or_else(PoisonError::into_inner);
-        if *stripe != removals {
+        let mut stripe = self.stripe(&key);
+        if fetching.is_overtaken() {
             return Err(entry);
         }
         let before = self.slots.peek(&key);
-        let (slot, replaced) = Slot::with(before.as_ref(), names, variant, entry);
-        let (is_kept, evicted) = self.insert(key, slot);
+        // With twice the heaviest there is always room for one more.
+        let (slot, replaced) = Slot::with(before.as_ref(), names, variant, entry, self.heaviest() * 2);
+        let (is_kept, evicted) = self.insert(&mut stripe, key, slot);
         drop(stripe);
+        self.forget(&evicted);
         Ok(Gone { is_kept, evicted, replaced: replaced.into_iter().map(|entry| (key, entry)).collect() })
     }
 
     /// Puts a slot in the place of the key's own, and gives what had to go for want of room, perhaps the slot itself.
-    fn insert(&self, key: CacheKey, slot: Slot<E>) -> (bool, Vec<(CacheKey, E)>) {
+    fn insert(&self, stripe: &mut Stripe, key: CacheKey, slot: Slot<E>) -> (bool, Vec<(CacheKey, E)>) {
         let mut evicted = Vec::new();
         self.slots.insert_with_lifecycle(key, slot.clone(), &mut evicted);
         // The slot that was there before is named too; most of what stood in it stands in the new one.
         evicted.retain(|(other, _)| *other != key);
         let is_kept = self.slots.peek(&key).is_some();
-        if !is_kept {
+        if is_kept {
+            stripe.callers.add(key);
+        } else {
             evicted.push((key, slot));
         }
         let entries = evicted.iter().flat_map(|(key, slot)| slot.entries().map(|entry| (*key, entry.clone())));
         (is_kept, entries.collect())
     }
 
-    /// Takes everything out that stands under a key.
-    pub(super) fn remove(&self, key: &CacheKey) -> Vec<E> {
-        let mut removals = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
-        *removals = removals.wrapping_add(1);
-        let gone = self.slots.remove(key);
-        gone.map(|(_, slot)| slot.entries().cloned().collect()).unwrap_or_default()
+    /// Forgets which callers' keys there were of what went. Not to be asked with a stripe held.
+    fn forget(&self, evicted: &[(CacheKey, E)]) {
+        for (key, _) in evicted.iter().filter(|(key, _)| key.is_callers()) {
+            let mut stripe = self.stripe(key);
+            // It may be there again.
+            if self.slots.peek(key).is_none() {
+                stripe.callers.forget(key);
+            }
+        }
+    }
+
+    /// Takes everything out that stands under a key, and under those of all callers of its URL.
+    pub(super) fn remove(&self, key: &CacheKey) -> Vec<(CacheKey, E)> {
+        let mut stripe = self.stripe(key);
+        stripe.fetches.overtake(key.url());
+        let mut keys = stripe.callers.take(key.url());
+        keys.insert(*key);
+        let gone = keys.iter().filter_map(|key| self.slots.remove(key));
+        gone.flat_map(|(key, slot)| slot.entries().map(|entry| (key, entry.clone())).collect::<Vec<_>>()).collect()
     }
 
     /// Takes single answers out, and gives what had to go beside them.
     pub(super) fn drop_where(&self, key: &CacheKey, is_gone: impl Fn(&E) -> bool) -> Vec<(CacheKey, E)> {
-        let _stripe = self.stripe(key).lock().unwrap_or_else(PoisonError::into_inner);
-        match self.slots.peek(key).map(|slot| slot.without(is_gone)) {
-            Some(Some(rest)) => self.insert(*key, rest).1,
+        let mut stripe = self.stripe(key);
+        let evicted = match self.slots.peek(key).map(|slot| slot.without(is_gone)) {
+            Some(Some(rest)) => self.insert(&mut stripe, *key, rest).1,
             Some(None) => {
                 self.slots.remove(key);
+                stripe.callers.forget(key);
                 Vec::new()
             }
             None => Vec::new(),
-        }
+        };
+        drop(stripe);
+        self.forget(&evicted);
+        evicted
     }
 
     /// Keys, and bytes.
@@ -141,9 +172,10 @@ impl<E: Entry> Index<E> {
         (self.slots.len(), self.slots.weight())
     }
 
-    fn stripe(&self, key: &CacheKey) -> &Mutex<u32> {
+    fn stripe(&self, key: &CacheKey) -> MutexGuard<'_, Stripe> {
         let [first, ..] = key.as_bytes();
-        self.stripes.get(usize::from(*first) % STRIPES).unwrap_or(&self.stripes[0])
+        let stripe = self.stripes.get(usize::from(*first) % STRIPES).unwrap_or(&self.stripes[0]);
+        stripe.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,7 +186,7 @@ pub(super) struct Gone<E> {
     pub(super) is_kept: bool,
     /// For want of room; the new one itself where it was too heavy.
     pub(super) evicted: Vec<(CacheKey, E)>,
-    /// Because the new answer stands in its place.
+    /// Because the new answer stands in its place, or is one of too many of its URL.
     pub(super) replaced: Vec<(CacheKey, E)>,
 }
 
@@ -198,7 +230,7 @@ mod tests {
     }
 
     fn put(index: &Index<Weighty>, number: u32, weight: u64) -> Gone<Weighty> {
-        index.put(key(number), &[], 0, Weighty(weight), index.removals(&key(number))).unwrap()
+        index.put(key(number), &[], 0, Weighty(weight), &index.fetching(&key(number))).unwrap()
     }
 
     #[test]
@@ -216,10 +248,10 @@ mod tests {
     #[test]
     fn what_was_taken_out_meanwhile_is_not_put_in() {
         let index = Index::new(1 << 20);
-        let before = index.removals(&key(1));
+        let before = index.fetching(&key(1));
         put(&index, 1, 1);
-        assert_eq!(index.remove(&key(1)), [Weighty(1)]);
-        assert_eq!(index.put(key(1), &[], 0, Weighty(2), before).unwrap_err(), Weighty(2));
+        assert_eq!(index.remove(&key(1)), [(key(1), Weighty(1))]);
+        assert_eq!(index.put(key(1), &[], 0, Weighty(2), &before).unwrap_err(), Weighty(2));
         assert!(index.get(&key(1)).is_none());
     }
 
@@ -228,7 +260,7 @@ mod tests {
         let index = Index::new(1 << 20);
         let keep = |variant, weight| {
             let entry = Weighty(weight);
-            index.put(key(1), &[http::header::ACCEPT], variant, entry, index.removals(&key(1))).unwrap()
+            index.put(key(1), &[http::header::ACCEPT], variant, entry, &index.fetching(&key(1))).unwrap()
         };
         for (variant, replaced) in [(1, None), (2, None), (3, None), (2, Some(2))] {
             let gone = keep(variant, variant);
@@ -237,11 +269,71 @@ mod tests {
         }
         assert!(index.drop_where(&key(1), |entry| entry.0 == 3).is_empty());
         assert_eq!(index.get(&key(1)).unwrap().entries().count(), 2);
-        // a slot that is too heavy goes with all that is in it
-        let gone = keep(4, 2 << 20);
-        let mut weights: Vec<_> = gone.evicted.iter().map(|(_, entry)| entry.0).collect();
-        weights.sort_unstable();
-        assert_eq!((gone.is_kept, weights), (false, vec![1, 2, 2 << 20]));
-        assert!(index.get(&key(1)).is_none());
+    }
+
+    #[test]
+    fn of_several_large_answers_the_oldest_go_and_not_all() {
+        let index = Index::new(1 << 20);
+        let large = index.heaviest() - 200;
+        for number in 1..20 {
+            let key = key(1);
+            let entry = Weighty(large + number);
+            let gone = index.put(key, &[http::header::ACCEPT], number, entry, &index.fetching(&key)).unwrap();
+            assert!(gone.is_kept && gone.evicted.is_empty(), "{gone:?}");
+            let left: Vec<_> = index.get(&key).unwrap().entries().map(|entry| entry.0 - large).collect();
+            assert_eq!(left, if number == 1 { vec![1] } else { vec![number - 1, number] });
+            assert_eq!(gone.replaced.len(), usize::from(number > 2));
+        }
+        // one that is too heavy by itself goes by itself
+        let gone = index.put(key(2), &[], 0, Weighty(2 << 20), &index.fetching(&key(2))).unwrap();
+        assert_eq!((gone.is_kept, gone.evicted), (false, vec![(key(2), Weighty(2 << 20))]));
+    }
+
+    #[test]
+    fn a_removal_voids_fetches_of_its_own_url_alone() {
+        let index = Index::new(1 << 20);
+        let numbers: Vec<_> = (0..1000).collect();
+        let begun: Vec<_> = numbers.iter().map(|number| index.fetching(&key(*number))).collect();
+        assert!(index.remove(&key(0)).is_empty());
+        let kept = numbers.iter().zip(&begun).filter(|(number, fetching)| {
+            index.put(key(**number), &[], 0, Weighty(1), fetching).is_ok_and(|gone| gone.is_kept)
+        });
+        assert_eq!(kept.count(), 999);
+    }
+
+    fn own(number: u32, caller: u32) -> CacheKey {
+        let mut by = KeyBuilder::default();
+        by.part(&caller.to_le_bytes());
+        key(number).of_caller(&by)
+    }
+
+    #[test]
+    fn a_removal_takes_the_answers_of_all_callers() {
+        let index = Index::new(1 << 20);
+        let keep = |key: CacheKey| index.put(key, &[], 0, Weighty(1), &index.fetching(&key)).unwrap();
+        let begun = index.fetching(&own(1, 9));
+        for caller in 0..3 {
+            keep(own(1, caller));
+            keep(own(2, caller));
+        }
+        keep(key(1));
+        assert_eq!(index.remove(&own(1, 0)).len(), 3);
+        assert_eq!(index.remove(&key(1)).len(), 1);
+        assert!(index.put(own(1, 9), &[], 0, Weighty(1), &begun).is_err());
+        keep(own(2, 3));
+        index.drop_where(&own(2, 3), |_| true);
+        assert_eq!((index.size().0, index.remove(&key(2)).len(), index.size().0), (3, 3, 0));
+    }
+
+    #[test]
+    fn callers_that_go_for_want_of_room_leave_nothing_behind() {
+        let index = Index::new(1 << 16);
+        let known = || index.stripes.iter().map(|stripe| stripe.lock().unwrap().callers.count()).sum::<usize>();
+        for number in 0..1000 {
+            let key = own(number % 10, number);
+            index.put(key, &[], 0, Weighty(1000), &index.fetching(&key)).unwrap();
+            assert_eq!(known(), index.size().0);
+        }
+        assert!(index.size().0 < 100);
     }
 }

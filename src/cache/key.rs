@@ -1,15 +1,20 @@
 //! What an answer is kept under.
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// What an answer is kept under: 128 bits of BLAKE3 over what the plugin puts into it, each part with its length before it,
 /// so that no two lists of parts read alike.
-#[derive(Clone, Copy, PartialEq, Eq)]
+///
+/// The first half is that of the URL, or whatever the plugin has in its place; the second is everybody's, or one caller's.
+/// So all that is kept of a URL can be taken out together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CacheKey([u8; 16]);
 
 /// A key in the making.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyBuilder(blake3::Hasher);
+
+/// Set in the second half of keys of one caller.
+const CALLERS: u8 = 0x80;
 
 impl KeyBuilder {
     /// Adds a part.
@@ -18,9 +23,15 @@ impl KeyBuilder {
         self
     }
 
+    /// Everybody's key.
     pub(crate) fn finish(&self) -> CacheKey {
-        let hash = self.0.finalize();
-        CacheKey(hash.as_bytes().first_chunk().copied().unwrap_or_default())
+        let mut key = CacheKey(self.hash());
+        key.mark(0);
+        key
+    }
+
+    fn hash(&self) -> [u8; 16] {
+        self.0.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
     }
 }
 
@@ -33,6 +44,34 @@ impl CacheKey {
 
     pub(super) fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// The key of the same for one caller alone.
+    pub(crate) fn of_caller(&self, caller: &KeyBuilder) -> Self {
+        let own = KeyBuilder::default().part(&self.0).part(&caller.hash()).hash();
+        let mut key = *self;
+        for (byte, own) in key.0.iter_mut().skip(8).zip(own) {
+            *byte = own;
+        }
+        key.mark(CALLERS);
+        key
+    }
+
+    /// Whether it is one caller's.
+    pub(super) fn is_callers(&self) -> bool {
+        let [.., own, _, _, _, _, _, _, _] = self.0;
+        own & CALLERS != 0
+    }
+
+    /// What it has in common with everybody's and all callers' keys of its URL.
+    pub(super) fn url(&self) -> u64 {
+        let [url @ .., _, _, _, _, _, _, _, _] = self.0;
+        u64::from_le_bytes(url)
+    }
+
+    fn mark(&mut self, whose: u8) {
+        let [.., own, _, _, _, _, _, _, _] = &mut self.0;
+        *own = *own & !CALLERS | whose;
     }
 
     /// The key of one of several answers, for what is told apart by both; of the only one (0) the key itself.
@@ -69,35 +108,6 @@ impl fmt::Debug for CacheKey {
     }
 }
 
-impl Hash for CacheKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let [first @ .., _, _, _, _, _, _, _, _] = self.0;
-        state.write_u64(u64::from_le_bytes(first));
-    }
-}
-
-/// A hasher for keys, which are hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct AsItIs(u64);
-
-pub(super) type KeyHashing = BuildHasherDefault<AsItIs>;
-
-impl Hasher for AsItIs {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +133,22 @@ mod tests {
         for text in ["", "0", "+f000000000000000000000000000000", "zz000000000000000000000000000000"] {
             assert_eq!(CacheKey::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn keys_of_callers_have_the_url_in_common() {
+        let page = |name: &[u8]| KeyBuilder::default().part(name).finish();
+        let caller = |name: &[u8]| {
+            let mut key = KeyBuilder::default();
+            key.part(name);
+            key
+        };
+        let (everybodys, anns) = (page(b"x"), page(b"x").of_caller(&caller(b"ann")));
+        assert_eq!((everybodys.is_callers(), anns.is_callers()), (false, true));
+        assert_eq!(everybodys.url(), anns.url());
+        assert_eq!(anns, page(b"x").of_caller(&caller(b"ann")));
+        let others = [everybodys, page(b"x").of_caller(&caller(b"bob")), page(b"y").of_caller(&caller(b"ann"))];
+        assert!(others.iter().all(|other| *other != anns));
+        assert_ne!(anns.url(), page(b"y").url());
     }
 }

@@ -9,7 +9,7 @@ use super::content::Content;
 use super::index::{Entry, Index};
 use super::stats::{Counters, count};
 use super::zone::Stored;
-use super::{CacheKey, Draft, record};
+use super::{CacheKey, Draft, Fetching, record};
 
 /// Up to this size a body lies with its head in one allocation.
 const SMALL: usize = 16 * 1024;
@@ -94,7 +94,7 @@ pub(crate) struct MemoryWriter {
     head: Vec<u8>,
     names: Vec<HeaderName>,
     variant: u64,
-    removals: u32,
+    fetching: Fetching,
     pieces: Vec<Bytes>,
     piece: BytesMut,
     length: u64,
@@ -103,14 +103,14 @@ pub(crate) struct MemoryWriter {
 }
 
 impl MemoryWriter {
-    pub(super) fn new(memory: &Arc<Memory>, key: CacheKey, draft: Draft, removals: u32) -> Option<Self> {
+    pub(super) fn new(memory: &Arc<Memory>, key: CacheKey, draft: Draft, fetching: Fetching) -> Option<Self> {
         Some(Self {
             memory: Arc::clone(memory),
             key,
             head: record::encode(&draft)?,
             names: draft.names,
             variant: draft.meta.variant,
-            removals,
+            fetching,
             pieces: Vec::new(),
             piece: BytesMut::new(),
             length: 0,
@@ -178,7 +178,7 @@ impl MemoryWriter {
 
     fn keep(&self, kept: Kept) -> bool {
         let counters = &self.memory.counters;
-        match self.memory.index.put(self.key, &self.names, self.variant, kept, self.removals) {
+        match self.memory.index.put(self.key, &self.names, self.variant, kept, &self.fetching) {
             Ok(gone) => {
                 counters.evicted.fetch_add(gone.evicted.len() as u64, Relaxed);
                 if gone.is_kept {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     fn store(memory: &Arc<Memory>, name: &str, pieces: &[usize]) -> bool {
-        let mut writer = MemoryWriter::new(memory, key(name), draft(200), 0).unwrap();
+        let mut writer = MemoryWriter::new(memory, key(name), draft(200), memory.index.fetching(&key(name))).unwrap();
         pieces.iter().for_each(|length| writer.push(Bytes::from(vec![b'x'; *length])));
         writer.finish()
     }
@@ -251,8 +251,8 @@ mod tests {
         let memory = memory(1 << 20);
         assert!(!store(&memory, "a", &[1 << 18, 1]));
         assert!(store(&memory, "a", &[1 << 17]));
-        let mut writers: Vec<_> =
-            (0..9).map(|_| MemoryWriter::new(&memory, key("b"), draft(200), 0).unwrap()).collect();
+        let begin = |_| MemoryWriter::new(&memory, key("b"), draft(200), memory.index.fetching(&key("b"))).unwrap();
+        let mut writers: Vec<_> = (0..9).map(begin).collect();
         writers.iter_mut().for_each(|writer| writer.push(Bytes::from(vec![0; 1 << 17])));
         assert_eq!(writers.iter().filter(|writer| writer.has_failed()).count(), 1);
         drop(writers);

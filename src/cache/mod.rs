@@ -13,9 +13,11 @@
 //! assert_eq!(zone.stats().entries, 0);
 //! # let _ = zones;
 //! ```
+mod callers;
 mod clock;
 mod content;
 mod disk;
+mod fetches;
 mod flight;
 mod index;
 mod key;
@@ -29,6 +31,7 @@ mod writer;
 mod zone;
 mod zones;
 
+pub(crate) use fetches::Fetching;
 pub(crate) use flight::{Flight, Joined, Landing, Predecessor};
 pub(crate) use key::KeyBuilder;
 pub(crate) use record::{Draft, Meta};

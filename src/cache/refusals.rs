@@ -1,15 +1,15 @@
 //! What is not kept, for a while (RFC 9111 §4, "collapsed requests").
 use std::fmt;
+use std::hash::RandomState;
 
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::CacheKey;
-use super::key::KeyHashing;
 
 /// Keys whose last answer was not to be kept: nobody waits for another's. So many at most, whatever the zone may
 /// hold, and beside it, so that they drive nothing out.
-pub(super) struct Refusals(Cache<CacheKey, u64, UnitWeighter, KeyHashing>);
+pub(super) struct Refusals(Cache<CacheKey, u64, UnitWeighter, RandomState>);
 
 const MOST: usize = 16_384;
 /// For so many milliseconds.
@@ -17,7 +17,7 @@ const A_WHILE: u64 = 10_000;
 
 impl Refusals {
     pub(super) fn new() -> Self {
-        let cache = Cache::with(MOST, MOST as u64, UnitWeighter, KeyHashing::default(), DefaultLifecycle::default());
+        let cache = Cache::with(MOST, MOST as u64, UnitWeighter, RandomState::new(), DefaultLifecycle::default());
         Self(cache)
     }
 

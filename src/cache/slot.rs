@@ -3,8 +3,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
+use super::index::Entry;
 use super::variant::variant;
 
+/// What a variant takes beside itself.
+const VARIANT: u64 = 32;
 /// The most variants of one key; the oldest goes first.
 const MOST: usize = 64;
 
@@ -22,7 +25,15 @@ pub(super) struct Variants<E> {
     kept: Vec<(u64, E)>,
 }
 
-impl<E: Clone> Slot<E> {
+impl<E: Entry> Slot<E> {
+    /// The bytes that its answers take of the zone.
+    pub(super) fn weight(&self) -> u64 {
+        match self {
+            Self::One(entry) => entry.weight(),
+            Self::Many(variants) => variants.kept.iter().map(Variants::weight).sum(),
+        }
+    }
+
     /// What answers a request with these fields.
     pub(super) fn find(&self, request: &HeaderMap) -> Option<&E> {
         match self {
@@ -49,8 +60,14 @@ impl<E: Clone> Slot<E> {
     }
 
     /// The slot with one more answer, and what goes for it: another of the same variant, all that are told apart by other
-    /// fields (the origin has changed its mind), or the oldest of too many.
-    pub(super) fn with(before: Option<&Self>, names: &[HeaderName], variant: u64, entry: E) -> (Self, Vec<E>) {
+    /// fields (the origin has changed its mind), or the oldest of too many, or of more than `room` has room for.
+    pub(super) fn with(
+        before: Option<&Self>,
+        names: &[HeaderName],
+        variant: u64,
+        entry: E,
+        room: u64,
+    ) -> (Self, Vec<E>) {
         if names.is_empty() {
             let gone = before.map(|slot| slot.entries().cloned().collect()).unwrap_or_default();
             return (Self::One(entry), gone);
@@ -70,6 +87,12 @@ impl<E: Clone> Slot<E> {
             gone.push(kept.remove(0).1);
         }
         kept.push((variant, entry));
+        let mut weight: u64 = kept.iter().map(Variants::weight).sum();
+        while weight > room && kept.len() > 1 {
+            let oldest = kept.remove(0);
+            weight -= Variants::weight(&oldest);
+            gone.push(oldest.1);
+        }
         (Self::Many(Arc::new(Variants { names: names.into(), kept })), gone)
     }
 
@@ -94,7 +117,11 @@ impl<E: Clone> Slot<E> {
     }
 }
 
-impl<E> Variants<E> {
+impl<E: Entry> Variants<E> {
+    fn weight((_, entry): &(u64, E)) -> u64 {
+        VARIANT + entry.weight()
+    }
+
     fn get(&self, variant: u64) -> Option<&E> {
         // The newest are asked for most.
         self.kept.iter().rev().find(|(other, _)| *other == variant).map(|(_, entry)| entry)
@@ -108,13 +135,19 @@ mod tests {
 
     use super::*;
 
+    impl Entry for u32 {
+        fn weight(&self) -> u64 {
+            100
+        }
+    }
+
     fn asking(language: &str) -> HeaderMap {
         HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_str(language).unwrap())])
     }
 
     fn with(before: Option<&Slot<u32>>, language: &str, entry: u32) -> (Slot<u32>, Vec<u32>) {
         let names = [ACCEPT_LANGUAGE];
-        Slot::with(before, &names, variant(&names, &asking(language)), entry)
+        Slot::with(before, &names, variant(&names, &asking(language)), entry, u64::MAX)
     }
 
     #[test]
@@ -133,9 +166,9 @@ mod tests {
     #[test]
     fn another_vary_and_none_make_the_others_go() {
         let (slot, _) = with(None, "de", 1);
-        let (other, gone) = Slot::with(Some(&slot), &[ACCEPT], 7, 2);
+        let (other, gone) = Slot::with(Some(&slot), &[ACCEPT], 7, 2, u64::MAX);
         assert_eq!((gone, other.entries().count()), (vec![1], 1));
-        let (slot, gone) = Slot::with(Some(&slot), &[], 0, 3);
+        let (slot, gone) = Slot::with(Some(&slot), &[], 0, 3, u64::MAX);
         assert_eq!((gone, slot.find(&asking("fr"))), (vec![1], Some(&3)));
         let (_, gone) = with(Some(&slot), "de", 4);
         assert_eq!(gone, [3]);

@@ -65,14 +65,20 @@ impl Writer {
         match self {
             Self::Memory(writer) => land(writer.finish_with(&stored.content)),
             Self::Disk(mut writer) => {
-                let mut body = stored.body(0..stored.len());
+                let (id, mut body) = (stored.id, stored.body(0..stored.len()));
                 tokio::spawn(async move {
                     use http_body_util::BodyExt as _;
+                    if writer.renew(id).await {
+                        return land(true);
+                    }
                     while let Some(frame) = body.frame().await {
                         let Ok(frame) = frame else { return };
                         std::future::poll_fn(|cx| writer.poll_ready(cx)).await;
                         if let Ok(data) = frame.into_data() {
                             writer.push(data);
+                        }
+                        if writer.has_failed() {
+                            break;
                         }
                     }
                     land(writer.finish().await);

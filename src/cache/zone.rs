@@ -15,7 +15,7 @@ use super::index::Looked;
 use super::memory::{Memory, MemoryWriter};
 use super::refusals::Refusals;
 use super::stats::Counters;
-use super::{CacheKey, Draft, Joined, Meta, Stats, Writer, record};
+use super::{CacheKey, Draft, Fetching, Joined, Meta, Stats, Writer, record};
 use crate::Body;
 use crate::model::CacheZoneSpec;
 
@@ -149,34 +149,33 @@ impl Zone {
         self.flights.join(missing, patience)
     }
 
-    /// How often anything has been taken out among keys like this one, to be asked before an answer is: see
-    /// [`Zone::store`].
-    pub(crate) fn removals(&self, key: CacheKey) -> u32 {
+    /// Begins a fetch, to be said before the upstream is asked: see [`Zone::store`].
+    pub(crate) fn fetching(&self, key: CacheKey) -> Fetching {
         match &self.store {
-            Store::Memory(memory) => memory.index.removals(&key),
-            Store::Disk(disk) => disk.index().removals(&key),
+            Store::Memory(memory) => memory.index.fetching(&key),
+            Store::Disk(disk) => disk.index().fetching(&key),
         }
     }
 
     /// Begins to store an answer of that length, if it says so; the request's fields say which variant it is. It is
-    /// not kept if anything has been taken out since `removals` were counted. `None` when it cannot be kept.
+    /// not kept if anything has been taken out of its URL since the fetch began. `None` when it cannot be kept.
     pub(crate) fn store(
         &self,
         key: CacheKey,
         mut draft: Draft,
         request: &HeaderMap,
         length: Option<u64>,
-        removals: u32,
+        fetching: Fetching,
     ) -> Option<Writer> {
         draft.meta.variant = super::variant::variant(&draft.names, request);
         match &self.store {
             Store::Memory(memory) => {
                 let fits = length.is_none_or(|length| length <= memory.index.heaviest());
-                MemoryWriter::new(memory, key, draft, removals).filter(|_| fits).map(Writer::Memory)
+                MemoryWriter::new(memory, key, draft, fetching).filter(|_| fits).map(Writer::Memory)
             }
             Store::Disk(disk) => {
                 let fits = length.is_none_or(|length| length <= disk.index().heaviest());
-                disk.writer(key, &draft, removals).filter(|_| fits).map(Writer::Disk)
+                disk.writer(key, &draft, fetching).filter(|_| fits).map(Writer::Disk)
             }
         }
     }
@@ -207,7 +206,8 @@ impl Zone {
         }
     }
 
-    /// Takes all answers of a key out, also those that are being stored. Tells whether there were any.
+    /// Takes all answers of a key out, those of all callers of its URL, and those that are being stored. Tells whether
+    /// there were any.
     pub(crate) async fn purge(&self, key: CacheKey) -> bool {
         match &self.store {
             Store::Memory(memory) => !memory.index.remove(&key).is_empty(),

@@ -1,7 +1,7 @@
 //! [`CacheZoneSpec`]: where answers are kept, the settings' `cache_zones`.
 use std::collections::HashSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::de::Error as _;
@@ -155,7 +155,10 @@ const SIZE: Rule = Rule {
     expects: "a number of bytes of at least 1m, such as 50m or 1g",
 };
 
-const FOLDER: Rule = Rule { holds: |text| text.starts_with('/'), expects: "the whole path of a folder" };
+const FOLDER: Rule = Rule {
+    holds: |text| text.starts_with('/') && !text.split('/').any(|part| part == ".."),
+    expects: "the whole path of a folder, without ..",
+};
 
 const LEVELS: Rule = Rule {
     holds: |text| text.split(':').count() <= 3 && text.split(':').all(|digits| matches!(digits, "1" | "2")),
@@ -176,16 +179,37 @@ pub(crate) const CACHE_ZONES: Shape = Shape::List(&List { of: Shape::Struct(&ZON
 /// Names and folders of zones are theirs alone.
 pub(crate) fn apart<'v>(settings: &'v Map<String, Value>, walk: &mut Walk<'_, 'v>) {
     let zones = settings.get("cache_zones").and_then(Value::as_array);
-    let mut seen = HashSet::new();
-    for (field, zone) in zones.into_iter().flatten().flat_map(|zone| ["name", "disk_path"].map(|field| (field, zone))) {
-        if let Some(text) = zone.get(field).and_then(Value::as_str)
-            && !seen.insert((field, text))
-        {
-            walk.under("cache_zones", |walk| {
-                walk.error(format!("has the {field} {text} twice"), "give each zone its own");
-            });
+    let told = |zone: &'v Value, field| zone.get(field).and_then(Value::as_str);
+    let mut names = HashSet::new();
+    let mut folders = Vec::new();
+    for zone in zones.into_iter().flatten() {
+        if let Some(name) = told(zone, "name").filter(|name| !names.insert(*name)) {
+            let problem = format!("has the name {name} twice");
+            walk.under("cache_zones", |walk| walk.error(problem, "give each zone its own"));
+        }
+        if let Some(path) = told(zone, "disk_path") {
+            folders.push((path.to_owned(), whole(path)));
         }
     }
+    // A zone that is there unasked has its folder as well.
+    for zone in CacheZoneSpec::standard().into_iter().filter(|zone| !names.contains(&*zone.name)) {
+        folders.extend(zone.disk_path.map(|path| (path.display().to_string(), path)));
+    }
+    for (index, (text, folder)) in folders.iter().enumerate() {
+        let around = folders.iter().enumerate().find(|(other, (_, around))| match folder == around {
+            true => *other < index,
+            false => folder.starts_with(around),
+        });
+        if let Some((_, (around, _))) = around {
+            let problem = format!("has the disk_path {text} in {around}, which is another zone's");
+            walk.under("cache_zones", |walk| walk.error(problem, "give each zone its own"));
+        }
+    }
+}
+
+/// A path without what means nothing in it.
+fn whole(path: &str) -> PathBuf {
+    Path::new(path).components().collect()
 }
 
 #[cfg(test)]

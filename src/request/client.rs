@@ -48,6 +48,19 @@ pub(crate) fn told_client<B>(request: &http::Request<B>) -> Option<IpAddr> {
     request.extensions().get::<ClientAddr>().map(|client| client.ip)
 }
 
+/// Whether the client's address may be that of a proxy before it: the request says that it has come through one, and nobody
+/// who is trusted says from where.
+#[cfg(feature = "cache")]
+pub(crate) fn is_behind_a_stranger<B>(request: &http::Request<B>) -> bool {
+    if request.extensions().get::<ClientAddr>().is_some() {
+        return false;
+    }
+    match SharedFacts::of(request) {
+        Some(facts) => facts.arrival.original.is_some() && facts.arrival.reported.is_none(),
+        None => ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| request.headers().contains_key(*name)),
+    }
+}
+
 /// The other end of the connection, when no gateway told.
 pub(super) fn peer(extensions: &http::Extensions) -> Option<SocketAddr> {
     if let Some(info) = extensions.get::<ConnectInfo>() {

@@ -6,6 +6,8 @@ mod arrival;
 mod body_limit;
 #[cfg(any(feature = "cache", feature = "callout"))]
 mod caller_fields;
+#[cfg(feature = "cache")]
+mod caller_identity;
 mod client;
 mod consumer;
 mod consumers;
@@ -26,6 +28,10 @@ pub(crate) use arrival::{Arrival, arrive, drop_what_is_written, take_off};
 pub(crate) use body_limit::BodyLimit;
 #[cfg(any(feature = "cache", feature = "callout"))]
 pub(crate) use caller_fields::CallerFields;
+#[cfg(feature = "cache")]
+pub(crate) use caller_identity::CallerIdentity;
+#[cfg(feature = "cache")]
+pub(crate) use client::is_behind_a_stranger;
 pub use client::{client_addr, set_client_addr};
 pub(crate) use client::{peer_addr, told_client};
 pub use consumer::Consumer;

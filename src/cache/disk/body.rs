@@ -8,10 +8,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::task::JoinHandle;
 
 use super::super::CacheKey;
 use super::file::{BLOCK, Opening, blocks};
+use super::pace::READS;
 use super::zone::{Disk, FileRef};
 use crate::BodyError;
 
@@ -90,7 +90,7 @@ pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> 
 pub(in super::super) struct FileBody {
     on_disk: Arc<OnDisk>,
     left: Range<u64>,
-    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    reading: Option<Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>>,
 }
 
 impl FileBody {
@@ -109,8 +109,12 @@ impl HttpBody for FileBody {
         }
         let Range { start, end } = self.left;
         let on_disk = Arc::clone(&self.on_disk);
-        let reading = self.reading.get_or_insert_with(|| tokio::task::spawn_blocking(move || on_disk.read(start, end)));
-        let read = ready!(Pin::new(reading).poll(cx)).unwrap_or_else(|error| Err(io::Error::other(error)));
+        let reading = self.reading.get_or_insert_with(|| {
+            let pace = &on_disk.disk.pace;
+            let from = Arc::clone(&on_disk);
+            Box::pin(pace.reading(READS, move || from.read(start, end)))
+        });
+        let read = ready!(reading.as_mut().poll(cx));
         self.reading = None;
         Poll::Ready(Some(match read {
             Ok(bytes) if bytes.is_empty() => Err(BodyError::Incomplete),

@@ -2,13 +2,18 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::super::CacheKey;
+use super::lock::Lock;
+use super::private;
 
 /// The folder of a zone.
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// The same without links, once it is there: a link may be changed later.
+    real: OnceLock<PathBuf>,
     /// How many digits name a folder, level by level.
     levels: Vec<usize>,
 }
@@ -18,17 +23,18 @@ const UNFINISHED: &str = "unfinished";
 
 impl Folder {
     pub(super) fn new(path: PathBuf, levels: Vec<usize>) -> Self {
-        Self { path, levels }
+        Self { path, real: OnceLock::new(), levels }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.real.get().unwrap_or(&self.path)
     }
 
-    /// The folder of an answer, and its file there. Levels are named by the last digits of the key.
+    /// The folder of an answer, and its file there. Levels are named by the last digits of what all keys of a URL have in
+    /// common, so that their files lie together.
     pub(super) fn place(&self, key: CacheKey, id: u64) -> (PathBuf, String) {
         let digits = key.to_string();
-        let (mut folder, mut end) = (self.path.clone(), digits.len());
+        let (mut folder, mut end) = (self.path().to_owned(), digits.len() / 2);
         for level in &self.levels {
             let begin = end.saturating_sub(*level);
             folder.push(digits.get(begin..end).unwrap_or("0"));
@@ -42,7 +48,7 @@ impl Folder {
         folder.join(name)
     }
 
-    /// Removes every file of a key.
+    /// Removes every file of a key, and of all callers' keys of its URL.
     pub(super) fn clear(&self, key: CacheKey) -> io::Result<usize> {
         let (folder, _) = self.place(key, 0);
         let entries = match fs::read_dir(folder) {
@@ -52,7 +58,7 @@ impl Folder {
         let mut removed = 0;
         for entry in entries {
             let entry = entry?;
-            if entry.file_name().to_str().and_then(Self::parse).is_some_and(|(other, _)| other == key) {
+            if entry.file_name().to_str().and_then(Self::parse).is_some_and(|(other, _)| other.url() == key.url()) {
                 match fs::remove_file(entry.path()) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     gone => removed += usize::from(gone.is_ok()),
@@ -69,28 +75,34 @@ impl Folder {
     }
 
     pub(super) fn unfinished(&self, id: u64) -> PathBuf {
-        self.path.join(UNFINISHED).join(format!("{id:016x}"))
+        self.path().join(UNFINISHED).join(format!("{id:016x}"))
     }
 
-    /// Makes the folder, for its owner alone, and takes away what an earlier run did not finish.
+    /// Makes the folder, for its owner alone, takes it, and takes away what an earlier run did not finish.
     ///
     /// # Errors
-    /// What the system says, and that the folder is somebody else's or that others may write to it: what lies there is handed
-    /// to clients, so it must be what this gateway wrote.
-    pub(super) fn make(&self) -> io::Result<()> {
-        let unfinished = self.path.join(UNFINISHED);
-        make_private(&self.path)?;
+    /// What the system says; that the folder or one above it is somebody else's, or that others may write there; and
+    /// [`io::ErrorKind::WouldBlock`] while another gateway has it.
+    pub(super) fn make(&self) -> io::Result<Lock> {
+        private::make(&self.path)?;
+        // Before anything there is touched.
+        private::check(&std::path::absolute(&self.path)?)?;
+        let real = self.path.canonicalize()?;
+        private::check(&real)?;
+        let lock = Lock::take(&real)?;
+        let unfinished = real.join(UNFINISHED);
         match fs::remove_dir_all(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        make_private(&unfinished)?;
-        is_ours(&self.path, &unfinished)
+        private::make(&unfinished)?;
+        let _ = self.real.set(real);
+        Ok(lock)
     }
 
     /// Makes the folder of an answer.
     pub(super) fn make_level(folder: &Path) -> io::Result<()> {
-        make_private(folder)
+        private::make(folder)
     }
 
     /// A new file that is not whole yet.
@@ -100,33 +112,16 @@ impl Folder {
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok((options.open(&path)?, path))
+        let file = match options.open(&path) {
+            // Those who clean temporary folders up take empty ones away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                private::make(&self.path().join(UNFINISHED))?;
+                options.open(&path)?
+            }
+            opened => opened?,
+        };
+        Ok((file, path))
     }
-}
-
-fn make_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-/// `made` has just been made by us in `folder`.
-#[cfg(unix)]
-fn is_ours(folder: &Path, made: &Path) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-    let (metadata, own) = (fs::metadata(folder)?, fs::metadata(made)?);
-    if metadata.uid() != own.uid() || metadata.mode() & 0o022 != 0 {
-        let text = format!("{} is not this gateway's alone: own it, and let nobody else write there", folder.display());
-        return Err(io::Error::other(text));
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn is_ours(_: &Path, _: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -134,13 +129,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_lie_by_the_last_digits_of_their_key() {
+    fn files_lie_by_the_last_digits_of_their_url() {
         let key = CacheKey::parse("00112233445566778899aabbccddeeff").unwrap();
         let file = |levels: &[usize]| Folder::new("/z".into(), levels.to_vec()).file(key, 255);
         let name = "00112233445566778899aabbccddeeff-00000000000000ff";
-        assert_eq!(file(&[1, 2]), Path::new("/z/f/ef").join(name));
+        assert_eq!(file(&[1, 2]), Path::new("/z/7/67").join(name));
         assert_eq!(file(&[]), Path::new("/z").join(name));
-        assert_eq!(file(&[2, 1, 2]), Path::new("/z/ff/e/de").join(name));
+        assert_eq!(file(&[2, 1, 2]), Path::new("/z/77/6/56").join(name));
         assert_eq!(Folder::parse(name), Some((key, 255)));
         for name in ["", "x", "00112233445566778899aabbccddeeff", "00112233445566778899aabbccddeeff-ff"] {
             assert_eq!(Folder::parse(name), None, "{name}");
@@ -149,17 +144,35 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_folder_that_others_may_write_to_is_refused() {
+    fn a_folder_that_others_may_write_to_is_refused_untouched() {
         use std::os::unix::fs::PermissionsExt as _;
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a/b");
         let folder = Folder::new(path.clone(), vec![1]);
-        folder.make().unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        drop(folder.make().unwrap());
         folder.begin(7).unwrap();
-        folder.make().unwrap();
-        assert!(!folder.unfinished(7).exists());
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(parent.path().join("a"), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(folder.make().unwrap_err().to_string().contains("alone"));
+        assert!(folder.unfinished(7).exists());
+        fs::set_permissions(parent.path().join("a"), fs::Permissions::from_mode(0o700)).unwrap();
+        drop(folder.make().unwrap());
+        assert!(!folder.unfinished(7).exists());
+        fs::remove_dir(path.join(UNFINISHED)).unwrap();
+        folder.begin(8).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_is_changed_later_leads_nowhere_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let (here, there, link) = (parent.path().join("here"), parent.path().join("there"), parent.path().join("link"));
+        [&here, &there].into_iter().for_each(|folder| private::make(folder).unwrap());
+        std::os::unix::fs::symlink(&here, &link).unwrap();
+        let folder = Folder::new(link.clone(), vec![1]);
+        let _lock = folder.make().unwrap();
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&there, &link).unwrap();
+        folder.begin(7).unwrap();
+        assert_eq!(fs::read_dir(&there).unwrap().count(), 0);
     }
 }

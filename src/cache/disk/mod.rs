@@ -2,6 +2,9 @@
 mod body;
 mod file;
 mod folder;
+mod lock;
+mod pace;
+mod private;
 mod scan;
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,14 @@
 //! What earlier runs have kept.
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use super::super::{CacheKey, Vary, record};
-use super::file::{PREFIX, opening_len, read_opening};
+use super::file::{LONGEST, PREFIX, opening_len, read_opening};
 use super::folder::Folder;
 use super::zone::{Disk, FileRef};
-
-/// A head is not longer than this.
-const LONGEST: usize = 1 << 20;
 
 /// Finds every file of a zone and puts it into the table. What is no file of a zone, or not as it was written, is removed.
 pub(super) fn scan(disk: &Disk) -> io::Result<()> {
@@ -31,9 +28,9 @@ fn walk(disk: &Disk, folder: &Path, except: Option<&Path>, depth: usize) -> io::
         } else if kind.is_file()
             && let Some((key, id)) = entry.file_name().to_str().and_then(Folder::parse)
         {
-            match take(disk, &path, id) {
-                Ok(Some(found)) if found == key => {}
-                Ok(_) => disk.corrupt(&path),
+            match put_in_place(disk, &path, key, id).and_then(|path| Ok((take(disk, &path, id)?, path))) {
+                Ok((Some(found), _)) if found == key => {}
+                Ok((_, path)) => disk.corrupt(&path),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 // It may be as good as ever: too many files are open, or the disk does not answer just now.
                 Err(error) => disk.failed("a kept answer cannot be read", &error),
@@ -41,6 +38,17 @@ fn walk(disk: &Disk, folder: &Path, except: Option<&Path>, depth: usize) -> io::
         }
     }
     Ok(())
+}
+
+/// Moves a file to where it is looked for, if it is not there: the zone may have had other levels of folders.
+fn put_in_place(disk: &Disk, path: &Path, key: CacheKey, id: u64) -> io::Result<PathBuf> {
+    let (folder, name) = disk.folder.place(key, id);
+    let place = folder.join(name);
+    if place != path {
+        Folder::make_level(&folder)?;
+        fs::rename(path, &place)?;
+    }
+    Ok(place)
 }
 
 /// Takes a file in; the key that it has, or `None` if it is not as it was written.
@@ -59,9 +67,9 @@ fn take(disk: &Disk, path: &Path, id: u64) -> io::Result<Option<CacheKey>> {
 
 fn understood(disk: &Disk, bytes: Vec<u8>, file: FileRef) -> Option<CacheKey> {
     let opening = read_opening(&bytes).filter(|opening| opening.file_len() == file.size)?;
-    let head = Bytes::from(bytes).slice(PREFIX..);
+    let head = Bytes::from(bytes).slice(opening.head);
     let meta = record::meta(&head)?;
     let Vary::By(names) = Vary::of(&record::headers(&head)?) else { return None };
-    disk.found(opening.key, &names, meta.variant, file);
+    disk.found(opening.key, &names, &meta, file);
     Some(opening.key)
 }

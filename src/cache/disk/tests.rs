@@ -11,16 +11,15 @@ use super::zone::FileRef;
 use super::{Disk, DiskWriter};
 use crate::cache::clock::Clock;
 use crate::cache::record::tests::draft;
-use crate::cache::{CacheKey, KeyBuilder};
+use crate::cache::{CacheKey, Draft, KeyBuilder};
 use crate::model::{ByteSize, CacheZoneSpec};
 
 fn disk(folder: &Path) -> Arc<Disk> {
-    let disk = Disk::new(
-        folder.to_owned(),
-        &CacheZoneSpec::disk("test", folder, ByteSize(16 << 20)),
-        Clock::new(),
-        Arc::default(),
-    );
+    made_by(&CacheZoneSpec::disk("test", folder, ByteSize(16 << 20)))
+}
+
+fn made_by(spec: &CacheZoneSpec) -> Arc<Disk> {
+    let disk = Disk::new(spec.disk_path.clone().unwrap(), spec, Clock::new(), Arc::default());
     // nothing is read in before a test says so
     disk.scanned.store(true, Relaxed);
     disk
@@ -31,11 +30,15 @@ fn key() -> CacheKey {
 }
 
 async fn store(disk: &Arc<Disk>, variant: u64) -> bool {
+    store_as(disk, key(), variant, "body").await
+}
+
+async fn store_as(disk: &Arc<Disk>, key: CacheKey, variant: u64, body: impl Into<Bytes>) -> bool {
     let mut draft = draft(200);
     draft.names = if variant == 0 { Vec::new() } else { vec![ACCEPT] };
     draft.meta.variant = variant;
-    let mut writer = DiskWriter::new(disk, key(), &draft, disk.index.removals(&key())).unwrap();
-    writer.push(Bytes::from("body"));
+    let mut writer = DiskWriter::new(disk, key, &draft, disk.index.fetching(&key)).unwrap();
+    writer.push(body.into());
     writer.finish().await
 }
 
@@ -68,7 +71,7 @@ async fn reading_the_folder_leaves_what_was_stored_meanwhile() {
     assert_eq!(readable(&disk), 1);
     // the reading met the file before its writer had put it into the table
     let file = kept(&disk)[0];
-    assert!(disk.keep(key(), &[], 0, file, disk.index.removals(&key())));
+    assert!(disk.keep(key(), &[], 0, file, &disk.index.fetching(&key())));
     assert_eq!(readable(&disk), 1);
 }
 
@@ -119,7 +122,7 @@ fn who_goes_away_does_not_wait_for_the_disk() {
     let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
         let disk = disk(folder.path());
-        let mut writer = DiskWriter::new(&disk, key(), &draft(200), 0).unwrap();
+        let mut writer = DiskWriter::new(&disk, key(), &draft(200), disk.index.fetching(&key())).unwrap();
         writer.push(Bytes::from(vec![0; 300_000]));
         while !writer.is_idle_with_file() {
             std::future::poll_fn(|cx| writer.poll_ready(cx)).await;
@@ -136,4 +139,153 @@ fn who_goes_away_does_not_wait_for_the_disk() {
         tokio::task::spawn_blocking(|| ()).await.unwrap();
         assert_eq!(count(), 0);
     });
+}
+
+/// Files of answers, wherever they lie.
+fn files(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let is_answer = |path: &Path| path.file_name().is_some_and(|name| name.len() == 49);
+    entries.map(|path| if path.is_dir() { files(&path) } else { usize::from(is_answer(&path)) }).sum()
+}
+
+#[tokio::test]
+async fn a_full_zone_leaves_no_file_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = made_by(&CacheZoneSpec::disk("test", folder.path(), ByteSize(1 << 20)));
+    let key = |number: u32| KeyBuilder::default().part(&number.to_le_bytes()).finish();
+    for number in 0..400 {
+        assert!(store_as(&disk, key(number), 0, "body").await);
+        // one goes by itself now and then, and must take nobody with it
+        if number % 7 == 0 {
+            let file = disk.index.get(&key(number)).unwrap().entries().next().copied().unwrap();
+            disk.drop_corrupt(key(number), file);
+        }
+    }
+    let kept = disk.index.size().0;
+    assert!(kept > 100 && kept < 300, "{kept}");
+    assert_eq!(files(folder.path()), kept);
+}
+
+#[tokio::test]
+async fn files_of_other_levels_are_found_and_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(store(&disk(folder.path()), 0).await);
+    let mut spec = CacheZoneSpec::disk("test", folder.path(), ByteSize(16 << 20));
+    spec.cache_levels = "2".to_owned();
+    let other = made_by(&spec);
+    other.read_all().await.unwrap();
+    assert_eq!((readable(&other), files(folder.path())), (1, 1));
+    other.withdraw(key(), kept(&other)[0].id);
+    tokio::task::spawn_blocking(|| ()).await.unwrap();
+    while files(folder.path()) > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn a_folder_that_another_has_is_waited_for_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = disk(folder.path());
+    assert!(store(&first, 0).await);
+    let second = disk(folder.path());
+    assert_eq!(second.read_all().await.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    second.scanned.store(false, Relaxed);
+    second.index();
+    let writer = || second.writer(key(), &draft(200), second.index.fetching(&key()));
+    let a_moment = || tokio::time::sleep(std::time::Duration::from_millis(100));
+    while writer().is_some() {
+        a_moment().await;
+    }
+    assert_eq!((readable(&first), kept(&second).len()), (1, 0));
+    drop(first);
+    while writer().is_none() {
+        a_moment().await;
+    }
+    assert_eq!(readable(&second), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_waits_for_a_slow_disk_a_moment_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(folder.path());
+    let busy = disk.pace.all_writers().await;
+    let mut writer = DiskWriter::new(&disk, key(), &draft(200), disk.index.fetching(&key())).unwrap();
+    let began = tokio::time::Instant::now();
+    for _ in 0..40 {
+        std::future::poll_fn(|cx| writer.poll_ready(cx)).await;
+        writer.push(Bytes::from(vec![0; 64 << 10]));
+    }
+    assert!(writer.has_failed());
+    assert_eq!(began.elapsed(), super::pace::WRITES);
+    drop(busy);
+    assert!(store(&disk, 0).await);
+    assert!(disk.pace.gather(64 << 20), "nothing waits any more");
+}
+
+#[tokio::test]
+async fn large_answers_with_long_heads_are_read_as_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(folder.path());
+    for (field, body) in [(0, 300_000), (20_000, 300_000), (60_000, 10), (20_000, 0)] {
+        let mut draft = draft(200);
+        draft.headers.insert("x-long", http::HeaderValue::from_str(&"v".repeat(field)).unwrap());
+        let mut writer = DiskWriter::new(&disk, key(), &draft, disk.index.fetching(&key())).unwrap();
+        writer.push(Bytes::from(vec![7; body]));
+        assert!(writer.finish().await);
+        let stored = disk.load_now(key(), kept(&disk)[0]).unwrap();
+        assert_eq!(stored.headers()["x-long"].len(), field);
+        assert_eq!(stored.body(0..stored.len()).buffer(1 << 20).await.unwrap(), vec![7; body]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_by_a_clock_that_was_wrong_is_not_kept_for_years() {
+    for (ahead, wanted) in [(0, 1), (3_600_000, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let first = disk(folder.path());
+        let mut draft = draft(200);
+        draft.meta.stored_at = Clock::new().now() + ahead;
+        let mut writer = DiskWriter::new(&first, key(), &draft, first.index.fetching(&key())).unwrap();
+        writer.push(Bytes::from("body"));
+        assert!(writer.finish().await);
+        drop(first);
+        let second = disk(folder.path());
+        second.read_all().await.unwrap();
+        assert_eq!((readable(&second), files(folder.path())), (wanted, wanted));
+    }
+}
+
+#[tokio::test]
+async fn what_is_good_still_gets_another_head_and_keeps_its_body() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(folder.path());
+    assert!(store_as(&disk, key(), 0, vec![7; 300_000]).await);
+    let file = kept(&disk)[0];
+    let renew = async |draft: &Draft, fetching| {
+        let mut writer = DiskWriter::new(&disk, key(), draft, fetching).unwrap();
+        writer.renew(file.id).await
+    };
+    for age in [1, 2, 3] {
+        let mut draft = draft(200);
+        draft.meta.initial_age = age;
+        let open = disk.load_now(key(), file).unwrap();
+        assert!(renew(&draft, disk.index.fetching(&key())).await);
+        let renewed = disk.load_now(key(), file).unwrap();
+        assert_eq!(renewed.meta, draft.meta);
+        for stored in [open, renewed] {
+            assert_eq!(stored.body(0..300_000).buffer(1 << 20).await.unwrap(), vec![7; 300_000]);
+        }
+    }
+    let mut other = draft(200);
+    other.headers.insert("vary", ACCEPT.into());
+    (other.names, other.meta.variant) = (vec![ACCEPT], 7);
+    assert!(!renew(&other, disk.index.fetching(&key())).await, "it stands elsewhere in the table");
+    let mut long = draft(200);
+    long.headers.insert("y", http::HeaderValue::from_str(&"v".repeat(9000)).unwrap());
+    assert!(!renew(&long, disk.index.fetching(&key())).await, "there is no room");
+    let fetching = disk.index.fetching(&key());
+    disk.purge(key()).await;
+    assert!(!renew(&draft(200), fetching).await && kept(&disk).is_empty());
+    assert_eq!(files(folder.path()), 0);
 }

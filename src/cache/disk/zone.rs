@@ -7,14 +7,17 @@ use std::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderName;
 
 use super::body::{OnDisk, READ, are_sound, read_sums};
-use super::file::{PREFIX, read_opening};
+use super::file::{LONGEST, opening_len, read_opening};
 use super::folder::Folder;
+use super::lock::Lock;
+use super::pace::{OPENS, Pace};
 use super::scan::scan;
 use super::writer::DiskWriter;
 use crate::cache::clock::Clock;
@@ -22,7 +25,7 @@ use crate::cache::content::Content;
 use crate::cache::index::{Entry, Gone, Index};
 use crate::cache::stats::{Counters, count};
 use crate::cache::zone::Stored;
-use crate::cache::{CacheKey, Draft, record};
+use crate::cache::{CacheKey, Draft, Fetching, Meta, record};
 use crate::model::CacheZoneSpec;
 
 /// Where a zone on disk keeps its answers.
@@ -30,10 +33,16 @@ pub(in super::super) struct Disk {
     pub(super) folder: Folder,
     pub(in super::super) index: Index<FileRef>,
     counters: Arc<Counters>,
+    clock: Clock,
     /// The number of the last file. It begins with the time, so that a later run's are higher.
     last: AtomicU64,
-    /// The folder is there.
-    made: Mutex<bool>,
+    /// The folder is there, and ours.
+    made: Mutex<Option<Lock>>,
+    /// Another gateway has it, or the zone that was configured before: nothing is kept until it lets go.
+    waits: AtomicBool,
+    pub(super) pace: Pace,
+    /// Held while a file gets another head.
+    pub(super) renewing: Mutex<()>,
     /// What earlier runs kept is being read, or has been.
     pub(super) scanned: AtomicBool,
     /// How many readings of the folder are to come or under way: until then there may be files that the table does
@@ -48,6 +57,8 @@ pub(in super::super) struct FileRef {
     pub(super) size: u64,
 }
 
+/// As many bytes hold the head of nearly every answer.
+const HEAD: u64 = 8 * 1024;
 /// File systems give out room in blocks of this size.
 const FILE_BLOCK: u64 = 4096;
 
@@ -68,8 +79,12 @@ impl Disk {
             folder: Folder::new(folder, spec.levels()),
             index: Index::new(spec.disk_size.0),
             counters,
+            clock,
             last: AtomicU64::new(clock.now() << 20),
-            made: Mutex::new(false),
+            made: Mutex::new(None),
+            waits: AtomicBool::new(false),
+            pace: Pace::default(),
+            renewing: Mutex::new(()),
             scanned: AtomicBool::new(false),
             scans: AtomicU32::new(1),
         })
@@ -78,38 +93,67 @@ impl Disk {
     /// The table. The first who asks for it has what earlier runs kept read into it, in the background.
     pub(in super::super) fn index(self: &Arc<Self>) -> &Index<FileRef> {
         if !self.scanned.load(Relaxed) && !self.scanned.swap(true, Relaxed) {
-            let disk = Arc::clone(self);
-            tokio::task::spawn_blocking(move || disk.made_and_scanned());
+            tokio::spawn(Self::read_once_free(Arc::downgrade(self)));
         }
         &self.index
     }
 
-    fn made_and_scanned(&self) {
-        if let Err(error) = self.make().and_then(|()| scan(self)) {
-            self.failed("the folder cannot be read", &error);
+    /// Reads the folder in, when nobody else has it.
+    async fn read_once_free(disk: Weak<Self>) {
+        const EVERY: Duration = Duration::from_secs(1);
+        while let Some(disk) = disk.upgrade() {
+            match disk.read_in().await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => disk.wait(),
+                read => {
+                    if let Err(error) = read {
+                        disk.failed("the folder cannot be read", &error);
+                    }
+                    disk.scans.fetch_sub(1, SeqCst);
+                    return disk.waits.store(false, Relaxed);
+                }
+            }
+            drop(disk);
+            tokio::time::sleep(EVERY).await;
         }
-        self.scans.fetch_sub(1, SeqCst);
+    }
+
+    /// Keeps nothing until the folder is free.
+    fn wait(&self) {
+        if !self.waits.swap(true, Relaxed) {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(
+                folder = %self.folder.path().display(),
+                "cache: another gateway has the folder, or requests under the settings before; nothing is kept until it is free"
+            );
+        }
+    }
+
+    async fn read_in(self: &Arc<Self>) -> io::Result<()> {
+        let disk = Arc::clone(self);
+        let reading = move || disk.make().and_then(|()| scan(&disk));
+        tokio::task::spawn_blocking(reading).await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     pub(in super::super) async fn read_all(self: &Arc<Self>) -> io::Result<()> {
-        if self.scanned.swap(true, Relaxed) {
+        let again = self.scanned.swap(true, Relaxed);
+        if again {
             self.scans.fetch_add(1, SeqCst);
         }
-        let disk = Arc::clone(self);
-        let reading = move || {
-            let read = disk.make().and_then(|()| scan(&disk));
-            disk.scans.fetch_sub(1, SeqCst);
-            read
-        };
-        tokio::task::spawn_blocking(reading).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+        let read = self.read_in().await;
+        if read.is_err() && !again {
+            // the first request tries once more
+            self.scanned.store(false, Relaxed);
+        } else {
+            self.scans.fetch_sub(1, SeqCst);
+        }
+        read
     }
 
     /// Makes the folder, once it can be made.
     pub(super) fn make(&self) -> io::Result<()> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*made {
-            self.folder.make()?;
-            *made = true;
+        if made.is_none() {
+            *made = Some(self.folder.make()?);
         }
         Ok(())
     }
@@ -122,15 +166,22 @@ impl Disk {
         self: &Arc<Self>,
         key: CacheKey,
         draft: &Draft,
-        removals: u32,
+        fetching: Fetching,
     ) -> Option<DiskWriter> {
-        DiskWriter::new(self, key, draft, removals)
+        (!self.waits.load(Relaxed)).then(|| DiskWriter::new(self, key, draft, fetching)).flatten()
     }
 
     /// Puts a whole file into the table, and removes those that go for it. `false`: it was not wanted any more, or it
     /// drove itself out.
-    pub(super) fn keep(&self, key: CacheKey, names: &[HeaderName], variant: u64, file: FileRef, removals: u32) -> bool {
-        match self.index.put(key, names, variant, file, removals) {
+    pub(super) fn keep(
+        &self,
+        key: CacheKey,
+        names: &[HeaderName],
+        variant: u64,
+        file: FileRef,
+        fetching: &Fetching,
+    ) -> bool {
+        match self.index.put(key, names, variant, file, fetching) {
             Ok(gone) => {
                 self.counters.evicted.fetch_add(gone.evicted.len() as u64, Relaxed);
                 if gone.is_kept {
@@ -146,9 +197,21 @@ impl Disk {
         }
     }
 
+    /// Counts an answer that has been found to be good still.
+    pub(in super::super) fn renewed(&self) {
+        count(&self.counters.stored);
+    }
+
     /// Puts a file of an earlier run into the table, unless there is a newer one by now.
-    pub(super) fn found(&self, key: CacheKey, names: &[HeaderName], variant: u64, file: FileRef) {
-        let removals = self.index.removals(&key);
+    pub(super) fn found(&self, key: CacheKey, names: &[HeaderName], meta: &Meta, file: FileRef) {
+        const A_MINUTE: u64 = 60_000;
+        // The clock has been set back, and it would be fresh until then.
+        if meta.stored_at > self.clock.now() + A_MINUTE {
+            return self.remove(key, file);
+        }
+        self.last.fetch_max(file.id, Relaxed);
+        let variant = meta.variant;
+        let fetching = self.index.fetching(&key);
         let rivals = self.index.get(&key).map(|slot| slot.rivals(names, variant)).unwrap_or_default();
         if rivals.iter().any(|kept| kept.id > file.id) {
             return self.remove(key, file);
@@ -157,7 +220,7 @@ impl Disk {
         if rivals.contains(&file) {
             return;
         }
-        match self.index.put(key, names, variant, file, removals) {
+        match self.index.put(key, names, variant, file, &fetching) {
             Ok(gone) => self.remove_all(&gone, file),
             Err(file) => self.remove(key, file),
         }
@@ -166,8 +229,13 @@ impl Disk {
     /// Opens a file. `None` if it is not there, or not as it was written: then it is out of the table as well.
     pub(in super::super) async fn load(self: &Arc<Self>, key: CacheKey, at: FileRef) -> Option<Stored> {
         let disk = Arc::clone(self);
-        let loaded = tokio::task::spawn_blocking(move || disk.load_now(key, at)).await;
-        loaded.ok().flatten()
+        match self.pace.reading(OPENS, move || Ok(disk.load_now(key, at))).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.failed("a kept answer cannot be read", &error);
+                None
+            }
+        }
     }
 
     pub(super) fn load_now(self: &Arc<Self>, key: CacheKey, at: FileRef) -> Option<Stored> {
@@ -191,23 +259,24 @@ impl Disk {
     }
 
     fn opened(self: &Arc<Self>, mut file: File, key: CacheKey, at: FileRef) -> Option<Stored> {
-        let mut first = Vec::with_capacity(usize::try_from(at.size).unwrap_or(READ).min(READ));
-        file.by_ref().take(READ as u64).read_to_end(&mut first).ok()?;
+        // All of a small one; of others the head, so that who wants that alone does not wait for more.
+        let most = if at.size <= READ as u64 { at.size } else { HEAD };
+        let mut first = Vec::with_capacity(usize::try_from(most).unwrap_or(READ));
+        file.by_ref().take(most).read_to_end(&mut first).ok()?;
+        let rest = opening_len(&first)?.checked_sub(first.len()).filter(|rest| *rest <= LONGEST);
+        if let Some(rest) = rest {
+            file.by_ref().take(rest as u64).read_to_end(&mut first).ok()?;
+        }
         let opening = read_opening(&first)?;
         if opening.key != key || opening.file_len() != at.size || file.metadata().ok()?.len() != at.size {
             return None;
         }
         let mut body = Bytes::from(first);
-        let mut head = body.split_to(usize::try_from(opening.body_at).ok()?);
-        let head = head.split_off(PREFIX);
+        let head = body.split_to(usize::try_from(opening.body_at).ok()?).slice(opening.head.clone());
         let meta = record::meta(&head)?;
         record::headers(&head)?;
-        let content = if opening.body_at + opening.body_len <= READ as u64 {
-            let sums = match body.get(usize::try_from(opening.body_len).ok()?..) {
-                Some(sums) if sums.len() as u64 == at.size - opening.body_at - opening.body_len => sums.to_vec(),
-                _ => read_sums(&file, &opening).ok()?,
-            };
-            body.truncate(usize::try_from(opening.body_len).ok()?);
+        let content = if at.size <= READ as u64 {
+            let sums = body.split_off(usize::try_from(opening.body_len).ok().filter(|length| *length <= body.len())?);
             are_sound(&body, &sums).then_some(Content::Whole(body))?
         } else {
             let sums = read_sums(&file, &opening).ok()?;
@@ -226,7 +295,7 @@ impl Disk {
         let disk = Arc::clone(self);
         let removing = move || {
             let mut were_there = gone.len();
-            gone.into_iter().for_each(|file| disk.remove(key, file));
+            gone.into_iter().for_each(|(key, file)| disk.remove(key, file));
             // What the reading of the folder has taken in since, or will have, names files that are gone then.
             if may_be_unknown {
                 match disk.folder.clear(key) {
@@ -282,6 +351,9 @@ impl Disk {
 
     /// Counts a failure.
     pub(super) fn failed(&self, what: &'static str, error: &io::Error) {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return self.wait();
+        }
         count(&self.counters.errors);
         #[cfg(feature = "tracing")]
         tracing::error!(folder = %self.folder.path().display(), %error, "cache: {what}");

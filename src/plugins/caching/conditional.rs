@@ -4,7 +4,7 @@ use std::time::SystemTime;
 use http::header::{
     ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// What a client has already, and which part it wants.
 #[derive(Clone, Debug, Default)]
@@ -49,9 +49,14 @@ impl Wanted {
     }
 }
 
-/// Whether a request asks for things that only the origin can judge.
-pub(super) fn is_for_the_origin(request: &HeaderMap) -> bool {
-    request.contains_key(IF_MATCH) || request.contains_key(IF_UNMODIFIED_SINCE)
+/// Whether a request asks for things that only the origin can judge. What a POST is told is no representation of its URL:
+/// conditions and ranges mean something else there (RFC 9110 §13.2.1, §14.2).
+pub(super) fn is_for_the_origin(method: &Method, request: &HeaderMap) -> bool {
+    let names: &[HeaderName] = match *method == Method::POST {
+        true => &[IF_MATCH, IF_UNMODIFIED_SINCE, IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE],
+        false => &[IF_MATCH, IF_UNMODIFIED_SINCE],
+    };
+    names.iter().any(|name| request.contains_key(name))
 }
 
 /// Asks for the whole answer, whatever the client has: what comes is for everybody.

@@ -9,7 +9,7 @@ const FILES: [&str; 40] = [
 ];
 
 /// Media types of pages and of what applications say.
-const PAGES: [&str; 4] = ["text/html", "application/xhtml+xml", "application/json", "application/problem+json"];
+const PAGES: [&str; 5] = ["text/html", "application/xhtml+xml", "application/json", "application/xml", "text/xml"];
 
 /// Whether an answer is something else than its path says.
 pub(super) fn deceives(path: &str, answer: &HeaderMap) -> bool {
@@ -20,7 +20,8 @@ pub(super) fn deceives(path: &str, answer: &HeaderMap) -> bool {
     }
     let media = answer.get(CONTENT_TYPE).map_or(&b""[..], |media| media.as_bytes());
     let media = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    PAGES.iter().any(|page| page.as_bytes().eq_ignore_ascii_case(media))
+    let is_json = media.last_chunk::<5>().is_some_and(|end| end.eq_ignore_ascii_case(b"+json"));
+    is_json || PAGES.iter().any(|page| page.as_bytes().eq_ignore_ascii_case(media))
 }
 
 #[cfg(test)]
@@ -35,6 +36,8 @@ mod tests {
             ("/account/x.css", "text/html; charset=utf-8", true),
             ("/account/X.JPG", "Application/JSON", true),
             ("/account/a.b.png", "text/html", true),
+            ("/account/a.png", "application/vnd.api+JSON", true),
+            ("/account/a.png", "text/xml", true),
             ("/site.css", "text/css", false),
             ("/index.html", "text/html", false),
             ("/account.css/page", "text/html", false),

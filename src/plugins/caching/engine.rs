@@ -64,7 +64,7 @@ const UPDATE: Duration = Duration::from_secs(5);
 
 /// Whether a request is one that no cache has anything to do with.
 pub(in super::super) fn is_beside(request: &Request) -> bool {
-    is_for_the_origin(request.headers()) || request.extensions().get::<UpgradeWish>().is_some()
+    is_for_the_origin(request.method(), request.headers()) || request.extensions().get::<UpgradeWish>().is_some()
 }
 
 impl Engine {
@@ -99,8 +99,7 @@ impl Engine {
                 }
             };
             if query.control.only_if_cached {
-                count(&self.zone.counters().misses);
-                return self.policy.nothing_kept();
+                break;
             }
             // What they bring is not kept, so nobody is to wait for them.
             let alone = head || !query.stores || wanted.range.is_some() && stale.is_none();
@@ -128,6 +127,10 @@ impl Engine {
                     }
                 }
             }
+        }
+        if query.control.only_if_cached {
+            count(&self.zone.counters().misses);
+            return self.policy.nothing_kept();
         }
         self.fetch(Fetch { query, wanted, stale, flight: None, status }, request, &next).await
     }

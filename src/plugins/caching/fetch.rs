@@ -1,7 +1,7 @@
 //! Asking the upstream.
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName};
 use http::response::Parts;
 use http::{Method, StatusCode, Uri};
 
@@ -10,17 +10,20 @@ use super::conditional::{ask_for_all, ask_whether};
 use super::engine::{Engine, Fetch};
 use super::policy::Asked;
 use crate::cache::stats::count;
-use crate::cache::{Draft, Landing, Stored, Writer};
+use crate::cache::{Draft, Fetching, Landing, Stored, Writer};
 use crate::request::CallerFields;
 use crate::{Body, Fault, Next, Request, Response};
+
+/// Fields that describe the body that is kept: another answer, which has none, says nothing of it (RFC 9111 §3.2).
+const OF_THE_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE];
 
 /// What is still to be known of a request when its answer comes.
 struct Sent {
     headers: HeaderMap,
     uri: Uri,
     at: u64,
-    /// How often anything had been taken out by then: what is taken out later makes the answer one that is not kept.
-    removals: u32,
+    /// What is taken out from then on makes the answer one that is not kept.
+    fetching: Fetching,
     /// Whether the answer to it can be kept: a GET or POST, for the whole.
     keeps: bool,
     head: bool,
@@ -37,7 +40,7 @@ impl Engine {
             headers: if keeps { request.headers().clone() } else { HeaderMap::new() },
             uri: request.uri().clone(),
             at: self.zone.now(),
-            removals: self.zone.removals(asked.query.key),
+            fetching: self.zone.fetching(asked.query.key),
             keeps,
             head,
         };
@@ -73,7 +76,7 @@ impl Engine {
     fn good_still(self: &Arc<Self>, asked: Fetch, sent: Sent, stored: Stored, response: Response) -> Response {
         let mut headers = stored.headers();
         let new = response.headers();
-        for name in new.keys().filter(|name| **name != CONTENT_LENGTH) {
+        for name in new.keys().filter(|name| !OF_THE_BODY.contains(name)) {
             headers.remove(name);
             for value in new.get_all(name) {
                 headers.append(name, value.clone());
@@ -141,7 +144,7 @@ impl Engine {
     }
 
     fn begin(&self, asked: &Fetch, sent: &Sent, draft: Draft, length: Option<u64>) -> Option<Writer> {
-        self.zone.store(asked.query.key, draft, &sent.headers, length, sent.removals)
+        self.zone.store(asked.query.key, draft, &sent.headers, length, sent.fetching.clone())
     }
 
     fn asked<'a>(&self, asked: &Fetch, sent: &'a Sent, came: u64) -> Asked<'a> {

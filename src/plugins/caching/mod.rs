@@ -6,11 +6,13 @@ mod deception;
 mod directives;
 mod engine;
 mod fetch;
+mod lifetime;
 mod policy;
 mod ranges;
 mod unkeyed;
 
 pub(super) use directives::CacheControl;
 pub(super) use engine::{Engine, Query, is_beside};
-pub(super) use policy::{Lifetime, Policy};
+pub(super) use lifetime::Lifetime;
+pub(super) use policy::Policy;
 pub(super) use unkeyed::Unkeyed;

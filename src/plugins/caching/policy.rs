@@ -1,15 +1,15 @@
-//! What is kept, and for how long (RFC 9111 §3 and §4.2).
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+//! What is kept (RFC 9111 §3).
+use std::time::Duration;
 
 use http::header::{
-    AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, EXPIRES, HeaderMap, HeaderName, SET_COOKIE,
+    AGE, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, EXPIRES, HeaderMap, HeaderName, SET_COOKIE,
 };
 use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 
-use super::conditional::date;
 use super::deception::deceives;
 use super::directives::CacheControl;
+use super::lifetime::{Lifetime, initial_age, told};
 use super::unkeyed::Unkeyed;
 use crate::cache::{Draft, Meta, Vary};
 use crate::hop::is_hop;
@@ -38,15 +38,6 @@ pub(in super::super) struct Policy {
     /// How long a request waits for another one's answer; zero for not at all.
     pub(in super::super) collapse: Duration,
     pub(in super::super) unkeyed: Unkeyed,
-}
-
-/// How long answers are fresh, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Lifetime {
-    /// So long, whatever they say.
-    Set(u32),
-    /// As long as they say, else so long; those that say nothing are not kept if that is `None`.
-    Told(Option<u32>),
 }
 
 /// What the request says about who may get its answer.
@@ -122,7 +113,7 @@ impl Policy {
         }
         let initial_age = initial_age(headers, asked);
         let left = told(&control, headers, asked.came).map(|told| told.saturating_sub(initial_age));
-        let mut fresh_for = self.fresh_for(left).ok_or(NotKept::Stale)?;
+        let mut fresh_for = self.lifetime.fresh_for(left).ok_or(NotKept::Stale)?;
         if asked.authorized {
             fresh_for = fresh_for.min(left.unwrap_or(u32::MAX));
         }
@@ -154,20 +145,16 @@ impl Policy {
         Ok(Draft { meta, headers: self.kept_fields(headers), names })
     }
 
-    /// For how many more seconds an answer is fresh that has so many `left` by what it says; `None` if it is stale,
-    /// or does not say.
-    fn fresh_for(&self, left: Option<u32>) -> Option<u32> {
-        match self.lifetime {
-            Lifetime::Set(seconds) => Some(seconds),
-            Lifetime::Told(fallback) => left.or(fallback).filter(|left| *left > 0),
-        }
-    }
-
     /// The fields without those of one hop, of one answer, and of what we write ourselves.
     fn kept_fields(&self, headers: &HeaderMap) -> HeaderMap {
+        let is_named = |text: &str| {
+            let lists = headers.get_all(CONNECTION).iter().flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
+            lists.map(<[u8]>::trim_ascii).any(|name| name.eq_ignore_ascii_case(text.as_bytes()))
+        };
         let is_kept = |name: &HeaderName| {
             let text = name.as_str();
             !is_hop(text.as_bytes())
+                && !is_named(text)
                 && *name != CONTENT_LENGTH
                 && *name != AGE
                 && *name != self.status_field
@@ -206,32 +193,6 @@ fn never_ends(headers: &HeaderMap) -> bool {
     [&b"text/event-stream"[..], b"multipart/x-mixed-replace"].iter().any(|stream| stream.eq_ignore_ascii_case(media))
 }
 
-/// How long an answer is fresh by what it says, in seconds from when it was made.
-fn told(control: &CacheControl, headers: &HeaderMap, now: u64) -> Option<u32> {
-    control.s_maxage.or(control.max_age).or_else(|| expires(headers, now))
-}
-
-/// How long after now an answer expires, in seconds, by its `Expires` and `Date`. What is no date is in the past.
-fn expires(headers: &HeaderMap, now: u64) -> Option<u32> {
-    let expires = headers.get(EXPIRES)?;
-    let Some(expires) = date(expires) else { return Some(0) };
-    let from = headers.get(DATE).and_then(date).unwrap_or_else(|| UNIX_EPOCH + Duration::from_millis(now));
-    Some(seconds_between(from, expires))
-}
-
-/// The age of an answer when it came (RFC 9111 §4.2.3).
-fn initial_age(headers: &HeaderMap, asked: Asked<'_>) -> u32 {
-    let came = UNIX_EPOCH + Duration::from_millis(asked.came);
-    let apparent = headers.get(DATE).and_then(date).map_or(0, |date| seconds_between(date, came));
-    let told = headers.get(AGE).and_then(|age| age.to_str().ok()?.trim().parse::<u32>().ok()).unwrap_or(0);
-    let delay = u32::try_from(asked.came.saturating_sub(asked.sent) / 1000).unwrap_or(u32::MAX);
-    apparent.max(told.saturating_add(delay)).min(1 << 31)
-}
-
-fn seconds_between(from: SystemTime, to: SystemTime) -> u32 {
-    to.duration_since(from).map_or(0, |between| u32::try_from(between.as_secs()).unwrap_or(u32::MAX))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -252,7 +213,7 @@ pub(super) mod tests {
         }
     }
 
-    fn answer(status: u16, fields: &[(&'static str, &str)]) -> Parts {
+    pub(in super::super) fn answer(status: u16, fields: &[(&'static str, &str)]) -> Parts {
         let mut response = http::Response::builder().status(status);
         for (name, value) in fields {
             response = response.header(*name, *value);
@@ -261,9 +222,9 @@ pub(super) mod tests {
     }
 
     /// 2001-09-09T01:46:40Z
-    const NOW: u64 = 1_000_000_000_000;
-    const DATE_NOW: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
-    const ASKED: Asked<'_> = Asked { authorized: false, path: "/", sent: NOW, came: NOW };
+    pub(in super::super) const NOW: u64 = 1_000_000_000_000;
+    pub(in super::super) const DATE_NOW: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
+    pub(in super::super) const ASKED: Asked<'_> = Asked { authorized: false, path: "/", sent: NOW, came: NOW };
 
     #[test]
     fn sec_cache_02_what_is_not_everybodys_is_not_kept() {
@@ -335,40 +296,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn lifetimes_are_told_by_the_answer() {
-        let told = policy(Lifetime::Told(None));
-        let fresh = |policy: &Policy, fields: &[(&'static str, &str)]| {
-            policy.judge(ASKED, &answer(200, fields)).ok().map(|draft| draft.meta.fresh_for)
-        };
-        for (fields, wanted) in [
-            (&[][..], None),
-            (&[("cache-control", "max-age=60")], Some(60)),
-            (&[("cache-control", "max-age=60, s-maxage=10")], Some(10)),
-            (&[("cache-control", "max-age=0")], None),
-            (&[("cache-control", "max-age=60"), ("age", "20")], Some(40)),
-            (&[("cache-control", "max-age=60"), ("age", "60")], None),
-            (&[("cache-control", "max-age=60"), ("date", "Sun, 09 Sep 2001 01:46:10 GMT")], Some(30)),
-            (&[("expires", "Sun, 09 Sep 2001 01:47:40 GMT"), ("date", DATE_NOW)], Some(60)),
-            (&[("expires", "Sun, 09 Sep 2001 01:47:40 GMT")], Some(60)),
-            (&[("expires", "0")], None),
-            (&[("expires", "Sun, 09 Sep 2001 01:47:40 GMT"), ("cache-control", "max-age=5")], Some(5)),
-        ] {
-            assert_eq!(fresh(&told, fields), wanted, "{fields:?}");
-        }
-        assert_eq!(fresh(&policy(Lifetime::Told(Some(7))), &[]), Some(7));
-        assert_eq!(fresh(&policy(Lifetime::Told(Some(7))), &[("cache-control", "max-age=0")]), None);
-        assert_eq!(fresh(&policy(Lifetime::Set(7)), &[("cache-control", "max-age=60")]), Some(7));
-    }
-
-    #[test]
-    fn ages_count_the_way() {
-        let told = policy(Lifetime::Told(Some(100)));
-        let slow = Asked { sent: NOW - 3_000, ..ASKED };
-        let draft = told.judge(slow, &answer(200, &[("age", "10"), ("date", DATE_NOW)])).unwrap();
-        assert_eq!(draft.meta.initial_age, 13);
-    }
-
-    #[test]
     fn stale_use_is_bounded_by_what_the_answer_says() {
         let told = Policy { while_revalidate: 7, if_error: 8, ..policy(Lifetime::Set(300)) };
         for (control, wanted) in [
@@ -390,7 +317,8 @@ pub(super) mod tests {
         let fields = [
             ("content-length", "3"),
             ("age", "1"),
-            ("connection", "close"),
+            ("connection", "close, X-Once"),
+            ("x-once", "1"),
             ("x-ratelimit-remaining", "1"),
             ("ratelimit", "x"),
             ("apisix-cache-status", "HIT"),

@@ -150,7 +150,7 @@ impl Around for GraphqlProxyCache {
             control: CacheControl::default(),
         };
         let mut response = self.engine.serve(query, request, next).await;
-        if let Ok(key) = HeaderValue::try_from(keyed.key.to_string()) {
+        if let Ok(key) = HeaderValue::try_from(keyed.url.to_string()) {
             response.headers_mut().insert(KEY_FIELD, key);
         }
         response

@@ -16,6 +16,8 @@ use crate::error::{Request, Response, reject};
 use crate::plugin::bodies::{Bodies, Unread};
 use crate::plugin::{AroundLayer, Authenticate, Authenticating, ConfigError, ConsumerLookup, Plugin as _};
 use crate::plugins::consumer_auth::{Admit, Entrance, authorization, single};
+#[cfg(feature = "cache")]
+use crate::request::CallerIdentity;
 use crate::request::Consumer;
 
 const DIGEST: HeaderName = HeaderName::from_static("digest");
@@ -208,10 +210,10 @@ impl HmacAuth {
     }
 
     /// The whole decision but for the body.
-    fn judge_head(&self, request: &Request, now: u64) -> Result<Result<Consumer, HmacAuthRejection>, Response> {
+    fn judge_head(&self, request: &Request, now: u64) -> Result<Result<Signed, HmacAuthRejection>, Response> {
         let value = authorization(HmacAuthPlugin::NAME, request.headers())?;
         match self.identify(request, value, now) {
-            Ok(signed) => Ok(self.judge_replay(&signed, now)?.map(|()| signed.consumer)),
+            Ok(signed) => Ok(self.judge_replay(&signed, now)?.map(|()| signed)),
             Err(rejection) => Ok(Err(rejection)),
         }
     }
@@ -225,7 +227,12 @@ impl HmacAuth {
             identified = Err(HmacAuthRejection::Digest);
         }
         let consumer = match identified {
-            Ok(consumer) => consumer,
+            Ok(signed) => {
+                // A signature is another one in each request.
+                #[cfg(feature = "cache")]
+                CallerIdentity::add_key(request.extensions_mut(), signed.key_id, true);
+                signed.consumer
+            }
             Err(rejection) => {
                 #[cfg(feature = "tracing")]
                 tracing::warn!(plugin = HmacAuthPlugin::NAME, reason = %rejection, "a signature was refused");

@@ -24,6 +24,11 @@ impl JwtClaims {
         &self.0
     }
 
+    #[cfg(feature = "cache")]
+    pub(super) fn shared(&self) -> Arc<Map<String, Value>> {
+        Arc::clone(&self.0)
+    }
+
     /// Whether the token counts at `now`, in seconds since 1970, give or take `grace` seconds: `required` claims must be
     /// there, and whichever is there must be a number and hold (RFC 7519 §4.1.4, §4.1.5).
     pub(super) fn hold_at(&self, now: u64, grace: u64, required: &[TimeClaim]) -> bool {

@@ -13,6 +13,8 @@ use crate::error::Response;
 use crate::hop::is_hop;
 use crate::plugin::{ConfigError, ConsumerLookup, Gate, GateLayer, Plugin as _};
 use crate::plugins::consumer_auth::{Argument, Entrance, Repeated, authorization, single, without_bearer};
+#[cfg(feature = "cache")]
+use crate::request::CallerIdentity;
 use crate::request::Consumer;
 
 /// Why `jwt-auth` turned a request away.
@@ -163,6 +165,11 @@ impl JwtAuth {
                 Some(value) => drop(request.headers_mut().insert(header, value)),
                 None => drop(request.headers_mut().remove(header)),
             }
+        }
+        #[cfg(feature = "cache")]
+        if let Some(claims) = &claims {
+            let is_authorization = place == Some(Place::Header) && self.header == AUTHORIZATION;
+            CallerIdentity::add_claims(request.extensions_mut(), claims.shared(), is_authorization);
         }
         if let Some(claims) = claims.filter(|_| self.store) {
             request.extensions_mut().insert(claims);

@@ -43,6 +43,14 @@ pub(super) fn token(headers: &HeaderMap, aside: Option<HeaderValue>) -> Result<O
     aside.map(|token| token.to_str().map(str::to_owned).map_err(|_| bad())).transpose()
 }
 
+/// Whether `Authorization` is this token and no more.
+#[cfg(feature = "cache")]
+pub(super) fn is_told(headers: &HeaderMap, token: &str) -> bool {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let is_it = |field: &HeaderValue| field.to_str().is_ok_and(|text| text.ends_with(token));
+    fields.next().is_some_and(is_it) && fields.next().is_none()
+}
+
 /// 401 for a request without a token.
 pub(super) fn missing(challenge: &str) -> Response {
     let mut response = reject(StatusCode::UNAUTHORIZED, NAME, "No bearer token found in request.");

@@ -21,6 +21,8 @@ use crate::error::reject;
 use crate::plugin::{Around, AroundLayer, ConfigError, Scope};
 use crate::plugins::browser::{add_cookies, origin, unix_now};
 use crate::plugins::callout::Callouts;
+#[cfg(feature = "cache")]
+use crate::request::CallerIdentity;
 use crate::request::ExternalUser;
 use crate::{Next, Request, Response};
 
@@ -80,6 +82,11 @@ impl OpenidConnect {
         if let Some(token) = token {
             let user = self.bearer(&token, &head.headers).await?;
             settings.upstream.tell_token(&mut head.headers, &token, user.description());
+            #[cfg(feature = "cache")]
+            {
+                let is_authorization = bearer::is_told(&head.headers, &token);
+                CallerIdentity::add_user(&mut head.extensions, user.clone(), is_authorization);
+            }
             head.extensions.insert(user);
             return Ok(Vec::new());
         }

@@ -5,7 +5,9 @@ use http::{HeaderName, Method};
 use super::ProxyCachePlugin;
 use crate::cache::{CacheKey, KeyBuilder};
 use crate::plugin::{ConfigError, Plugin as _};
-use crate::request::{CallerFields, Consumer, ExternalUser, RequestVars, SharedFacts, ShownAs, Template};
+use crate::request::{
+    CallerFields, CallerIdentity, Consumer, ExternalUser, RequestVars, SharedFacts, ShownAs, Template,
+};
 use crate::router::{VarName, Variables};
 use crate::{Request, request};
 
@@ -23,6 +25,8 @@ pub(in super::super) struct Keys {
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Keyed {
     pub(in super::super) key: CacheKey,
+    /// Everybody's of the same URL: by it all that is kept of it is taken out.
+    pub(in super::super) url: CacheKey,
     /// It brought credentials, or is a known caller's, and the key does not say whose.
     pub(in super::super) authorized: bool,
 }
@@ -80,6 +84,7 @@ impl Keys {
         if let Some(facts) = SharedFacts::of(request) {
             // What a trusted proxy reported of the client's way goes on to the upstream, so answers may depend on it.
             if let Some(reported) = &facts.arrival.reported {
+                key.part(b"reported");
                 for value in [&reported.host, &reported.port] {
                     key.part(value.as_ref().map_or(&b""[..], |value| value.as_bytes()));
                 }
@@ -94,8 +99,9 @@ impl Keys {
         }
         // Hosts that a plugin made are what the upstream answers by.
         if let Some(shown) = request.extensions().get::<Box<ShownAs>>() {
+            key.part(b"shown");
             for value in [&shown.host, &shown.forwarded_host, &shown.proto, &shown.port] {
-                key.part(b"shown").part(value.as_ref().map_or(&b""[..], |value| value.as_bytes()));
+                key.part(value.as_ref().map_or(&b""[..], |value| value.as_bytes()));
             }
         }
         let mut text = Vec::with_capacity(128);
@@ -108,22 +114,32 @@ impl Keys {
         let credentials = request.headers().get(AUTHORIZATION);
         let told = request.extensions().get::<CallerFields>();
         let is_known = consumer.is_some() || user.is_some() || told.is_some();
+        let url = key.finish();
         if self.isolates && is_known {
-            key.part(b"\x01").part(consumer.map_or(&b""[..], |consumer| consumer.name().as_bytes()));
-            // One consumer may speak for many users.
-            key.part(credentials.map_or(&b""[..], |credentials| credentials.as_bytes()));
-            key.part(user.map(identity).unwrap_or_default().as_bytes());
-            for name in told.iter().flat_map(|told| told.0.iter()) {
-                part_of_field(&mut key, request, name);
+            let mut caller = KeyBuilder::default();
+            caller.part(consumer.map_or(&b""[..], |consumer| consumer.name().as_bytes()));
+            // One consumer may speak for many users. What was verified says who it is, and the text of credentials perhaps
+            // that it is another request.
+            let verified = request.extensions().get::<CallerIdentity>();
+            let told_by = credentials.filter(|_| !verified.is_some_and(|verified| verified.is_authorization));
+            caller.part(told_by.map_or(&b""[..], |credentials| credentials.as_bytes()));
+            if let Some(verified) = verified {
+                verified.parts(|part| {
+                    caller.part(part);
+                });
             }
-            return Keyed { key: key.finish(), authorized: false };
+            caller.part(user.map(identity).unwrap_or_default().as_bytes());
+            for name in told.iter().flat_map(|told| told.0.iter()) {
+                part_of_field(&mut caller, request, name);
+            }
+            return Keyed { key: url.of_caller(&caller), url, authorized: false };
         }
         // Each way in which the caller may be known is in the key.
         let is_held = (consumer.is_none() || self.holds_consumer)
             && (credentials.is_none() || self.holds_authorization)
             && user.is_none()
             && told.is_none();
-        Keyed { key: key.finish(), authorized: (is_known || credentials.is_some()) && !is_held }
+        Keyed { key: url, url, authorized: (is_known || credentials.is_some()) && !is_held }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
 use crate::plugins::caching::{CacheControl, Engine, Lifetime, Policy, Query, Unkeyed, is_beside};
 use crate::plugins::checks::{non_empty, own_field};
 use crate::plugins::networks::Networks;
-use crate::request::{RequestVars, Template, client_addr};
+use crate::request::{RequestVars, Template, client_addr, is_behind_a_stranger};
 use crate::{Body, Next, Request, Response, reject, reject_empty};
 
 const NAME: &str = ProxyCachePlugin::NAME;
@@ -113,10 +113,11 @@ impl ProxyCache {
 
     /// Takes out what is kept of the request's URL.
     async fn purge(&self, request: Request) -> Response {
-        if !client_addr(&request).is_some_and(|client| self.purge_from.contains(client)) {
+        let client = client_addr(&request).filter(|_| !is_behind_a_stranger(&request));
+        if !client.is_some_and(|client| self.purge_from.contains(client)) {
             return reject(StatusCode::FORBIDDEN, NAME, "Your IP address is not allowed to purge");
         }
-        let key = self.keys.of(&request, &Method::GET, b"").key;
+        let key = self.keys.of(&request, &Method::GET, b"").url;
         let was_there = self.engine.zone.purge(key).await;
         reject_empty(if was_there { StatusCode::OK } else { StatusCode::NOT_FOUND }, NAME)
     }
@@ -154,7 +155,7 @@ impl Around for ProxyCache {
             return self.purge(request).await;
         }
         if !self.methods.contains(request.method()) {
-            let key = (!request.method().is_safe()).then(|| self.keys.of(&request, &Method::GET, b"").key);
+            let key = (!request.method().is_safe()).then(|| self.keys.of(&request, &Method::GET, b"").url);
             return self.engine.pass(key, request, &next, "MISS").await;
         }
         let is_post = *request.method() == Method::POST;

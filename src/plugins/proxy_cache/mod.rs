@@ -1,13 +1,14 @@
 //! `proxy-cache`: keeps answers of upstreams, in memory or on disk, and gives them to whoever asks for the same again (a
 //! shared cache, RFC 9111). Stage: access.
 //!
-//! Decision: 1. `PURGE` takes out what is kept of the URL, all variants of it: 200, or 404 if nothing was there; 403 unless
-//! the client is in `purge_from`. 2. Methods that are not in `cache_method`, upgrades, `If-Match` and GETs with a body pass;
-//! a method that changes something takes out what was kept of the URL when it succeeds. 3. What is kept and fresh is the
-//! answer, also as 304, 206 or 416 where the request asks for that, and to a HEAD. 4. What is kept and over is checked with
-//! the upstream (`If-None-Match`, `If-Modified-Since`). 5. One request fetches what is missing; others that ask for the same
-//! meanwhile wait for it, at most `collapse_timeout_ms`, and go themselves when it turns out not to be theirs. 6. Answers
-//! flow to the client while they are kept; one that breaks off is not kept.
+//! Decision: 1. `PURGE` takes out what is kept of the URL, all variants of it, of all callers: 200, or 404 if nothing
+//! was there; 403 unless the client is in `purge_from`, and comes through no proxy that is not trusted. 2. Methods that
+//! are not in `cache_method`, upgrades, `If-Match`, GETs with a body and POSTs with conditions or ranges pass; a method
+//! that changes something takes out what was kept of the URL when it succeeds. 3. What is kept and fresh is the answer,
+//! also as 304, 206 or 416 where the request asks for that, and to a HEAD. 4. What is kept and over is checked with the
+//! upstream (`If-None-Match`, `If-Modified-Since`). 5. One request fetches what is missing; others that ask for the
+//! same meanwhile wait for it, at most `collapse_timeout_ms`, and go themselves when it turns out not to be theirs. 6.
+//! Answers flow to the client while they are kept; one that breaks off is not kept.
 //!
 //! Never kept are answers that say `private`, `no-store`, `no-cache` or `Vary: *`, those with `Set-Cookie` (unless
 //! `cache_set_cookie`), parts (206), the gateway's own errors, pages under names of files (`/account/x.css` as HTML),
