@@ -46,7 +46,7 @@ fn user(success: &Map<String, Value>) -> Option<Value> {
     // with two of them it is a list, and no text
     let name = success.get("user")?.as_str().filter(|name| !name.is_empty())?;
     Some(match success.get("attributes") {
-        Some(attributes) if attributes.is_object() => json!({"user": name, "attributes": attributes}),
+        Some(attributes) if attributes.is_object() => json!({"attributes": attributes, "user": name}),
         _ => json!({"user": name}),
     })
 }
