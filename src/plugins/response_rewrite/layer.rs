@@ -4,8 +4,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, LAST_MODIFIED, RANGE};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::header::RANGE;
+use http::{HeaderName, StatusCode};
 
 use super::body::{Filter, Filtered, filter};
 use super::config::ResponseRewriteConfig;
@@ -14,6 +14,7 @@ use crate::error::keep_as_it_is;
 use crate::plugin::{Around, AroundLayer, BuildContext, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::condition::expression;
 use crate::plugins::edit::HeaderEdits;
+use crate::plugins::representation;
 use crate::request::RequestVars;
 use crate::router::{Expr, VarName};
 use crate::{Body, Error, Exchange, IntoResponse as _, Next, PluginLayer, Request, Response};
@@ -129,10 +130,7 @@ impl ResponseRewrite {
 
 /// Gives the answer another body, and takes off what told of the old one.
 fn replace(response: &mut Response, body: Body) {
-    let headers: &mut HeaderMap = response.headers_mut();
-    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES, ETAG, LAST_MODIFIED] {
-        headers.remove(name);
-    }
+    representation::forget(response.headers_mut());
     *response.body_mut() = body;
     keep_as_it_is(response);
 }

@@ -3,8 +3,8 @@
 //! 1. When `vars` do not hold, the answer passes as it is. They see the answer (`status`, `upstream_status`,
 //!    `sent_http_<name>`) and the request as it came to this plugin.
 //! 2. The status becomes `status_code`.
-//! 3. The body becomes `body`, or `filters` replace in it. `Content-Length`, `Content-Encoding`, `Accept-Ranges`, `ETag`
-//!    and `Last-Modified`, which told of the old body, come off. So that it is whole, `Range` comes off requests.
+//! 3. The body becomes `body`, or `filters` replace in it. What told of the old one comes off: length, coding,
+//!    `ETag`, `Last-Modified`, ranges and digests. So that it is whole, `Range` comes off requests.
 //! 4. The fields: add, then set, then remove. Values are templates over the same variables; a field that is set to an
 //!    empty value is removed.
 //!
