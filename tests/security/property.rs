@@ -66,7 +66,7 @@ impl Case {
                         body += &format!("{:x}{extension}\r\n{chunk}\r\n", chunk.len());
                     }
                 }
-                body + "0\r\n" + trailers + "\r\n"
+                body + "0\r\n" + *trailers + "\r\n"
             }
         };
         format!("{head}\r\n{body}").into_bytes()
