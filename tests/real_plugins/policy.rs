@@ -38,9 +38,9 @@ async fn grant(asked: Asked, headers: HeaderMap, form: String) -> Response {
             (200, json!({"access_token": "t"}))
         }
         _ if form.contains("grant_type=password") => (401, json!({"error": "invalid_grant"})),
-        "Bearer yes" => (200, json!({"result": true})),
-        "Bearer no" => (403, json!({"error": "access_denied", "error_description": "not_authorized"})),
-        "Bearer odd" => (200, json!({"result": "maybe"})),
+        "Bearer h.yes.s" => (200, json!({"result": true})),
+        "Bearer h.no.s" => (403, json!({"error": "access_denied", "error_description": "not_authorized"})),
+        "Bearer h.odd.s" => (200, json!({"result": "maybe"})),
         _ => (401, json!({"error": "invalid_token"})),
     };
     (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
@@ -100,14 +100,14 @@ async fn opa_decides() {
 async fn keycloak_decides() {
     let (rig, asked) = rig().await;
     let bearer = async |path: &str, token: &str| {
-        let field = format!("Authorization: Bearer {token}");
+        let field = format!("Authorization: Bearer h.{token}.s");
         rig.curl(path, &["-H", &field]).await
     };
     let yes = bearer("/keycloak/a", "yes").await;
-    assert_eq!((yes.status, yes.echoed("authorization")), (200, "Bearer yes"));
+    assert_eq!((yes.status, yes.echoed("authorization")), (200, "Bearer h.yes.s"));
     let form = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Auma-ticket&audience=orders&response_mode=decision\
         &permission=orders%23read";
-    assert_eq!(*asked.lock().unwrap(), [json!({"bearer": "Bearer yes", "form": form})]);
+    assert_eq!(*asked.lock().unwrap(), [json!({"bearer": "Bearer h.yes.s", "form": form})]);
     let denied = json!({"error": "access_denied", "error_description": "not_authorized"});
     for (path, token, status, body) in [
         ("/keycloak/a", "no", 403, denied.clone()),
@@ -117,7 +117,11 @@ async fn keycloak_decides() {
         let reply = bearer(path, token).await;
         assert_eq!((reply.status, reply.json()), (status, body), "{path} {token}");
     }
-    assert_eq!(bearer("/permissive/a", "any").await.status, 200);
+    for (token, status) in [("yes", 200), ("no", 403), ("bad", 401)] {
+        assert_eq!(bearer("/permissive/a", token).await.status, status, "{token}");
+    }
+    let nonsense = rig.curl("/permissive/a", &["-H", "Authorization: Bearer any"]).await;
+    assert_eq!((nonsense.status, nonsense.json()), (401, json!({"message": "Invalid JWT token in request"})));
     let sent = bearer("/sent-away/a", "no").await;
     assert_eq!((sent.status, sent.field("location").as_deref()), (307, Some("https://shop.test/no")));
     for (path, token) in [("/keycloak/a", "odd"), ("/keycloak-away/a", "yes")] {

@@ -1,5 +1,6 @@
-//! Keycloak: where it is, and what is asked of it.
+//! Keycloak: what is asked of it.
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,52 +10,30 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{AuthzKeycloakConfig, AuthzKeycloakPlugin};
+use super::AuthzKeycloakConfig;
+use super::endpoints::Endpoints;
+use super::error::Unasked;
 use crate::model::Sensitive;
-use crate::plugin::{ConfigError, Plugin as _};
-use crate::plugins::callout::{BadUri, Cached, Callout, CalloutError, Missing, http_uri};
+use crate::plugin::ConfigError;
+use crate::plugins::callout::{Cached, Callout, Calls, http_uri};
 
-/// Why Keycloak brought nothing.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unasked {
-    #[error(transparent)]
-    Call(#[from] CalloutError),
-    #[error("{0} answered {1}")]
-    Status(&'static str, StatusCode),
-    #[error("the answer is not what it should be")]
-    Shape(#[from] serde_json::Error),
-    #[error("the discovery document has no `{0}`")]
-    None(&'static str),
-    #[error("`{0}` of the discovery document {1}")]
-    Endpoint(&'static str, BadUri),
-    #[error("the discovery document, or a token of our own, is not to be had")]
-    Missing(#[source] Box<Missing<Unasked>>),
-}
-
-impl From<Missing<Unasked>> for Unasked {
-    fn from(missing: Missing<Unasked>) -> Self {
-        Self::Missing(Box::new(missing))
-    }
-}
+/// The grant by which decisions are asked for.
+pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:uma-ticket";
+/// A token of our own is not believed to live longer, whatever is said of it.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Nor shorter, leeway or not: it would have to be fetched for each request, one after the other.
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
 /// One realm, as one block knows it.
 pub(super) struct Keycloak {
     callout: Callout,
+    endpoints: Endpoints,
     client_id: String,
     client_secret: Option<Sensitive>,
-    token_endpoint: Option<Uri>,
-    resources_endpoint: Option<Uri>,
-    discovery: Option<(Uri, Cached<Document>)>,
-    /// The gateway's own token, by which it may look at resources.
-    own: Cached<String>,
+    /// The gateway's own token, by which it may look at resources: a value of `Authorization`.
+    own: Cached<HeaderValue>,
     own_lifetime: Duration,
     own_leeway: Duration,
-}
-
-#[derive(Debug, Deserialize)]
-struct Document {
-    token_endpoint: Option<String>,
-    resource_registration_endpoint: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -65,83 +44,74 @@ struct Token {
 
 impl Keycloak {
     pub(super) fn new(config: &AuthzKeycloakConfig, callout: Callout) -> Result<Self, ConfigError> {
-        let wrong = |field: &str, reason: String| ConfigError::invalid(AuthzKeycloakPlugin::NAME, field, reason);
-        let endpoint = |field: &str, text: &Option<String>| {
-            text.as_deref().map(|text| http_uri(text).map_err(|error| wrong(field, error.to_string()))).transpose()
-        };
         let own_lifetime = Duration::from_secs(config.access_token_expires_in);
-        let discovery = endpoint("discovery", &config.discovery)?;
-        let discovery = discovery.map(|uri| (uri, Cached::new(Duration::from_secs(config.cache_ttl_seconds))));
-        let keycloak = Self {
+        Ok(Self {
             callout,
-            client_id: config.client_id.clone(),
+            endpoints: Endpoints::new(config)?,
+            client_id: config.client().unwrap_or_default().to_owned(),
             client_secret: config.client_secret.clone().filter(|secret| !secret.is_empty()),
-            token_endpoint: endpoint("token_endpoint", &config.token_endpoint)?,
-            resources_endpoint: endpoint("resource_registration_endpoint", &config.resource_registration_endpoint)?,
-            discovery,
             own: Cached::new(own_lifetime),
             own_lifetime,
             own_leeway: Duration::from_secs(config.access_token_expires_leeway),
-        };
-        if keycloak.discovery.is_none() && keycloak.token_endpoint.is_none() {
-            return Err(wrong("discovery", "property \"discovery\" or \"token_endpoint\" is required".to_owned()));
-        }
-        if config.lazy_load_paths && keycloak.discovery.is_none() && keycloak.resources_endpoint.is_none() {
-            let reason = "is on: write `discovery` or `resource_registration_endpoint` as well";
-            return Err(wrong("lazy_load_paths", reason.to_owned()));
-        }
-        let needs_secret = config.lazy_load_paths || config.password_grant_token_generation_incoming_uri.is_some();
-        if needs_secret && keycloak.client_secret.is_none() {
-            let reason = "is required with `lazy_load_paths` and `password_grant_token_generation_incoming_uri`";
-            return Err(wrong("client_secret", reason.to_owned()));
-        }
-        Ok(keycloak)
+        })
     }
 
-    /// Asks whether the bearer of a token may have these permissions: Keycloak's answer, whatever it is.
+    /// The calls of one request of a client: all of them within one time-out.
+    pub(super) fn calls(&self) -> Calls<'_> {
+        self.callout.calls()
+    }
+
+    /// Asks whether the bearer of a token may have any of these permissions, or where there are none, anything at all:
+    /// Keycloak's answer, whatever it is.
     pub(super) async fn decide(
         &self,
-        grant: &str,
+        calls: &Calls<'_>,
         bearer: HeaderValue,
         permissions: &[String],
     ) -> Result<http::Response<Bytes>, Unasked> {
-        let asked = [("grant_type", grant), ("audience", &*self.client_id), ("response_mode", "decision")];
+        let asked = [("grant_type", GRANT), ("audience", &*self.client_id), ("response_mode", "decision")];
         let permissions = permissions.iter().map(|permission| ("permission", &**permission));
-        self.submit(form(asked.into_iter().chain(permissions)), Some(bearer)).await
+        self.submit(calls, form(asked.into_iter().chain(permissions)), Some(bearer)).await
     }
 
     /// Asks for a user's token by his password: Keycloak's answer, whatever it is.
     pub(super) async fn password(&self, username: &str, password: &str) -> Result<http::Response<Bytes>, Unasked> {
-        self.submit(self.client("password", &[("username", username), ("password", password)]), None).await
+        let form = self.client("password", &[("username", username), ("password", password)]);
+        self.submit(&self.calls(), form, None).await
     }
 
     /// The ids of the resources that a path belongs to.
-    pub(super) async fn resources(&self, path: &str) -> Result<Vec<String>, Unasked> {
-        let endpoint = match &self.resources_endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => {
-                self.discovered("resource_registration_endpoint", |told| &told.resource_registration_endpoint).await?
-            }
-        };
+    pub(super) async fn resources(&self, calls: &Calls<'_>, path: &str) -> Result<Vec<String>, Unasked> {
+        let endpoint = self.endpoints.resources(calls).await?;
         let joint = if endpoint.query().is_some() { '&' } else { '?' };
         let target = format!("{endpoint}{joint}{}", form([("uri", path), ("matchingUri", "true")]));
-        let target = http_uri(&target).map_err(|error| Unasked::Endpoint("resource_registration_endpoint", error))?;
-        let token = self.own.get_for(async || self.fetch_own().await).await?;
-        let mut request = http::Request::new(Bytes::new());
-        *request.uri_mut() = target;
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        if let Ok(value) = HeaderValue::from_str(&format!("Bearer {token}")) {
-            request.headers_mut().insert(AUTHORIZATION, value);
+        let target = http_uri(&target).map_err(Unasked::Target)?;
+        let token = self.own.get_for(async || self.fetch_own(calls).await).await?;
+        let mut answer = look_up(calls, &target, &token).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            // The keys may be new, the session revoked: a token's life is not what it says then.
+            let newer = self.own.get_newer_for(Arc::clone(&token), async || self.fetch_own(calls).await).await?;
+            if !Arc::ptr_eq(&newer, &token) {
+                answer = look_up(calls, &target, &newer).await?;
+            }
         }
-        read("the resource registration endpoint", self.callout.send(request).await?)
+        let found: Vec<String> = read("the resource registration endpoint", answer)?;
+        match found.iter().any(|id| id.is_empty() || id.contains('#')) {
+            // what stands behind `#` would be taken for scopes
+            true => Err(Unasked::Resource),
+            false => Ok(found),
+        }
     }
 
     /// A token of our own, and for how long it holds.
-    async fn fetch_own(&self) -> Result<(String, Duration), Unasked> {
-        let answer = self.submit(self.client("client_credentials", &[]), None).await?;
+    async fn fetch_own(&self, calls: &Calls<'_>) -> Result<(HeaderValue, Duration), Unasked> {
+        let answer = self.submit(calls, self.client("client_credentials", &[]), None).await?;
         let token: Token = read("the token endpoint", answer)?;
         let lifetime = token.expires_in.map_or(self.own_lifetime, Duration::from_secs);
-        Ok((token.access_token, lifetime.saturating_sub(self.own_leeway)))
+        let lifetime = lifetime.saturating_sub(self.own_leeway).clamp(SHORTEST_LIFE, LONGEST_LIFE);
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.access_token)).map_err(|_| Unasked::Token)?;
+        value.set_sensitive(true);
+        Ok((value, lifetime))
     }
 
     /// A form of a grant that the client itself asks for.
@@ -151,34 +121,31 @@ impl Keycloak {
         form(own.into_iter().chain(secret).chain(more.iter().copied()))
     }
 
-    async fn submit(&self, form: String, bearer: Option<HeaderValue>) -> Result<http::Response<Bytes>, Unasked> {
-        let endpoint = match &self.token_endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => self.discovered("token_endpoint", |told| &told.token_endpoint).await?,
-        };
+    async fn submit(
+        &self,
+        calls: &Calls<'_>,
+        form: String,
+        bearer: Option<HeaderValue>,
+    ) -> Result<http::Response<Bytes>, Unasked> {
         let mut request = http::Request::new(Bytes::from(form));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = endpoint;
+        *request.uri_mut() = self.endpoints.token(calls).await?;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(bearer) = bearer {
             headers.insert(AUTHORIZATION, bearer);
         }
-        Ok(self.callout.send(request).await?)
+        Ok(calls.send(request).await?)
     }
+}
 
-    async fn discovered(&self, name: &'static str, of: impl Fn(&Document) -> &Option<String>) -> Result<Uri, Unasked> {
-        let Some((uri, cached)) = &self.discovery else { return Err(Unasked::None(name)) };
-        let fetch = async || {
-            let mut request = http::Request::new(Bytes::new());
-            *request.uri_mut() = uri.clone();
-            read::<Document>("the discovery document", self.callout.send(request).await?)
-        };
-        let document = cached.get(fetch).await?;
-        let text = of(&document).as_deref().ok_or(Unasked::None(name))?;
-        http_uri(text).map_err(|error| Unasked::Endpoint(name, error))
-    }
+async fn look_up(calls: &Calls<'_>, target: &Uri, token: &HeaderValue) -> Result<http::Response<Bytes>, Unasked> {
+    let mut request = http::Request::new(Bytes::new());
+    *request.uri_mut() = target.clone();
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+    request.headers_mut().insert(AUTHORIZATION, token.clone());
+    Ok(calls.send(request).await?)
 }
 
 /// A form, or a query.
@@ -187,7 +154,7 @@ fn form<'f>(fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> String {
 }
 
 /// The JSON of a success.
-fn read<T: DeserializeOwned>(who: &'static str, answer: http::Response<Bytes>) -> Result<T, Unasked> {
+pub(super) fn read<T: DeserializeOwned>(who: &'static str, answer: http::Response<Bytes>) -> Result<T, Unasked> {
     match answer.status().is_success() {
         true => Ok(serde_json::from_slice(answer.body())?),
         false => Err(Unasked::Status(who, answer.status())),

@@ -6,8 +6,10 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// Nobody asks again for so long after a failure, nor after a fetch that something unknown gave rise to.
+/// Nobody asks again for so long after a fetch that something unknown gave rise to, nor after many failures in a row.
 pub(crate) const PAUSE: Duration = Duration::from_secs(10);
+/// The pause after a first failure; each further one doubles it, up to [`PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A value with its age. Reading it takes no lock while it is fresh.
 ///
@@ -24,10 +26,9 @@ pub(crate) struct Cached<T> {
 
 #[derive(Debug, Default)]
 struct Past {
-    /// When a fetch failed last.
-    failed: Option<Instant>,
+    /// When a fetch failed last, and for how long nobody asks again.
+    failed: Option<(Instant, Duration)>,
     /// When something unknown last gave rise to a fetch.
-    #[cfg(feature = "oidc")]
     forced: Option<Instant>,
 }
 
@@ -45,7 +46,7 @@ pub(crate) enum Missing<E: std::error::Error + 'static> {
     #[error("the fetch failed")]
     Failed(#[source] E),
     /// A fetch failed a moment ago.
-    #[error("a fetch failed less than {} s ago", PAUSE.as_secs())]
+    #[error("a fetch failed a moment ago")]
     Paused,
 }
 
@@ -70,8 +71,7 @@ impl<T> Cached<T> {
         F: AsyncFnOnce() -> Result<(T, Duration), E>,
         E: std::error::Error + 'static,
     {
-        if let Some(found) = self.within(1.0) {
-            let ageing = self.within(0.9).is_none();
+        if let Some((found, ageing)) = self.current() {
             // the lock is free: nobody fetches yet
             if ageing
                 && let Ok(mut past) = self.past.try_lock()
@@ -82,8 +82,8 @@ impl<T> Cached<T> {
             return Ok(found);
         }
         let mut past = self.past.lock().await;
-        match self.within(1.0) {
-            Some(found) => Ok(found),
+        match self.current() {
+            Some((found, _)) => Ok(found),
             None => self.fetch(fetch, &mut past).await,
         }
     }
@@ -95,8 +95,18 @@ impl<T> Cached<T> {
         F: AsyncFnOnce() -> Result<T, E>,
         E: std::error::Error + 'static,
     {
+        let lifetime = self.lifetime;
+        self.get_newer_for(seen, async || fetch().await.map(|value| (value, lifetime))).await
+    }
+
+    /// As [`Cached::get_newer`], of a value that says for how long it holds.
+    pub(crate) async fn get_newer_for<F, E>(&self, seen: Arc<T>, fetch: F) -> Result<Arc<T>, Missing<E>>
+    where
+        F: AsyncFnOnce() -> Result<(T, Duration), E>,
+        E: std::error::Error + 'static,
+    {
         let mut past = self.past.lock().await;
-        if let Some(found) = self.within(1.0)
+        if let Some((found, _)) = self.current()
             && !Arc::ptr_eq(&found, &seen)
         {
             return Ok(found);
@@ -105,15 +115,16 @@ impl<T> Cached<T> {
             return Ok(seen);
         }
         past.forced = Some(Instant::now());
-        let lifetime = self.lifetime;
-        self.fetch(async || fetch().await.map(|value| (value, lifetime)), &mut past).await
+        self.fetch(fetch, &mut past).await
     }
 
-    /// The value, if no more than that share of its life is over.
-    fn within(&self, share: f32) -> Option<Arc<T>> {
+    /// The value, if its life is not over, and whether no more than a tenth of it is left.
+    fn current(&self) -> Option<(Arc<T>, bool)> {
         let current = self.current.load();
-        let stamped = current.as_ref()?;
-        (stamped.at.elapsed() < stamped.lifetime.mul_f32(share)).then(|| Arc::clone(&stamped.value))
+        let Stamped { value, at, lifetime } = &**current.as_ref()?;
+        // a life may be as long as whoever told of it likes
+        let left = lifetime.saturating_sub(at.elapsed());
+        (!left.is_zero()).then(|| (Arc::clone(value), left <= *lifetime / 10))
     }
 
     async fn fetch<F, E>(&self, fetch: F, past: &mut Past) -> Result<Arc<T>, Missing<E>>
@@ -121,7 +132,8 @@ impl<T> Cached<T> {
         F: AsyncFnOnce() -> Result<(T, Duration), E>,
         E: std::error::Error + 'static,
     {
-        if past.failed.is_some_and(|at| at.elapsed() < PAUSE) {
+        let before = past.failed;
+        if before.is_some_and(|(at, pause)| at.elapsed() < pause) {
             return Err(Missing::Paused);
         }
         match fetch().await {
@@ -133,7 +145,8 @@ impl<T> Cached<T> {
                 Ok(value)
             }
             Err(error) => {
-                past.failed = Some(Instant::now());
+                let pause = before.map_or(FIRST_PAUSE, |(_, pause)| PAUSE.min(pause * 2));
+                past.failed = Some((Instant::now(), pause));
                 Err(Missing::Failed(error))
             }
         }
@@ -179,15 +192,47 @@ mod tests {
         let (cached, source) = (Cached::new(LIFETIME), Source::default());
         assert_eq!(source.get(&cached).await, Some(1));
         source.broken.store(true, SeqCst);
-        tokio::time::advance(LIFETIME.mul_f32(0.95)).await;
+        tokio::time::advance(LIFETIME / 20 * 19).await;
         assert_eq!(source.get(&cached).await, Some(1));
         assert_eq!(source.get(&cached).await, Some(1));
         assert_eq!(source.asked.load(SeqCst), 2, "after a failure there is a pause");
-        tokio::time::advance(LIFETIME.mul_f32(0.05)).await;
+        tokio::time::advance(LIFETIME / 20).await;
         assert_eq!(source.get(&cached).await, None);
         source.broken.store(false, SeqCst);
         tokio::time::advance(PAUSE).await;
-        assert_eq!(source.get(&cached).await, Some(3));
+        assert_eq!(source.get(&cached).await, Some(4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_from_failure_to_failure_and_a_success_ends_them() {
+        let (cached, source) = (Cached::new(LIFETIME), Source::default());
+        source.broken.store(true, SeqCst);
+        for (asked, pause) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (6, 10)] {
+            assert_eq!((source.get(&cached).await, source.asked.load(SeqCst)), (None, asked));
+            tokio::time::advance(Duration::from_secs(pause) - Duration::from_millis(1)).await;
+            assert_eq!((source.get(&cached).await, source.asked.load(SeqCst)), (None, asked), "a pause of {pause} s");
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        source.broken.store(false, SeqCst);
+        assert_eq!(source.get(&cached).await, Some(7));
+        tokio::time::advance(LIFETIME).await;
+        source.broken.store(true, SeqCst);
+        assert_eq!(source.get(&cached).await, None);
+        tokio::time::advance(FIRST_PAUSE).await;
+        source.broken.store(false, SeqCst);
+        assert_eq!(source.get(&cached).await, Some(9), "the first pause is short again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_life_beyond_all_times_is_one() {
+        let (cached, source) = (Cached::new(LIFETIME), Source::default());
+        for _ in 0..2 {
+            let endless = async || source.fetch().await.map(|value| (value, Duration::from_secs(u64::MAX)));
+            assert_eq!(*cached.get_for(endless).await.unwrap(), 1);
+        }
+        let (cached, none) =
+            (Cached::new(LIFETIME), async || source.fetch().await.map(|value| (value, Duration::ZERO)));
+        assert_eq!(*cached.get_for(none).await.unwrap(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! The client.
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,14 +9,19 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Instant;
 
+use super::names::Names;
+use super::places::Places;
 use super::{CalloutConfig, CalloutError};
 use crate::BoxError;
 
+/// Makes connections.
+pub(super) type Plain = HttpConnector<Names>;
 #[cfg(feature = "tls")]
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+type Connector = hyper_rustls::HttpsConnector<Plain>;
 #[cfg(not(feature = "tls"))]
-type Connector = HttpConnector;
+type Connector = Plain;
 
 /// A client of HTTP services with a pool of its own. A clone shares the pool; the last one that is dropped closes it.
 ///
@@ -29,10 +35,27 @@ type Connector = HttpConnector;
 /// # Ok::<(), tollgate::plugins::callout::CalloutError>(())
 /// ```
 #[derive(Clone)]
-pub struct Callout {
+pub struct Callout(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
     client: Client<Connector, Full<Bytes>>,
     timeout: Duration,
     max_body: usize,
+    places: Places,
+}
+
+/// Calls that are over within one time-out, all together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Calls<'c> {
+    callout: &'c Callout,
+    until: Instant,
+}
+
+impl Calls<'_> {
+    /// As [`Callout::send`], until the time of all is over.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CalloutError> {
+        self.callout.send_until(request, self.until).await
+    }
 }
 
 impl Callout {
@@ -44,7 +67,7 @@ impl Callout {
     /// # Errors
     /// [`CalloutError::Tls`] when TLS cannot be set up.
     pub fn new(config: CalloutConfig) -> Result<Self, CalloutError> {
-        let mut http = HttpConnector::new();
+        let mut http = Plain::new_with_resolver(Names::default());
         http.set_nodelay(true);
         http.enforce_http(!cfg!(feature = "tls"));
         #[cfg(feature = "tls")]
@@ -55,7 +78,8 @@ impl Callout {
             .pool_max_idle_per_host(if config.keepalive { config.keepalive_pool } else { 0 })
             .http1_max_buf_size(Self::MAX_HEAD)
             .build(http);
-        Ok(Self { client, timeout: config.timeout, max_body: config.max_body })
+        let places = Places::new(config.max_calls);
+        Ok(Self(Arc::new(Inner { client, timeout: config.timeout, max_body: config.max_body, places })))
     }
 
     /// Sends one request with an absolute URI and takes the whole answer, whatever its status. `Host` and the framing are
@@ -64,13 +88,34 @@ impl Callout {
     /// # Errors
     /// [`CalloutError`], when there is no whole answer in time.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CalloutError> {
+        self.calls().send(request).await
+    }
+
+    /// Several calls, the time of which begins now and is that of one.
+    pub(crate) fn calls(&self) -> Calls<'_> {
+        Calls { callout: self, until: Instant::now() + self.0.timeout }
+    }
+
+    async fn send_until(&self, request: Request<Bytes>, until: Instant) -> Result<Response<Bytes>, CalloutError> {
         if cfg!(not(feature = "tls")) && request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) {
             return Err(CalloutError::NoTls);
         }
-        let exchange = tokio::time::timeout(self.timeout, self.exchange(request));
-        exchange.await.unwrap_or(Err(CalloutError::Timeout(self.timeout)))
+        let inner = &*self.0;
+        let places = request.uri().authority().map(|service| inner.places.of(service));
+        let _place = match &places {
+            None => None,
+            Some(places) => {
+                let place = tokio::time::timeout_at(until, places.acquire()).await;
+                // nobody closes the places
+                place.map_err(|_| CalloutError::Busy(inner.timeout))?.ok()
+            }
+        };
+        let exchange = tokio::time::timeout_at(until, inner.exchange(request));
+        exchange.await.unwrap_or(Err(CalloutError::Timeout(inner.timeout)))
     }
+}
 
+impl Inner {
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CalloutError> {
         let answer = self.client.request(request.map(Full::new)).await.map_err(|error| match error.is_connect() {
             true => CalloutError::Connect(error.into()),
@@ -97,17 +142,17 @@ impl Callout {
 
 impl fmt::Debug for Callout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Callout").field("timeout", &self.timeout).field("max_body", &self.max_body).finish()
+        f.debug_struct("Callout").field("timeout", &self.0.timeout).field("max_body", &self.0.max_body).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::mpsc;
 
     use super::*;
 
@@ -184,6 +229,68 @@ mod tests {
         for silent in ["", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc"] {
             let (uri, _) = service(silent).await;
             assert!(matches!(callout.send(get(&uri)).await, Err(CalloutError::Timeout(_))));
+        }
+    }
+    /// A service that answers nothing and tells of connections: one that comes, one that is gone.
+    async fn silence() -> (String, mpsc::UnboundedReceiver<bool>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let (tell, told) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = tell.send(true);
+                let tell = tell.clone();
+                tokio::spawn(async move {
+                    let mut seen = Vec::new();
+                    while stream.read_buf(&mut seen).await.unwrap_or(0) > 0 {}
+                    let _ = tell.send(false);
+                });
+            }
+        });
+        (uri, told)
+    }
+
+    #[tokio::test]
+    async fn a_service_that_hangs_holds_so_many_connections_and_no_more() {
+        let (uri, mut told) = silence().await;
+        let callout = Callout::new(CalloutConfig { max_calls: 1, ..CalloutConfig::default() }).unwrap();
+        let soon = || Calls { callout: &callout, until: Instant::now() + Duration::from_millis(20) };
+        let mut hanging = Box::pin(callout.send(get(&uri)));
+        tokio::select! {
+            _ = &mut hanging => panic!("there was an answer"),
+            came = told.recv() => assert_eq!(came, Some(true)),
+        }
+        let waiting = soon().send(get(&uri)).await;
+        assert!(matches!(waiting, Err(CalloutError::Busy(_))), "{waiting:?}");
+        assert!(told.try_recv().is_err(), "it did not connect");
+        let (other, _) = service("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        assert!(callout.send(get(&other)).await.is_ok(), "places are a service's own");
+        drop(hanging);
+        let next = soon().send(get(&uri)).await;
+        assert!(matches!(next, Err(CalloutError::Timeout(_))), "the place is free again: {next:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_closes_its_connection() {
+        let (uri, mut told) = silence().await;
+        let callout = Callout::new(CalloutConfig::default()).unwrap();
+        let mut call = Box::pin(callout.send(get(&uri)));
+        tokio::select! {
+            _ = &mut call => panic!("there was an answer"),
+            came = told.recv() => assert_eq!(came, Some(true)),
+        }
+        drop(call);
+        assert_eq!(told.recv().await, Some(false));
+    }
+
+    #[tokio::test]
+    async fn calls_that_belong_together_share_one_time_out() {
+        let (uri, _told) = silence().await;
+        let callout = Callout::new(CalloutConfig { timeout: Duration::ZERO, ..CalloutConfig::default() }).unwrap();
+        let calls = callout.calls();
+        for _ in 0..2 {
+            assert!(matches!(calls.send(get(&uri)).await, Err(CalloutError::Timeout(_))));
         }
     }
 }

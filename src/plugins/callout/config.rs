@@ -18,6 +18,8 @@ pub struct CalloutConfig {
     pub ssl_verify: bool,
     /// Longest body of an answer in bytes; a longer one is an error. Default 1 MiB (security.md SSRF-03).
     pub max_body: usize,
+    /// Most calls to one host and port that are under way at once; further ones wait, within `timeout`. Default 256.
+    pub max_calls: usize,
 }
 
 impl Default for CalloutConfig {
@@ -29,6 +31,7 @@ impl Default for CalloutConfig {
             keepalive_pool: 5,
             ssl_verify: true,
             max_body: 1024 * 1024,
+            max_calls: 256,
         }
     }
 }

@@ -10,6 +10,9 @@ pub enum CalloutError {
     /// No whole answer within the time allowed.
     #[error("no answer within {} ms", .0.as_millis())]
     Timeout(Duration),
+    /// As many calls to the service as may be were under way for all of that time: it is overloaded, or hangs.
+    #[error("no call could begin within {} ms, since so many are under way", .0.as_millis())]
+    Busy(Duration),
     /// No connection: the name is unknown, the port closed, the certificate not trusted.
     #[error("cannot connect")]
     Connect(#[source] BoxError),

@@ -2,18 +2,18 @@
 use std::sync::Arc;
 
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::client::WantsClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{ClientConfig, ConfigBuilder, Error, RootCertStore, WantsVerifier};
 
+use super::client::Plain;
 use crate::upstream::AnyCertificate;
 
 /// Puts TLS around connections to `https` services.
 ///
 /// # Errors
 /// When rustls and its provider do not fit together.
-pub(super) fn connector(http: HttpConnector, verify: bool) -> Result<HttpsConnector<HttpConnector>, Error> {
+pub(super) fn connector(http: Plain, verify: bool) -> Result<HttpsConnector<Plain>, Error> {
     Ok(around(http, if verify { verified(start()?) } else { unverified(start()?) }))
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn client(verify: bool) -> Result<ClientConfig, Error> {
     Ok(if verify { verified(start()?) } else { unverified(start()?) }.with_no_client_auth())
 }
 
-fn around(http: HttpConnector, config: ConfigBuilder<ClientConfig, WantsClientCert>) -> HttpsConnector<HttpConnector> {
+fn around(http: Plain, config: ConfigBuilder<ClientConfig, WantsClientCert>) -> HttpsConnector<Plain> {
     let config = config.with_no_client_auth();
     HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().wrap_connector(http)
 }
@@ -43,7 +43,16 @@ fn start() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, Error> {
 /// A system without roots trusts nobody: plain services go on, `https` ones fail.
 fn verified(config: ConfigBuilder<ClientConfig, WantsVerifier>) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let rootless = config.clone();
-    config.with_native_roots().unwrap_or_else(|_| rootless.with_root_certificates(RootCertStore::empty()))
+    config.with_native_roots().unwrap_or_else(|error| {
+        #[cfg(feature = "tracing")]
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the system has no root certificates, so no service is trusted over TLS: install them (ca-certificates)"
+        );
+        #[cfg(not(feature = "tracing"))]
+        let _ = error;
+        rootless.with_root_certificates(RootCertStore::empty())
+    })
 }
 
 /// `ssl_verify: false`.
@@ -64,6 +73,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
 
+    use super::super::names::Names;
     use super::*;
 
     /// An `https` service that answers `hello`, for the name `localhost`: its port and its certificate.
@@ -87,14 +97,14 @@ mod tests {
         (port, cert.der().clone())
     }
 
-    async fn get(connector: HttpsConnector<HttpConnector>, uri: String) -> Option<Bytes> {
+    async fn get(connector: HttpsConnector<Plain>, uri: String) -> Option<Bytes> {
         let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
         let answer = client.get(uri.parse().unwrap()).await.ok()?;
         Some(answer.into_body().collect().await.unwrap().to_bytes())
     }
 
-    fn plain() -> HttpConnector {
-        let mut http = HttpConnector::new();
+    fn plain() -> Plain {
+        let mut http = Plain::new_with_resolver(Names::default());
         http.enforce_http(false);
         http
     }

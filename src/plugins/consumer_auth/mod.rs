@@ -10,6 +10,6 @@ pub(crate) use entrance::{Entrance, authorization, forwarded, required};
 pub(crate) use login::Login;
 #[cfg(feature = "jwt")]
 pub(crate) use presented::only;
-#[cfg(any(feature = "jwe", feature = "jwt"))]
+#[cfg(any(feature = "callout", feature = "jwe", feature = "jwt"))]
 pub(crate) use presented::without_bearer;
 pub(crate) use presented::{Argument, Repeated, single};

@@ -18,7 +18,7 @@ pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Op
 }
 
 /// A value without a leading `Bearer `.
-#[cfg(any(feature = "jwe", feature = "jwt"))]
+#[cfg(any(feature = "callout", feature = "jwe", feature = "jwt"))]
 pub(crate) fn without_bearer(value: &[u8]) -> &[u8] {
     match value.split_at_checked("Bearer ".len()) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => token.trim_ascii_start(),
