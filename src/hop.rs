@@ -23,7 +23,7 @@ pub(crate) fn is_hop(name: &[u8]) -> bool {
 }
 
 /// Whether `Connection` may not take the field away: it goes from end to end, so naming it is a mistake or an attack.
-fn is_end_to_end(name: &str) -> bool {
+pub(crate) fn is_end_to_end(name: &str) -> bool {
     const NAMES: [&str; 60] = [
         "accept",
         "accept-charset",

@@ -2,6 +2,8 @@
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderName, StatusCode};
 
+#[cfg(any(feature = "callout", feature = "jwe"))]
+use crate::hop::is_end_to_end;
 use crate::hop::is_hop;
 use crate::plugin::ConfigError;
 
@@ -110,6 +112,19 @@ pub(super) fn own_field(plugin: &'static str, field: &str, name: &str) -> Result
     Ok(name)
 }
 
+/// Whether a field that a plugin is told to write may be taken off every request of every route, as what tells upstreams who
+/// calls (security.md HOP-05). Not where clients send one of that name for reasons of their own: it comes off on the plugin's own
+/// routes alone, or one block would break the requests of all others.
+#[cfg(any(feature = "callout", feature = "jwe"))]
+pub(super) fn is_identity(name: &HeaderName) -> bool {
+    const OURS: [&str; 3] = ["x-userinfo", "x-consumer-", "x-credential-"];
+    /// Of browsers, of tracing, of calls, beside those that HTTP itself knows.
+    const OTHERS: [&str; 6] = ["baggage", "dnt", "grpc-", "priority", "sec-", "x-b3-"];
+    let name = name.as_str();
+    let begins = |list: &[&str]| list.iter().any(|begin| name.starts_with(begin));
+    begins(&OURS) || !is_end_to_end(name) && !begins(&OTHERS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +150,25 @@ mod tests {
         assert_eq!(own_field("p", "f", "X-Trace").unwrap(), "x-trace");
         for name in ["", "a b", "Content-Length", "host", "Connection", "te", "Transfer-Encoding", "upgrade"] {
             assert!(own_field("p", "f", name).is_err(), "{name}");
+        }
+    }
+
+    #[cfg(any(feature = "callout", feature = "jwe"))]
+    #[test]
+    fn fields_that_clients_send_for_reasons_of_their_own_tell_nobodys_identity() {
+        for (name, is) in [
+            ("x-user", true),
+            ("x-userinfo", true),
+            ("x-consumer-tier", true),
+            ("authorization", false),
+            ("cookie", false),
+            ("content-type", false),
+            ("accept-language", false),
+            ("range", false),
+            ("x-forwarded-for", false),
+            ("sec-fetch-site", false),
+        ] {
+            assert_eq!(is_identity(&HeaderName::from_static(name)), is, "{name}");
         }
     }
 

@@ -70,6 +70,40 @@ async fn a_server_that_is_away_or_talks_nonsense_refuses_everybody() {
     assert_eq!((lying.get("/", &[]).await.status(), lying.forwarded_count()), (503, 0));
 }
 
+#[tokio::test]
+async fn sec_path_12_the_path_that_a_policy_is_told_is_the_one_that_is_forwarded() {
+    let server = deciding(json!({"allow": true})).await;
+    let rig = Rig::of(&route_with(&format!(
+        "{{opa: {{host: 'http://{}', policy: p}}, proxy-rewrite: {{regex_uri: [\"^/api/(.*)\", \"/$1\"]}}}}",
+        server.address()
+    )))
+    .await;
+    for (target, path) in [("/x/../a", "/a"), ("/%61", "/a"), ("/api/b%20c?d", "/b%20c"), ("/api/x/%2e%2e/e", "/e")] {
+        assert_eq!(rig.get(target, &[]).await.status(), 200, "{target}");
+        let question = server.requests().pop().unwrap();
+        let told = serde_json::from_slice::<Value>(&question.body).unwrap()["input"]["request"]["path"].clone();
+        assert_eq!((told.as_str(), rig.forwarded().target().split('?').next()), (Some(path), Some(path)), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_clients_send_for_reasons_of_their_own_stays_theirs_on_other_routes() {
+    let server = deciding(json!({"allow": true, "headers": {"Content-Type": "text/x"}})).await;
+    let yaml = format!(
+        "routes: [{{id: a, uri: /a, plugins: {{opa: {{host: 'http://{}', policy: p, \
+         send_headers_upstream: [Content-Type, X-Who]}}}}, upstream: {{nodes: {{\"127.0.0.1:7001\": 1}}}}}}, \
+         {{id: b, uri: /b, upstream: {{nodes: {{\"127.0.0.1:7001\": 1}}}}}}]\n",
+        server.address()
+    );
+    let rig = Rig::of(&yaml).await;
+    let fields = [("Content-Type", "text/plain"), ("X-Who", "forged")];
+    for (target, kind) in [("/b", "text/plain"), ("/a", "text/x")] {
+        assert_eq!(rig.get(target, &fields).await.status(), 200);
+        let seen = rig.forwarded();
+        assert_eq!((seen.field("content-type"), seen.field("x-who")), (Some(kind), None), "{target}");
+    }
+}
+
 #[test]
 fn a_faulty_block_is_refused_with_its_field() {
     for (block, says) in [

@@ -15,7 +15,8 @@
 //!
 //! Written to the request: each of `upstream_headers`, as the service sent it, or removed if it sent none (HOP-06); removed
 //! as well when the request passes by `allow_degradation`, so no client can forge one. They come off requests of clients on
-//! all other routes, too (HOP-05), apart from `Authorization`, `Cookie` and what `request_headers` names as well.
+//! all other routes, too (HOP-05), apart from what `request_headers` names as well, and from those that clients send for reasons of
+//! their own, such as `Authorization`, `Cookie`, `Content-Type` or `X-Forwarded-For`.
 //!
 //! Caveats: each request costs a call, as decisions are not cached. `Authorization` and cookies of the request are told to
 //! the service only when `request_headers` names them. For log-in pages let `client_headers` name `Location` and

@@ -1,11 +1,11 @@
 //! The registry's entry.
 use http::HeaderName;
-use http::header::{AUTHORIZATION, COOKIE};
 
 use super::{ForwardAuth, ForwardAuthConfig, ForwardAuthLayer};
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::callout::{Callouts, unverified};
+use crate::plugins::checks::is_identity;
 
 /// Builds [`ForwardAuth`] from configuration. Blocks that ask in the same way share connections, also across reloads.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Plugin for ForwardAuthPlugin {
         let asked =
             |name: &HeaderName| config.request_headers.iter().any(|asked| asked.eq_ignore_ascii_case(name.as_str()));
         let names = config.upstream_headers.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-        names.filter(|name| *name != AUTHORIZATION && *name != COOKIE && !asked(name)).collect()
+        names.filter(|name| is_identity(name) && !asked(name)).collect()
     }
 
     fn caveats(&self, config: &ForwardAuthConfig) -> Vec<Caveat> {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::OpaConfig;
 use crate::plugin::bodies::{Bodies, Misread};
+use crate::plugins::consumer_auth::{Repeated, single};
 use crate::request::{Consumer, RequestVars, RouteMatch, SharedFacts, decoded};
 use crate::router::{self, VarName, Variables as _};
 
@@ -95,17 +96,29 @@ pub(super) fn input<B>(told: Told, request: &http::Request<B>, body: Option<Valu
     Value::Object(input)
 }
 
+/// Why a body cannot be told.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Untold {
+    /// It has several types, of which an origin may believe another one.
+    #[error("the body has several types")]
+    Types,
+    /// It is JSON by its type and none, or is over the bounds of the gateway.
+    #[error(transparent)]
+    Json(#[from] Misread),
+}
+
 /// A body as a policy is told it: the value, when it is JSON by its type; a text, when it is UTF-8; else null.
 ///
 /// # Errors
-/// JSON that is none, or is over the bounds of the gateway.
-pub(super) fn body(bodies: &Bodies, headers: &HeaderMap, bytes: &[u8]) -> Result<Value, Misread> {
-    let is_json = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+/// [`Untold`].
+pub(super) fn body(bodies: &Bodies, headers: &HeaderMap, bytes: &[u8]) -> Result<Value, Untold> {
+    let kind = single(headers, &CONTENT_TYPE).map_err(|_: Repeated| Untold::Types)?;
+    let is_json = kind.and_then(|value| value.to_str().ok()).is_some_and(|value| {
         let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         essence == "application/json" || essence.ends_with("+json")
     });
     match is_json && !bytes.is_empty() {
-        true => bodies.json(bytes),
+        true => Ok(bodies.json(bytes)?),
         false => Ok(std::str::from_utf8(bytes).map_or(Value::Null, Value::from)),
     }
 }
@@ -177,6 +190,12 @@ mod tests {
         assert_eq!(told("application/json", b"").unwrap(), json!(""));
         assert_eq!(told("text/plain", b"{\"a\": 1}").unwrap(), json!("{\"a\": 1}"));
         assert_eq!(told("image/png", b"\xff").unwrap(), Value::Null);
-        assert_eq!(told("application/json", b"{\"a\": 1, \"a\": 2}").unwrap_err(), Misread::Twice("a".to_owned()));
+        let twice = told("application/json", b"{\"a\": 1, \"a\": 2}");
+        assert_eq!(twice.unwrap_err(), Untold::Json(Misread::Twice("a".to_owned())));
+        let mut types = HeaderMap::new();
+        for kind in ["text/plain", "application/json"] {
+            types.append(CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        assert_eq!(body(&Bodies::default(), &types, b"{}").unwrap_err(), Untold::Types);
     }
 }

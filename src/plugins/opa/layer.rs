@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
-use super::decision::follow;
+use super::decision::{Stopped, follow};
 use super::input::{self, Told};
 #[cfg(feature = "rego")]
 use super::rego::Rego;
@@ -59,6 +59,8 @@ enum Undecided {
     #[cfg(feature = "rego")]
     #[error("the policy cannot be worked out: {0}")]
     Rego(String),
+    #[error("`{0}` of the decision's `headers` cannot be written to a request")]
+    Field(HeaderName),
 }
 
 impl Opa {
@@ -113,8 +115,11 @@ impl Opa {
         };
         let (head, body) = request.into_parts();
         let bytes = self.bodies.collect(body, most).await.map_err(|unread| unread.into_response(NAME))?;
-        let told = input::body(&self.bodies, &head.headers, &bytes)
-            .map_err(|_| Error::BadRequest("the body is no JSON that can be judged").into_response())?;
+        // as the origin will understand it
+        let plain =
+            self.bodies.unpack(&head.headers, bytes.clone()).await.map_err(|unread| unread.into_response(NAME))?;
+        let told = input::body(&self.bodies, &head.headers, &plain)
+            .map_err(|_| Error::BadRequest("the body is nothing that can be judged").into_response())?;
         let request = Request::from_parts(head, Body::from(bytes));
         let input = input::input(self.told, &request, Some(told));
         Ok((request, input))
@@ -127,8 +132,15 @@ impl Opa {
             told(&undecided);
             reject_empty(undecided.status(), NAME)
         })?;
-        follow(&decision, &self.upstream, request.headers_mut())?;
-        Ok(request)
+        match follow(&decision, &self.upstream, request.headers_mut()) {
+            Ok(()) => Ok(request),
+            Err(Stopped::Refused(answer)) => Err(*answer),
+            Err(Stopped::Unfulfillable(name)) => {
+                let undecided = Undecided::Field(name);
+                told(&undecided);
+                Err(reject_empty(undecided.status(), NAME))
+            }
+        }
     }
 }
 
@@ -166,6 +178,7 @@ impl Undecided {
         match self {
             Self::Callout(CalloutError::Malformed(_) | CalloutError::TooLong(_))
             | Self::Status(_)
+            | Self::Field(_)
             | Self::Nonsense(_) => StatusCode::SERVICE_UNAVAILABLE,
             #[cfg(feature = "rego")]
             Self::Rego(_) => StatusCode::SERVICE_UNAVAILABLE,

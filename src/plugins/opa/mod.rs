@@ -1,12 +1,13 @@
 //! `opa`: asks a policy of an Open Policy Agent server whether a request may pass. Stage: access.
 //!
 //! Decision:
-//! 1. with `with_body`, the body is longer than `max_req_body_size` → 413; it is JSON by its type and none, or over the
-//!    gateway's bounds of JSON → 400
+//! 1. with `with_body`, the body is longer than `max_req_body_size` → 413; it has a content coding that is not known → 415; it is not in
+//!    its coding, has several types, is JSON by its type and none, or over the gateway's bounds of JSON → 400
 //! 2. the server cannot be reached, breaks off or is silent for `timeout` → 403 without a body
-//! 3. its answer is no HTTP, longer than 1 MiB, not of status 200, no JSON, or without an object `result` → 503 without a body
+//! 3. its answer is no HTTP, longer than 1 MiB, not of status 200, no JSON, or without an object `result`, or it allows the request with a
+//!    field of `send_headers_upstream` that no request can have (security.md HOP-06) → 503 without a body
 //! 4. `result.allow` is anything but `true` → status `result.status_code` (403 where there is none from 200 to 599), with the
-//!    fields of `result.headers` and `result.reason` as the body: a text as it is, anything else as JSON
+//!    fields of `result.headers` and `result.reason` as the body: a text as it is, anything else as JSON; none with 204, 205 and 304
 //! 5. else the request passes
 //!
 //! The question is `POST <host>/v1/data/<policy>` with `{"input": …}`:
@@ -23,13 +24,16 @@
 //! ```
 //!
 //! Names of fields are in lower case; a field or argument that comes several times is a list, an argument without `=` is
-//! true. Every field of the request is told, `Authorization` and `Cookie` among them. A body is told as its value where its
-//! type is JSON, else as a text, or null where it is no UTF-8; it is then held in memory. `route`, `service` and `consumer`
+//! true. Every field of the request is told, `Authorization` and `Cookie` among them. A body is told without its content coding, as its
+//! value where its type is JSON, else as a text, or null where it is no UTF-8; it is then held in memory, and goes on as it came.
+//! `path` is the text of a URI that the origin gets (`/a%20b`), canonical and after rewriting; the reference tells the decoded one
+//! (`/a b`), so a policy that compares names which need encoding has to decode them, by `urlquery.decode`. `route`, `service` and `consumer`
 //! say who they are and not how they are configured: no block of a plugin, and so no secret, leaves the gateway (the reference
 //! sends them whole).
 //!
 //! Written to the request: each of `send_headers_upstream`, as the decision has it, or removed if it has none. They come off
-//! requests of clients on all other routes, too (security.md HOP-05), apart from `Authorization` and `Cookie`.
+//! requests of clients on all other routes, too (security.md HOP-05), apart from those that clients send for reasons of their own, such
+//! as `Authorization`, `Cookie`, `Content-Type` or `X-Forwarded-For`.
 //!
 //! With `rego` in the place of `host` and `policy` (feature `rego`; not in the reference) the policy decides in this process: a
 //! package in Rego, version 1, whose rules `allow`, `headers`, `reason` and `status_code` stand for those of `result`. It is

@@ -1,11 +1,11 @@
 //! The registry's entry.
 use http::HeaderName;
-use http::header::{AUTHORIZATION, COOKIE};
 
 use super::{Opa, OpaConfig, OpaLayer};
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::callout::Callouts;
+use crate::plugins::checks::is_identity;
 
 /// Builds [`Opa`] from configuration. Blocks that ask in the same way share connections, also across reloads.
 #[derive(Debug, Default)]
@@ -23,10 +23,10 @@ impl Plugin for OpaPlugin {
         of.block::<OpaConfig>()
     }
 
-    /// What the policy says of callers; the usual fields of a client's own credentials are his to send.
+    /// What the policy says of callers; fields that clients send for reasons of their own are theirs to send elsewhere.
     fn identity_fields(&self, config: &OpaConfig) -> Vec<HeaderName> {
         let names = config.send_headers_upstream.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-        names.filter(|name| *name != AUTHORIZATION && *name != COOKIE).collect()
+        names.filter(is_identity).collect()
     }
 
     fn caveats(&self, config: &OpaConfig) -> Vec<Caveat> {

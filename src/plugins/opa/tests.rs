@@ -165,6 +165,43 @@ async fn a_policy_of_the_blocks_own_decides_without_a_server() {
     }
 }
 
+#[tokio::test]
+async fn sec_hop_06_a_field_that_cannot_be_written_lets_nobody_pass() {
+    let block = |host: String| json!({"host": host, "policy": "p", "send_headers_upstream": ["X-User"]});
+    let (host, _questions) = deciding(json!({"allow": true, "headers": {"X-User": "a\nb"}})).await;
+    let answer = through(block(host), request()).await;
+    assert_eq!((answer.status(), answer.body()), (503, ""));
+}
+
+#[tokio::test]
+async fn a_body_is_told_as_the_origin_will_understand_it() {
+    let (host, mut questions) = deciding(json!({"allow": true})).await;
+    let block = json!({"host": host, "policy": "p", "with_body": true});
+    let mut two_types = request();
+    for kind in ["text/plain", "application/json"] {
+        two_types.headers_mut().append("content-type", kind.parse().unwrap());
+    }
+    assert_eq!(through(block.clone(), two_types).await.status(), 400);
+    let mut coded = request();
+    coded.headers_mut().insert("content-encoding", "compress".parse().unwrap());
+    assert_eq!(through(block.clone(), coded).await.status(), 415);
+    assert!(questions.try_recv().is_err(), "nobody was asked");
+    #[cfg(feature = "decode")]
+    {
+        use std::io::Write as _;
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(b"{\"role\": \"admin\"}").unwrap();
+        let packed = packer.finish().unwrap();
+        let mut coded = request();
+        coded.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+        coded.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        *coded.body_mut() = Body::from(packed.clone());
+        let goes_on = String::from_utf8_lossy(&packed).into_owned();
+        assert_eq!(through(block, coded).await.body(), format!("forged|{goes_on}"));
+        assert_eq!(questions.recv().await.unwrap().1["input"]["request"]["body"], json!({"role": "admin"}));
+    }
+}
+
 #[test]
 fn a_faulty_block_names_its_field() {
     let host = "http://127.0.0.1:8181";
@@ -193,7 +230,7 @@ fn a_faulty_block_names_its_field() {
 
 #[test]
 fn sec_hop_05_what_a_policy_says_of_callers_is_no_clients_to_send() {
-    let block = json!({"send_headers_upstream": ["X-User", "Authorization", "cookie"], "ssl_verify": false});
+    let block = json!({"send_headers_upstream": ["X-User", "Authorization", "cookie", "Content-Type", "X-Forwarded-For"], "ssl_verify": false});
     let config: OpaConfig = configured(block);
     assert_eq!(OpaPlugin::default().identity_fields(&config), ["x-user"]);
     assert_eq!(OpaPlugin::default().caveats(&config)[0].field, "ssl_verify");
