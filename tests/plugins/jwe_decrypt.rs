@@ -4,6 +4,9 @@ use super::support::{Rig, refused, route_with, said};
 /// `{"sub":"7"}` for the example's consumer, sealed by Python's `cryptography`.
 const TOKEN: &str = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiYWNtZS1rZXkifQ..AgICAgICAgICAgIC.sy71iZx_Tglij1g.JEWs9eaXunNfLhtnhZNS8w";
 
+/// The header of that token, with `none` as its `alg`.
+const NO_ALG: &str = "eyJhbGciOiJub25lIiwiZW5jIjoiQTI1NkdDTSIsImtpZCI6ImFjbWUta2V5In0";
+
 #[tokio::test]
 async fn the_origin_gets_what_is_in_the_token() {
     let rig = Rig::example("jwe-decrypt").await;
@@ -20,12 +23,31 @@ async fn everything_else_is_refused() {
         (None, 403, "missing JWE token in request"),
         (Some("Bearer x"), 400, "JWE token invalid"),
         (Some(&*TOKEN.replacen("AgIC", "AgID", 1)), 400, "failed to decrypt JWE token"),
+        (Some(&*format!("{NO_ALG}{}", &TOKEN[TOKEN.find("..").unwrap()..])), 400, "failed to decrypt JWE token"),
     ] {
         let fields: Vec<_> = token.iter().map(|token| ("Authorization", *token)).collect();
         let answer = rig.get("/claims/1", &fields).await;
         assert_eq!((answer.status(), said(&answer, "message").as_str()), (status, message), "{token:?}");
     }
     assert_eq!(rig.forwarded_count(), 0);
+}
+
+#[tokio::test]
+async fn a_token_of_apisix_opens_where_that_is_asked_for() {
+    // out of its own tests
+    const TOKEN: &str = "eyJraWQiOiJ1c2VyLWtleSIsImFsZyI6ImRpciIsImVuYyI6IkEyNTZHQ00ifQ..MTIzNDU2Nzg5MDEy.6JeRgm0.rNt131nG5wMvUD1KXbwLGA";
+    for (block, status) in [("{unauthenticated_header: true}", 200), ("{}", 400)] {
+        let yaml = format!(
+            "consumers: [{{username: jack, plugins: {{jwe-decrypt: {{key: user-key, \
+             secret: '12345678901234567890123456789012'}}}}}}]\n{}",
+            route_with(&format!("{{jwe-decrypt: {block}}}"))
+        );
+        let rig = Rig::of(&yaml).await;
+        assert_eq!(rig.get("/", &[("Authorization", TOKEN)]).await.status(), status, "{block}");
+        if status == 200 {
+            assert_eq!(rig.forwarded().field("authorization"), Some("hello"));
+        }
+    }
 }
 
 #[test]

@@ -16,11 +16,19 @@ pub struct JweDecryptConfig {
     pub forward_header: String,
     /// Whether requests without a token are refused. Default `true`.
     pub strict: bool,
+    /// Whether tokens are taken as well that were made without regard to RFC 7516, as Apache APISIX makes them: the tag does not vouch for
+    /// the header, which may lack `alg` and `enc`. Default `false`.
+    pub unauthenticated_header: bool,
 }
 
 impl Default for JweDecryptConfig {
     fn default() -> Self {
-        Self { header: "Authorization".to_owned(), forward_header: "Authorization".to_owned(), strict: true }
+        Self {
+            header: "Authorization".to_owned(),
+            forward_header: "Authorization".to_owned(),
+            strict: true,
+            unauthenticated_header: false,
+        }
     }
 }
 
@@ -32,7 +40,7 @@ impl Default for JweDecryptConfig {
 pub struct JweDecryptCredential {
     /// What tokens name as `kid`, 1 to 1,024 bytes. Required, and nobody else's.
     pub key: String,
-    /// The secret: 32 bytes, or Base64 of 32 bytes (with the alphabet of URLs) under `is_base64_encoded`. Required.
+    /// The secret: 32 bytes, or Base64 of 32 bytes (in either alphabet, with padding or without) under `is_base64_encoded`. Required.
     pub secret: Sensitive,
     /// Whether `secret` is Base64. Default `false`.
     #[serde(default)]

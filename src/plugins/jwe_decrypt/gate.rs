@@ -2,7 +2,7 @@
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderValue, StatusCode};
 
-use super::token::Token;
+use super::token::{Token, Vouched};
 use super::{JweDecryptConfig, JweDecryptPlugin};
 use crate::Response;
 use crate::error::reject;
@@ -46,6 +46,7 @@ pub struct JweDecrypt {
     header: HeaderName,
     forward: HeaderName,
     strict: bool,
+    vouched: Vouched,
     consumers: ConsumerLookup,
 }
 
@@ -62,7 +63,8 @@ impl JweDecrypt {
             ConfigError::invalid(NAME, "header", "is no name of a field: write one such as Authorization")
         })?;
         let forward = own_field(NAME, "forward_header", &config.forward_header)?;
-        Ok(Self { header, forward, strict: config.strict, consumers: consumers.into() })
+        let vouched = if config.unauthenticated_header { Vouched::OrNot } else { Vouched::Always };
+        Ok(Self { header, forward, strict: config.strict, vouched, consumers: consumers.into() })
     }
 
     /// What is in the token of a request.
@@ -73,7 +75,7 @@ impl JweDecrypt {
         let kid = token.kid().ok_or(JweDecryptRejection::NoKid)?;
         let found = self.consumers.find::<JweDecryptPlugin, B>(request, kid.as_bytes());
         let (_, key) = found.ok_or(JweDecryptRejection::UnknownKid)?;
-        let plaintext = token.open(key).ok_or(JweDecryptRejection::Closed)?;
+        let plaintext = token.open(key, self.vouched).ok_or(JweDecryptRejection::Closed)?;
         let mut value = HeaderValue::try_from(plaintext).map_err(|_| JweDecryptRejection::Closed)?;
         value.set_sensitive(true);
         Ok(value)

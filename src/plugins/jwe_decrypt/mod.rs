@@ -8,11 +8,19 @@
 //! cannot stand in a field: 400 `failed to decrypt JWE token`; 6. else its plaintext becomes the value of `forward_header`, and the
 //! request passes.
 //!
+//! With `unauthenticated_header` tokens open as well whose tag vouches for nothing but the ciphertext, and whose header may lack `alg` and
+//! `enc`. Apache APISIX made and took no others for long, so tokens that are in the field are of that kind: turn it on to move, and off when
+//! they have run out. Tokens of its `/apisix/plugin/jwe/encrypt` are best not moved at all: they all have one nonce, and whoever has two
+//! of them can forge further ones.
+//!
 //! * Answers: 400 and 403 with `{"message":"…"}`.
 //! * Reads `header`, writes `forward_header`: it is no client's to send, on no route (security.md HOP-05), unless it is `header`,
 //!   `Authorization` or `Cookie`, and comes off a request that passes without a token.
 //! * No consumer is attached: who can make a token is known, who sends it is not. Beside it on a route, `jwt-auth` sees the token
 //!   before it is opened; give `jwe-decrypt` a `_meta.priority` above 2510 where a JWT is in it. It cannot stand in `multi-auth`.
+//! * DEVIATE from the reference: without `unauthenticated_header`, a tag that does not vouch for the header opens nothing; another `alg` or
+//!   `enc` is worded as any other token that does not open; the reference lets the plugin stand in `multi-auth`, where a token that
+//!   anybody may have copied would count as a log-in.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -2,11 +2,11 @@
 use std::sync::Arc;
 
 use http::HeaderName;
-use http::header::{AUTHORIZATION, COOKIE};
 
 use super::{JweDecrypt, JweDecryptConfig, JweDecryptCredential, JweDecryptLayer, JweKey};
 use crate::PluginLayer;
-use crate::plugin::{AuthPlugin, Authenticate, BuildContext, ConfigError, Plugin, SchemaOf, Stage};
+use crate::plugin::{AuthPlugin, Authenticate, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
+use crate::plugins::checks::is_identity;
 use crate::plugins::consumer_auth::required;
 
 /// Longer keys are nobody's.
@@ -20,7 +20,7 @@ impl Plugin for JweDecryptPlugin {
     const NAME: &'static str = "jwe-decrypt";
     const STAGE: Stage = Stage::Authenticate;
     const PRIORITY: i32 = 2509;
-    const SECRET_FIELDS: &'static [&'static str] = &["secret"];
+    const SECRET_FIELDS: &'static [&'static str] = &["key", "secret"];
     type Config = JweDecryptConfig;
 
     fn schema(of: SchemaOf) -> Option<serde_json::Value> {
@@ -30,10 +30,20 @@ impl Plugin for JweDecryptPlugin {
     /// What only a token can say, where it is not the token's own field.
     fn identity_fields(&self, config: &JweDecryptConfig) -> Vec<HeaderName> {
         let forward = HeaderName::try_from(&config.forward_header).ok();
-        let is_told = |name: &HeaderName| {
-            *name != AUTHORIZATION && *name != COOKIE && !config.header.eq_ignore_ascii_case(name.as_str())
-        };
+        let is_told = |name: &HeaderName| is_identity(name) && !config.header.eq_ignore_ascii_case(name.as_str());
         forward.into_iter().filter(is_told).collect()
+    }
+
+    fn caveats(&self, config: &JweDecryptConfig) -> Vec<Caveat> {
+        let unvouched = config.unauthenticated_header.then(|| {
+            let message = "is on: nothing vouches for what the header of a token says, `kid` among it";
+            Caveat::new("unauthenticated_header", message, "leave it out once tokens are made as RFC 7516 has it")
+        });
+        let stays = (!config.header.eq_ignore_ascii_case(&config.forward_header)).then(|| {
+            let message = "is another field than `header`: the origin gets the token as well";
+            Caveat::new("forward_header", message, "write the same field, or remove the token by `proxy-rewrite`")
+        });
+        unvouched.into_iter().chain(stays).collect()
     }
 
     fn build(&self, config: JweDecryptConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use http::{HeaderValue, Request};
 
 use super::*;
@@ -20,6 +20,10 @@ fn consumers() -> Arc<Consumers> {
 fn gate(forward: &str, strict: bool) -> JweDecrypt {
     let config = JweDecryptConfig { forward_header: forward.to_owned(), strict, ..JweDecryptConfig::default() };
     JweDecrypt::new(config, consumers()).unwrap()
+}
+
+fn config(header: &str, forward: &str) -> JweDecryptConfig {
+    JweDecryptConfig { header: header.to_owned(), forward_header: forward.to_owned(), ..JweDecryptConfig::default() }
 }
 
 fn sealed(header: &str, text: &[u8]) -> String {
@@ -91,18 +95,40 @@ fn without_strict_a_request_may_have_no_token_and_then_says_nothing() {
 #[test]
 fn sec_hop_05_what_a_token_says_is_no_clients_to_send() {
     let fields = |header: &str, forward: &str| {
-        let config = JweDecryptConfig { header: header.to_owned(), forward_header: forward.to_owned(), strict: true };
+        let config = config(header, forward);
         JweDecryptPlugin.identity_fields(&config).len()
     };
     assert_eq!(fields("Authorization", "X-Claims"), 1);
     assert_eq!(fields("X-Token", "x-token"), 0);
     assert_eq!(fields("X-Token", "Authorization"), 0);
+    assert_eq!(fields("X-Token", "Content-Type"), 0, "it would come off on every route");
+}
+
+#[test]
+fn what_a_block_leaves_open_is_warned_of() {
+    let fields = |config: &JweDecryptConfig| {
+        JweDecryptPlugin.caveats(config).into_iter().map(|caveat| caveat.field).collect::<Vec<_>>()
+    };
+    assert!(fields(&JweDecryptConfig::default()).is_empty());
+    let open = JweDecryptConfig { unauthenticated_header: true, ..config("X-Token", "X-Claims") };
+    assert_eq!(fields(&open), ["unauthenticated_header", "forward_header"]);
+}
+
+#[test]
+fn a_token_that_vouches_for_less_opens_where_that_is_asked_for() {
+    let key = JweKey::new(&JweDecryptCredential::new("k", SECRET)).unwrap();
+    let token = key.seal_as(r#"{"kid":"k"}"#, b"x", false);
+    for (unauthenticated_header, status) in [(true, None), (false, Some(400))] {
+        let config = JweDecryptConfig { unauthenticated_header, ..JweDecryptConfig::default() };
+        let answer = JweDecrypt::new(config, consumers()).unwrap().check(&mut request(&[&token]));
+        assert_eq!(answer.err().map(|answer| answer.status().as_u16()), status);
+    }
 }
 
 #[test]
 fn blocks_that_cannot_work_are_refused_by_field() {
     let refused = |header: &str, forward: &str| {
-        let config = JweDecryptConfig { header: header.to_owned(), forward_header: forward.to_owned(), strict: true };
+        let config = config(header, forward);
         JweDecrypt::new(config, consumers()).unwrap_err().field().to_owned()
     };
     assert_eq!((refused("a b", "x"), refused("x", "Host")), ("header".to_owned(), "forward_header".to_owned()));
@@ -111,12 +137,13 @@ fn blocks_that_cannot_work_are_refused_by_field() {
         JweDecryptPlugin.credential(block).map(|_| ()).map_err(|error| error.field().to_owned())
     };
     assert_eq!(judge("", SECRET, false).unwrap_err(), "key");
-    for (secret, is_base64) in [(&SECRET[1..], false), ("", false), (SECRET, true), ("/+==", true)] {
+    for (secret, is_base64) in [(&SECRET[1..], false), ("", false), (SECRET, true), ("/+==", true), ("/+!=", true)] {
         assert_eq!(judge("k", secret, is_base64).unwrap_err(), "secret", "{secret}");
     }
-    for secret in [URL_SAFE_NO_PAD.encode(SECRET), URL_SAFE.encode(SECRET)] {
+    for secret in [URL_SAFE_NO_PAD.encode(SECRET), URL_SAFE.encode(SECRET), STANDARD.encode([0xfb; 32])] {
         judge("k", &secret, true).unwrap();
     }
+    assert!(STANDARD.encode([0xfb; 32]).contains(['+', '/']));
     let scope = Scope::Code;
     assert!(JweDecryptPlugin.authenticator(JweDecryptConfig::default(), &BuildContext::new(&scope)).is_err());
 }
