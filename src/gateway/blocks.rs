@@ -218,7 +218,10 @@ fn build(
         );
     }
     let priority = meta.priority.unwrap_or_else(|| entry.priority());
-    let place = |stage| Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
+    let place = |stage| {
+        let place = Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
+        place.of_differing_stages(entry.stages_differ())
+    };
     let (yields, sets_body_limit) = (entry.yields_to_route(), entry.sets_body_limit());
     let mut resolved = None;
     let mut block = match tools.bench.secrets.resolve(config) {

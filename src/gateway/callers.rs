@@ -46,9 +46,12 @@ struct Group {
 /// How many sets of blocks have a plugin.
 type Counts = BTreeMap<String, usize>;
 
-/// Consumers and groups by the plugins that they have a block of which acts before a caller is known: a route's block would
-/// keep theirs from running.
-type Early = BTreeMap<String, BTreeSet<(Kind, Id)>>;
+/// Consumers and groups by the plugins that they have a block of which acts before a caller is known, and its stage: a route's block
+/// there would keep theirs from running.
+type Early = BTreeMap<EarlyBlock, BTreeSet<(Kind, Id)>>;
+
+/// A plugin and the stage of a block of it.
+type EarlyBlock = (String, Stage);
 
 /// Numbers of sets of blocks, each free again when its set is gone.
 #[derive(Clone, Default)]
@@ -79,7 +82,7 @@ pub(super) struct Changes {
     slots: Slots,
     outer: Counts,
     /// Early blocks that come, or go, in order.
-    early: Vec<(String, (Kind, Id), bool)>,
+    early: Vec<(EarlyBlock, (Kind, Id), bool)>,
     /// Identity fields that come, or go, in order.
     fields: Vec<(HeaderName, bool)>,
 }
@@ -116,8 +119,8 @@ impl Callers {
         merge(&mut self.groups, groups);
         self.slots = slots;
         self.outer = outer;
-        for (plugin, owner, comes) in early {
-            let owners = self.early.entry(plugin).or_default();
+        for (block, owner, comes) in early {
+            let owners = self.early.entry(block).or_default();
             if comes {
                 owners.insert(owner);
             } else {
@@ -132,18 +135,31 @@ impl Callers {
         self.fields.retain(|_, count| *count > 0);
     }
 
-    /// Blocks that do not run where a route has one of the same plugin, each with an example: what runs before the caller is
-    /// known stays the route's (plugins/index.md, "From phases to stages"). Found anew for each configuration, since what
-    /// comes and goes on routes matters as much as what does on consumers.
-    pub(super) fn shadowed(&self, snapshot: &Snapshot) -> Vec<Finding> {
+    /// Blocks that do not run where a route has one of the same plugin and stage, each with an example: what runs before the caller
+    /// is known stays the route's (plugins/index.md, "From phases to stages"). Found anew for each configuration, since what
+    /// comes and goes on routes matters as much as what does on consumers. `stage_of` tells where a resource's block of a plugin
+    /// stands.
+    pub(super) fn shadowed(
+        &self,
+        snapshot: &Snapshot,
+        stage_of: impl Fn(Kind, &Id, &str) -> Option<Stage>,
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (plugin, owners) in &self.early {
-            let has = |plugins: Option<&PluginMap>| plugins.is_some_and(|plugins| plugins.get(plugin).is_some());
-            let route = snapshot.routes.iter().find(|one| has(one.plugins.as_ref())).map(|one| ("route", &one.id));
-            let service =
-                || snapshot.services.iter().find(|one| has(one.plugins.as_ref())).map(|one| ("service", &one.id));
+        for ((plugin, stage), owners) in &self.early {
+            let has = |plugins: Option<&PluginMap>, kind: Kind, id: &Id| {
+                let is_there = plugins.is_some_and(|plugins| plugins.get(plugin).is_some());
+                is_there && stage_of(kind, id, plugin) == Some(*stage)
+            };
+            let route = snapshot.routes.iter().find(|one| has(one.plugins.as_ref(), Kind::Route, &one.id));
+            let route = route.map(|one| ("route", &one.id));
+            let service = || {
+                let found = snapshot.services.iter().find(|one| has(one.plugins.as_ref(), Kind::Service, &one.id));
+                found.map(|one| ("service", &one.id))
+            };
             let shared = || {
-                snapshot.plugin_configs.iter().find(|one| has(Some(&one.plugins))).map(|one| ("plugin config", &one.id))
+                let mut all = snapshot.plugin_configs.iter();
+                let found = all.find(|one| has(Some(&one.plugins), Kind::PluginConfig, &one.id));
+                found.map(|one| ("plugin config", &one.id))
             };
             let Some((what, other)) = route.or_else(service).or_else(shared) else { continue };
             findings.extend(owners.iter().map(|(kind, id)| {
@@ -512,8 +528,8 @@ impl Run<'_> {
         for (name, block) in blocks.iter() {
             // A block that is switched off may be of any stage.
             let stage = block.map(|block| block.place.stage());
-            if matches!(stage, Some(Stage::Edge | Stage::Rewrite)) {
-                self.changes.early.push((name.to_owned(), (kind, id.clone()), comes));
+            if let Some(early @ (Stage::Edge | Stage::Rewrite)) = stage {
+                self.changes.early.push(((name.to_owned(), early), (kind, id.clone()), comes));
             }
             if stage.is_some_and(|stage| stage > Stage::Respond) {
                 continue;

@@ -31,12 +31,24 @@ pub(crate) struct Place {
     priority: Reverse<i64>,
     name: &'static str,
     written: usize,
+    /// Whether blocks of the plugin that stand elsewhere do something else. The same for all of a name.
+    stages_differ: bool,
 }
 
 impl Place {
     /// A plugin's place.
     pub(crate) fn plugin(stage: Stage, global: bool, priority: i32, name: &'static str) -> Self {
-        Self { stage, of_route: !global, priority: Reverse(priority.into()), name, written: 0 }
+        Self { stage, of_route: !global, priority: Reverse(priority.into()), name, written: 0, stages_differ: false }
+    }
+
+    /// The same place of a plugin whose blocks do different things in different stages, or do not.
+    pub(crate) fn of_differing_stages(self, stages_differ: bool) -> Self {
+        Self { stages_differ, ..self }
+    }
+
+    /// Whether the plugin's blocks do different things in different stages.
+    pub(super) fn stages_differ(&self) -> bool {
+        self.stages_differ
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -59,7 +71,14 @@ impl Place {
 
     /// The place of the `written`th `.layer(..)` of a route in code: just outside the route's Edge stage.
     pub(crate) fn code(written: usize) -> Self {
-        Self { stage: Stage::Edge, of_route: true, priority: Reverse(i64::MAX), name: "", written }
+        Self {
+            stage: Stage::Edge,
+            of_route: true,
+            priority: Reverse(i64::MAX),
+            name: "",
+            written,
+            stages_differ: false,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::Gateway;
 use super::blocks::Blocks;
 use super::chain::Place;
-use super::fork::{Fate, fate, gives_way};
+use super::fork::{Fate, Own, fate, gives_way};
 use super::master::Levels;
 use crate::model::{ConsumerSpec, Id, Kind, RouteSpec};
 use crate::plugin::Stage;
@@ -194,16 +194,17 @@ impl<'a> Look<'a> {
         }
         let of_route = |block: &&Block<'_>| block.place.is_of_route();
         let is_before = |block: &&Block<'_>| block.place.stage() <= Stage::Authenticate;
-        let before: Vec<_> =
-            self.blocks.iter().filter(of_route).filter(is_before).map(|block| block.place.name()).collect();
-        let names = self.blocks.iter().filter(of_route).filter(|block| !is_before(block));
-        let behind: BTreeSet<_> = names.map(|block| block.place.name()).collect();
-        let (gone, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.blocks).into_iter().partition(|block| {
-            let steps_aside = matches!(block.place.stage(), Stage::Observe | Stage::Respond)
-                && block.place.is_of_route()
-                && brought.contains(block.place.name());
-            steps_aside || gives_way(&block.place, |name| brought.contains(name))
-        });
+        let stand = |block: &Block<'a>| (block.place.name(), block.place.stage());
+        let before: Vec<_> = self.blocks.iter().filter(of_route).filter(is_before).map(stand).collect();
+        let behind: Vec<_> = self.blocks.iter().filter(of_route).filter(|block| !is_before(block)).map(stand).collect();
+        let own = |name: &str| match caller.iter().find(|block| block.place.name() == name) {
+            Some(block) => Own::In(block.place.stage()),
+            None if brought.contains(name) => Own::Off,
+            None => Own::Nothing,
+        };
+        let (gone, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.blocks)
+            .into_iter()
+            .partition(|block| gives_way(&block.place, own(block.place.name())));
         self.blocks = stay;
         for block in gone {
             self.hide(
@@ -213,7 +214,7 @@ impl<'a> Look<'a> {
             );
         }
         for block in caller {
-            if fate(&block.place, &before, |name| behind.contains(name)) == Fate::Hidden {
+            if fate(&block.place, &before, |stage, name| behind.contains(&(name, stage))) == Fate::Hidden {
                 let why = "the route's block of the plugin has acted before the caller is known";
                 self.hide(block.place.name(), block.from, why);
             } else {

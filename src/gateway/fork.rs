@@ -11,7 +11,7 @@ use super::answer::ready;
 use super::chain::{Block, Place, in_order};
 use crate::error::{Error, IntoResponse, Request, Response};
 use crate::plugin::Stage;
-use crate::request::{Consumer, Overlaid};
+use crate::request::{Consumer, Overlaid, SteppedAside};
 use crate::service::BoxFuture;
 use crate::{Next, PluginLayer, wire};
 
@@ -39,14 +39,14 @@ pub(super) struct Fork {
     end: Next,
     /// The route's blocks behind the fork.
     behind: Arc<[Block]>,
-    /// The plugins of the route's own blocks before the fork.
-    before: Arc<[&'static str]>,
+    /// The plugins of the route's own blocks before the fork, and where they stand.
+    before: Arc<[(&'static str, Stage)]>,
     halves: Halves,
 }
 
 impl Fork {
     /// Joins the second half of a chain.
-    pub(super) fn join(behind: Arc<[Block]>, before: Arc<[&'static str]>, end: Next) -> Next {
+    pub(super) fn join(behind: Arc<[Block]>, before: Arc<[(&'static str, Stage)]>, end: Next) -> Next {
         let layers: Vec<_> = behind.iter().map(|block| block.layer.clone()).collect();
         let base = wire(layers.iter(), end.clone());
         let fork = Self { base, end, behind, before, halves: Halves::default() };
@@ -80,11 +80,16 @@ impl Fork {
                 return Next::from_call(move |_| ready(missing.clone().into_response()));
             }
         };
-        let stays = |block: &&Block| !gives_way(&block.place, |name| blocks.contains_key(name));
+        let own = |name: &str| match blocks.get(name) {
+            None => Own::Nothing,
+            Some(None) => Own::Off,
+            Some(Some(block)) => Own::In(block.place.stage()),
+        };
+        let stays = |block: &&Block| !gives_way(&block.place, own(block.place.name()));
         let mut chain: Vec<Block> = self.behind.iter().filter(stays).cloned().collect();
         let mut aside = Vec::new();
         for block in blocks.values().flatten() {
-            match fate(&block.place, &self.before, |name| self.has_behind(name)) {
+            match fate(&block.place, &self.before, |stage, name| self.has_behind(stage, name)) {
                 Fate::Hidden => continue,
                 Fate::Replaces => aside.push(block.place.name()),
                 Fate::Joins => {}
@@ -93,7 +98,7 @@ impl Fork {
         }
         // A block that is switched off switches off what answers pass, too.
         let off = blocks.iter().filter(|(_, block)| block.is_none()).map(|(name, _)| name);
-        aside.extend(off.filter_map(|name| self.before.iter().find(|before| **before == *name).copied()));
+        aside.extend(off.filter_map(|name| Some(self.before.iter().find(|(before, _)| before == name)?.0)));
         let next = wire(in_order(chain).iter(), self.end.clone());
         if aside.is_empty() {
             return next;
@@ -110,14 +115,34 @@ impl Fork {
         })
     }
 
-    fn has_behind(&self, name: &str) -> bool {
-        self.behind.iter().any(|block| block.place.is_of_route() && block.place.name() == name)
+    fn has_behind(&self, stage: Stage, name: &str) -> bool {
+        let is_one = |place: &Place| place.is_of_route() && place.stage() == stage && place.name() == name;
+        self.behind.iter().any(|block| is_one(&block.place))
     }
 }
 
-/// Whether a route's block behind the fork makes room for the caller's own of the same plugin.
-pub(super) fn gives_way(place: &Place, own: impl Fn(&str) -> bool) -> bool {
-    matches!(place.stage(), Stage::Access | Stage::Forward) && place.is_of_route() && own(place.name())
+/// What the caller has of a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    /// No block.
+    Nothing,
+    /// One that switches the plugin off.
+    Off,
+    /// One of that stage.
+    In(Stage),
+}
+
+/// Whether a route's block makes room for the caller's own of the same plugin. Where the plugin does different things in different
+/// stages, that has to be of the same one, or nothing would do what the route's did.
+pub(super) fn gives_way(place: &Place, own: Own) -> bool {
+    // What has acted before the caller was known, has acted.
+    let in_time = matches!(place.stage(), Stage::Access | Stage::Forward | Stage::Observe | Stage::Respond);
+    let takes_its_place = match own {
+        Own::Nothing => false,
+        Own::Off => true,
+        Own::In(stage) => stage == place.stage() || !place.stages_differ(),
+    };
+    in_time && place.is_of_route() && takes_its_place
 }
 
 /// What becomes of a block that the caller brings along.
@@ -131,15 +156,16 @@ pub(super) enum Fate {
     Hidden,
 }
 
-/// What becomes of a caller's block, by the plugins of the route's own blocks before and behind the fork.
-pub(super) fn fate(place: &Place, before: &[&'static str], is_behind: impl Fn(&str) -> bool) -> Fate {
-    let name = place.name();
-    match place.stage() {
+/// What becomes of a caller's block, by the plugins of the route's own blocks before and behind the fork, and their stages.
+pub(super) fn fate(place: &Place, before: &[(&'static str, Stage)], is_behind: impl Fn(Stage, &str) -> bool) -> Fate {
+    let (stage, name) = (place.stage(), place.name());
+    let meets = |one: &(&'static str, Stage)| one.0 == name && (one.1 == stage || !place.stages_differ());
+    match stage {
         // What has been rewritten or judged before the caller was known is not so again.
-        Stage::Edge if before.contains(&name) => Fate::Hidden,
-        Stage::Rewrite if is_behind(name) => Fate::Hidden,
+        Stage::Edge if before.contains(&(name, stage)) => Fate::Hidden,
+        Stage::Rewrite if is_behind(stage, name) => Fate::Hidden,
         Stage::Authenticate => Fate::Hidden,
-        Stage::Observe | Stage::Respond if before.contains(&name) => Fate::Replaces,
+        Stage::Observe | Stage::Respond if before.iter().any(meets) => Fate::Replaces,
         _ => Fate::Joins,
     }
 }
@@ -156,9 +182,11 @@ pub(super) fn stepping_aside(layer: PluginLayer, name: &'static str) -> PluginLa
                 let response = answer.await;
                 let steps_aside =
                     response.extensions().get::<Aside>().is_some_and(|Aside(names)| names.contains(&name));
-                match past.filter(|_| steps_aside).and_then(|Past(slot)| slot.take()) {
-                    Some(past) => {
-                        // Nobody waits for the answer of this future any more once the other way is taken.
+                match past.filter(|_| steps_aside).and_then(|Past(slot, aside)| Some((slot.take()?, aside))) {
+                    Some((past, aside)) => {
+                        // Nobody waits for the answer of this future any more once the other way is taken; the layer, which is
+                        // dropped amid its work, is to know that this is no end of the exchange.
+                        aside.step();
                         let _ = past.send(response);
                         std::future::pending().await
                     }
@@ -169,7 +197,9 @@ pub(super) fn stepping_aside(layer: PluginLayer, name: &'static str) -> PluginLa
         let wrapped = layer.wrap(inside);
         Next::from_call(move |mut request| {
             let (sender, past) = oneshot::channel();
-            request.extensions_mut().insert(Past(Slot::new(sender)));
+            let aside = SteppedAside::default();
+            request.extensions_mut().insert(aside.clone());
+            request.extensions_mut().insert(Past(Slot::new(sender), aside));
             let answer = wrapped.run(request);
             Box::pin(async move {
                 let mut answer = answer;
@@ -183,9 +213,9 @@ pub(super) fn stepping_aside(layer: PluginLayer, name: &'static str) -> PluginLa
     })
 }
 
-/// Request extension: the way past a layer.
+/// Request extension: the way past a layer, and what tells the layer that it was taken.
 #[derive(Clone)]
-struct Past(Slot);
+struct Past(Slot, SteppedAside);
 
 /// What is taken once, behind a shared reference.
 #[derive(Clone)]
@@ -274,6 +304,64 @@ mod tests {
         ] {
             assert_eq!(seen(&wire(layers.iter(), end(aside))).await, wanted, "{aside:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_layer_that_stepped_aside_knows_it() {
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let told = Arc::clone(&seen);
+        let layer = PluginLayer::from_fn(move |next| {
+            let told = Arc::clone(&told);
+            Next::from_fn(move |request: Request| {
+                struct Ends(SteppedAside, Arc<std::sync::Mutex<Vec<bool>>>);
+                impl Drop for Ends {
+                    fn drop(&mut self) {
+                        self.1.lock().unwrap().push(self.0.has_stepped());
+                    }
+                }
+                let ends = Ends(request.extensions().get().cloned().unwrap(), Arc::clone(&told));
+                let next = next.clone();
+                async move {
+                    let response = next.run(request).await;
+                    drop(ends);
+                    response
+                }
+            })
+        });
+        for aside in [&["log"][..], &[]] {
+            let end = Next::from_fn(move |_| async move {
+                let mut response = Response::new(Body::empty());
+                response.extensions_mut().insert(Aside(aside.into()));
+                response
+            });
+            stepping_aside(layer.clone(), "log").wrap(end).run(Request::default()).await;
+        }
+        let end = Next::from_fn(|_| std::future::pending());
+        let mut waiting = stepping_aside(layer, "log").wrap(end).run(Request::default());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(waiting);
+        assert_eq!(*seen.lock().unwrap(), [true, false, false], "a client that goes away is an end");
+    }
+
+    #[test]
+    fn where_stages_differ_only_a_block_of_the_same_one_takes_anothers_place() {
+        let place = |stage| Place::plugin(stage, false, 0, "p").of_differing_stages(true);
+        let stages = [Stage::Observe, Stage::Respond, Stage::Edge, Stage::Rewrite, Stage::Access, Stage::Forward];
+        for (of_route, own) in stages.iter().flat_map(|one| stages.map(|other| (*one, other))) {
+            let gone = gives_way(&place(of_route), Own::In(own));
+            let (before, behind) = match of_route <= Stage::Authenticate {
+                true => (vec![("p", of_route)], None),
+                false => (Vec::new(), Some(of_route)),
+            };
+            let fate = fate(&place(own), &before, |stage, _| behind == Some(stage));
+            let runs = (!gone, fate != Fate::Hidden);
+            // exactly one where they meet, and both where they do not
+            assert_eq!(runs.0 && runs.1, of_route != own, "{of_route:?} {own:?}: {runs:?}");
+            assert!(runs.0 || runs.1, "{of_route:?} {own:?}");
+        }
+        assert!(gives_way(&place(Stage::Access), Own::Off) && !gives_way(&place(Stage::Access), Own::Nothing));
+        let alike = Place::plugin(Stage::Access, false, 0, "p");
+        assert!(gives_way(&alike, Own::In(Stage::Edge)), "the same thing, only earlier");
     }
 
     #[test]

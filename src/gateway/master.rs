@@ -22,7 +22,7 @@ use super::settings::Rules;
 use super::workshop::Metadata;
 use super::{ApplyError, Gateway};
 use crate::error::Error;
-use crate::model::{Finding, Id, Places, RouteSpec, ServiceSpec, Snapshot};
+use crate::model::{Finding, Id, Kind, Places, RouteSpec, ServiceSpec, Snapshot};
 use crate::plugin::Registry;
 use crate::plugin::bodies::Room;
 use crate::request::CustomVars;
@@ -99,7 +99,16 @@ impl State {
     fn all_warnings(&self) -> Vec<Finding> {
         let mut all = self.warnings.clone();
         add_new(&mut all, self.compile_warnings.clone());
-        all.extend(self.callers.shadowed(&self.snapshot));
+        let stage_of = |kind: Kind, id: &Id, plugin: &str| {
+            let blocks = match kind {
+                Kind::Route => self.routes.get(id).map(|built| &*built.blocks),
+                Kind::Service => self.services.get(id).map(|service| &*service.blocks),
+                _ => self.plugin_configs.get(id).map(|blocks| &**blocks),
+            };
+            let (_, block) = blocks?.iter().find(|(name, _)| *name == plugin)?;
+            block.map(|block| block.place.stage())
+        };
+        all.extend(self.callers.shadowed(&self.snapshot, stage_of));
         all
     }
 }

@@ -54,8 +54,8 @@ pub(crate) struct Chain {
 
 struct Behind {
     blocks: Arc<[Block]>,
-    /// The plugins of the route's own blocks before the fork.
-    before: Arc<[&'static str]>,
+    /// The plugins of the route's own blocks before the fork, and where they stand.
+    before: Arc<[(&'static str, Stage)]>,
 }
 
 impl Chain {
@@ -74,7 +74,8 @@ impl Chain {
         }
         let at = blocks.partition_point(|block| block.place.stage() <= Stage::Authenticate);
         let behind = blocks.split_off(at);
-        let own = blocks.iter().filter(|block| block.place.is_of_route()).map(|block| block.place.name()).collect();
+        let own = blocks.iter().map(|block| &block.place).filter(|place| place.is_of_route());
+        let own = own.map(|place| (place.name(), place.stage())).collect();
         Self {
             before: blocks.into_iter().map(|block| block.layer).collect(),
             fork: Some(Behind { blocks: behind.into(), before: own }),

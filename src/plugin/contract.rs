@@ -23,6 +23,10 @@ pub trait Plugin: Send + Sync + 'static {
     /// Whether its layers set another limit of a request's body than the gateway's (`limits.body_bytes`): routes with such a block
     /// hold bodies against the limit only when they are read.
     const SETS_BODY_LIMIT: bool = false;
+    /// Whether its blocks do different things in different [stages](Plugin::stage). A consumer's block then takes the place of a
+    /// route's of the same stage alone, and beside one of another stage it runs as well. Unless a plugin says otherwise, they do the
+    /// same thing at another time, and the consumer's block counts.
+    const STAGES_DIFFER: bool = false;
     /// Fields that hold secrets, of the route-side block, the consumer-side block and the metadata alike: encrypted at rest
     /// and redacted wherever configuration is shown. Paths with dots; `*` stands for each element of an array or each key
     /// of a map: `rules.*.password`. A field that is not there is skipped.

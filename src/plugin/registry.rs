@@ -107,6 +107,11 @@ impl Entry {
         self.plugin.sets_body_limit()
     }
 
+    /// Whether its blocks do different things in different stages; see [`Plugin::STAGES_DIFFER`].
+    pub fn stages_differ(&self) -> bool {
+        self.plugin.stages_differ()
+    }
+
     /// Whether it identifies consumers.
     pub fn is_auth(&self) -> bool {
         self.auth.is_some()
@@ -190,6 +195,7 @@ trait Erased: Any + Send + Sync {
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError>;
     fn yields_to_route(&self) -> bool;
     fn sets_body_limit(&self) -> bool;
+    fn stages_differ(&self) -> bool;
     fn secret_fields(&self) -> &'static [&'static str];
     fn schema(&self, of: SchemaOf) -> Option<Value>;
     fn default_stage(&self) -> Stage;
@@ -203,6 +209,10 @@ impl<P: Plugin> Erased for P {
 
     fn sets_body_limit(&self) -> bool {
         P::SETS_BODY_LIMIT
+    }
+
+    fn stages_differ(&self) -> bool {
+        P::STAGES_DIFFER
     }
 
     fn secret_fields(&self) -> &'static [&'static str] {

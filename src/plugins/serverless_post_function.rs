@@ -43,6 +43,7 @@ impl Plugin for ServerlessPostFunctionPlugin {
     const NAME: &'static str = "serverless-post-function";
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = -2000;
+    const STAGES_DIFFER: bool = true;
     type Config = ServerlessConfig;
 
     fn schema(of: SchemaOf) -> Option<serde_json::Value> {

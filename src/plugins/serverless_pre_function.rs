@@ -11,8 +11,16 @@
 //! | `header_filter`, `body_filter` | respond | change the answer, its head, its body, or both |
 //! | `log` | observe | are told how the exchange ended |
 //!
+//! A target that a function writes is made canonical at once; dot segments, and what else would be refused of a client, are a 400. What
+//! stands behind the function judges what is forwarded, and what stands before has judged another path: **a function that changes the
+//! path in phase `before_proxy`, or in `access` as a post-function, leads past `opa`, `authz-keycloak` and all other plugins of stage
+//! access** but `uri-blocker`, which is asked again. That is the program's own responsibility; change paths in phase `rewrite`.
+//!
+//! A consumer's block takes the place of the route's if both are of one stage. Of two stages both run.
+//!
 //! Functions are Rust, compiled into the program, and run where plugins run: nothing limits their time but what the program
-//! does about it, and a panic of one is a 500 for its request. Source text (the reference takes Lua) is refused when the
+//! does about it (DEVIATE from security.md PLG-02: a function that is cut off amid its work may have half of it done), and a panic of
+//! one is a 500 for its request. Source text (the reference takes Lua) is refused when the
 //! configuration is loaded, and so is a name that nobody registered, or one that is not for the phase.
 //!
 //! ```
@@ -56,6 +64,7 @@ impl Plugin for ServerlessPreFunctionPlugin {
     const NAME: &'static str = "serverless-pre-function";
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 10_000;
+    const STAGES_DIFFER: bool = true;
     type Config = ServerlessConfig;
 
     fn schema(of: SchemaOf) -> Option<serde_json::Value> {

@@ -3,6 +3,7 @@
 //! Everything here works inside a gateway, which leaves its facts in the request's extensions, and in any other tower
 //! stack, where a [`ConnectInfo`](crate::ConnectInfo) extension (or axum's) is all that there is to know.
 mod arrival;
+mod aside;
 mod body_limit;
 #[cfg(any(feature = "cache", feature = "callout"))]
 mod caller_fields;
@@ -25,6 +26,7 @@ mod tls;
 mod vars;
 
 pub(crate) use arrival::{Arrival, arrive, drop_what_is_written, take_off};
+pub(crate) use aside::SteppedAside;
 pub(crate) use body_limit::BodyLimit;
 #[cfg(any(feature = "cache", feature = "callout"))]
 pub(crate) use caller_fields::CallerFields;

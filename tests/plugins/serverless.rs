@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use http::{HeaderValue, StatusCode};
 use tollgate::gateway::{Gateway, GatewayBuilder};
-use tollgate::plugins::serverless::Functions;
+use tollgate::plugins::serverless::{Ended, Functions};
 use tollgate::{Consumer, reject};
 
 use super::support::{Rig, refused, route_with, said};
@@ -67,6 +67,100 @@ async fn a_function_answers_changes_and_is_told_the_end() {
     assert_eq!((answer.status(), answer.field("x-stamp")), (403, Some("1")), "refusals are stamped, too");
     assert_eq!(said(&answer, "message"), "Only reading");
     assert_eq!((ended.recv().await.unwrap().0, rig.forwarded_count()), (Some(403), 1));
+}
+
+/// A route's log and its guard, and a consumer with blocks of the same plugin.
+fn beside(consumer: &str, route: &str) -> String {
+    format!(
+        "consumers: [{{username: acme, plugins: {{key-auth: {{key: k}}, {consumer}}}}}]\n{}",
+        route_with(&format!("{{key-auth: {{}}, {route}}}"))
+    )
+}
+
+#[tokio::test]
+async fn an_end_is_told_of_once_by_the_block_that_counts() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let log = |name: &'static str| {
+        let tell = tell.clone();
+        move |ended: &Ended| {
+            let _ = tell.send((name, ended.status.map(|status| status.as_u16())));
+        }
+    };
+    let functions = || Functions::new().log("route", log("route")).log("consumer", log("consumer"));
+    let route = "serverless-post-function: {phase: log, functions: [route]}";
+    for (consumer, expected) in [
+        (
+            "serverless-post-function: {phase: log, functions: [consumer]}",
+            &[("consumer", Some(200)), ("route", Some(401))][..],
+        ),
+        (
+            "serverless-post-function: {phase: log, functions: [consumer], _meta: {disable: true}}",
+            &[("route", Some(401))],
+        ),
+    ] {
+        let rig = Rig::with(with(functions()), &beside(consumer, route)).await;
+        assert_eq!(rig.get("/", &[("apikey", "k")]).await.status(), 200);
+        // refused before the caller is known, so the route's block tells of it
+        assert_eq!(rig.get("/", &[]).await.status(), 401);
+        let mut ends = Vec::new();
+        while ends.len() < expected.len() {
+            ends.push(told.recv().await.unwrap());
+        }
+        ends.sort_unstable();
+        assert_eq!(ends, expected, "{consumer}");
+        assert!(told.try_recv().is_err(), "{consumer}");
+    }
+}
+
+#[tokio::test]
+async fn a_routes_guard_stays_where_a_consumer_has_a_function_of_another_phase() {
+    let functions = || {
+        Functions::new()
+            .request("guard", |_| async { Err(reject(StatusCode::FORBIDDEN, "guard", "No")) })
+            .request("mark", |mut request: tollgate::Request| async move {
+                request.headers_mut().insert("x-mark", HeaderValue::from_static("1"));
+                Ok(request)
+            })
+            .log("log", |_| {})
+    };
+    let guard = "serverless-post-function: {phase: access, functions: [guard]}";
+    for consumer in ["{phase: rewrite, functions: [mark]}", "{phase: log, functions: [log]}"] {
+        let yaml = beside(&format!("serverless-post-function: {consumer}"), guard);
+        let rig = Rig::with(with(functions()), &yaml).await;
+        assert_eq!(rig.get("/", &[("apikey", "k")]).await.status(), 403, "{consumer}");
+    }
+    let yaml = beside("serverless-post-function: {phase: access, functions: [mark]}", guard);
+    let rig = Rig::with(with(functions()), &yaml).await;
+    assert_eq!(rig.get("/", &[("apikey", "k")]).await.status(), 200, "a block of the same phase takes its place");
+    assert_eq!(rig.forwarded().all("x-mark"), ["1"]);
+    let yaml = beside(
+        "serverless-post-function: {phase: rewrite, functions: [mark]}",
+        "serverless-post-function: {phase: before_proxy, functions: [mark]}",
+    );
+    let rig = Rig::with(with(functions()), &yaml).await;
+    let doubts: Vec<_> = rig.gateway.status().findings.iter().map(ToString::to_string).collect();
+    assert!(!doubts.iter().any(|doubt| doubt.contains("does not run on routes")), "{doubts:?}");
+}
+
+#[tokio::test]
+async fn what_a_function_makes_of_the_target_is_judged_by_what_stands_behind() {
+    let functions = Functions::new()
+        .request("go", |mut request: tollgate::Request| async move {
+            *request.uri_mut() = request.headers()["x-target"].to_str().unwrap().parse().unwrap();
+            Ok(request)
+        })
+        .request("other", |_| async { Ok(tollgate::Request::default()) });
+    let yaml = "routes: [{id: r, uri: /go, plugins: {serverless-pre-function: {phase: rewrite, functions: [go]}, \
+                uri-blocker: {block_rules: [\"^/admin\"]}}, upstream: {nodes: {\"127.0.0.1:7001\": 1}}}, \
+                {id: o, uri: /other, plugins: {serverless-pre-function: {functions: [other]}}, \
+                upstream: {nodes: {\"127.0.0.1:7001\": 1}}}]\n";
+    let rig = Rig::with(with(functions), yaml).await;
+    for (target, status) in [("/shop", 200), ("/%61dmin", 403), ("//admin", 403), ("/x/../admin", 400)] {
+        assert_eq!(rig.get("/go", &[("X-Target", target)]).await.status(), status, "{target}");
+    }
+    assert_eq!(rig.forwarded().target(), "/shop");
+    let answer = rig.get("/other", &[]).await;
+    assert_eq!((answer.status(), rig.forwarded_count()), (500, 1), "another request has no upstream");
 }
 
 #[test]

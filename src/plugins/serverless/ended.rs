@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Asked;
 use super::functions::OnEnd;
+use crate::request::SteppedAside;
 use crate::{Body, BodyError, Response};
 
 /// What is known of an exchange at its end.
@@ -21,13 +22,15 @@ use crate::{Body, BodyError, Response};
 pub struct Ended {
     /// The request.
     pub request: Asked,
-    /// Status of the answer; `None` when the client went away before there was one.
+    /// Status of the answer; `None` when the client went away before there was one. Where what makes the answer panicked, 500, which a
+    /// gateway answers then.
     pub status: Option<StatusCode>,
-    /// Bytes of the answer's body that were handed on.
+    /// Bytes of the answer's body that were handed on: towards the client, who may have got fewer. An answer that is in memory is
+    /// handed on as a whole, also to `HEAD`.
     pub sent: u64,
     /// Whether the whole body was handed on.
     pub complete: bool,
-    /// From the request to the end.
+    /// From the request to the end: the last part of the body, or an answer in memory.
     pub took: Duration,
 }
 
@@ -35,13 +38,16 @@ pub struct Ended {
 pub(super) struct Ending {
     functions: Arc<[OnEnd]>,
     begun: Instant,
+    /// Whether the answer went past the layer: another block tells of the end then.
+    aside: Option<SteppedAside>,
     ended: Ended,
 }
 
 impl Ending {
     pub(super) fn new(functions: &Arc<[OnEnd]>, request: Asked) -> Self {
+        let aside = request.extensions().get().cloned();
         let ended = Ended { request, status: None, sent: 0, complete: false, took: Duration::ZERO };
-        Self { functions: Arc::clone(functions), begun: Instant::now(), ended }
+        Self { functions: Arc::clone(functions), begun: Instant::now(), aside, ended }
     }
 
     /// The same answer, which the functions are told of when its body has ended.
@@ -58,6 +64,12 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
+        if self.aside.as_ref().is_some_and(SteppedAside::has_stepped) {
+            return;
+        }
+        if std::thread::panicking() && self.ended.status.is_none() {
+            self.ended.status = Some(StatusCode::INTERNAL_SERVER_ERROR);
+        }
         self.ended.took = self.begun.elapsed();
         for function in &*self.functions {
             // A request that is dropped by a panic would take the process with it at a second one.

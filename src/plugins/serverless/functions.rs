@@ -58,8 +58,12 @@ impl Functions {
         Self::default()
     }
 
-    /// A function for the phases `rewrite`, `access` and `before_proxy`. It hands the request on, changed or not (always the
-    /// one that it was given: its extensions say who calls and where it goes), or answers it.
+    /// A function for the phases `rewrite`, `access` and `before_proxy`. It hands the request on, changed or not, or answers it.
+    ///
+    /// The request is always the one that it was given, whose extensions say who calls and where it goes: another one is answered with
+    /// 500. A target that it writes is made canonical at once, so that what stands behind judges what is forwarded; one that would be
+    /// refused of a client is answered with 400. What stood before has judged another one: see
+    /// [serverless-pre-function](super::super::serverless_pre_function).
     #[must_use]
     pub fn request<F, Fut>(mut self, name: impl Into<String>, function: F) -> Self
     where

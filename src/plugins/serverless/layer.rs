@@ -2,11 +2,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::uri::PathAndQuery;
+
 use super::ended::Ending;
 use super::functions::{Asked, OnEnd, OnRequest, OnResponse};
 use super::{Functions, Phase, ServerlessConfig};
-use crate::error::answer_of;
+use crate::error::{Error, IntoResponse as _, answer_of};
 use crate::plugin::{Around, AroundLayer, ConfigError};
+use crate::request::{SharedFacts, rewrite_target};
 use crate::{Exchange, Fault, Next, Request, Response};
 
 /// Applies [`Serverless`].
@@ -19,7 +22,8 @@ pub struct Serverless {
 }
 
 enum Calls {
-    Request(Box<[OnRequest]>),
+    /// With the functions' names, for what is told of a faulty one.
+    Request(Box<[(Box<str>, OnRequest)]>),
     Response(Box<[OnResponse]>),
     End(Arc<[OnEnd]>),
 }
@@ -37,7 +41,8 @@ impl Serverless {
         let phase = config.phase;
         let calls = match phase {
             Phase::Rewrite | Phase::Access | Phase::BeforeProxy => {
-                Calls::Request(all(plugin, config, |name| functions.on_request(name, phase))?)
+                let named = |name: &str| Ok((name.into(), functions.on_request(name, phase)?));
+                Calls::Request(all(plugin, config, named)?)
             }
             Phase::HeaderFilter | Phase::BodyFilter => {
                 Calls::Response(all(plugin, config, |name| functions.on_response(name, phase))?)
@@ -45,6 +50,40 @@ impl Serverless {
             Phase::Log => Calls::End(all(plugin, config, |name| functions.on_end(name, phase))?),
         };
         Ok(Self { plugin, calls })
+    }
+}
+
+impl Serverless {
+    /// Calls one function with a request.
+    ///
+    /// # Errors
+    /// The answer to the request.
+    async fn call(&self, name: &str, function: &OnRequest, request: Request) -> Result<Request, Response> {
+        let before = request.uri().path_and_query().cloned();
+        let is_known = SharedFacts::of(&request).is_some();
+        let mut request = function(request).await.map_err(|answer| match answer.extensions().get::<Fault>() {
+            // what a function made with `reject` says so itself
+            Some(_) => answer,
+            None => answer_of(self.plugin, answer),
+        })?;
+        let refused = |reason: &'static str, error: Error| {
+            #[cfg(feature = "tracing")]
+            tracing::error!(plugin = self.plugin, function = name, reason, "a function is at fault");
+            #[cfg(not(feature = "tracing"))]
+            let _ = (name, reason);
+            error.into_response()
+        };
+        if is_known && SharedFacts::of(&request).is_none() {
+            let reason = "it handed on another request than the one that it was given";
+            return Err(refused(reason, Error::Internal("request_replaced")));
+        }
+        let now = request.uri().path_and_query();
+        if now != before.as_ref() {
+            let target = now.cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+            let rewritten = rewrite_target(&mut request, target);
+            rewritten.map_err(|error| refused("it wrote a target that is none", error))?;
+        }
+        Ok(request)
     }
 }
 
@@ -76,12 +115,10 @@ impl Around for Serverless {
     async fn handle(self: Arc<Self>, mut request: Request, next: Next) -> Response {
         match &self.calls {
             Calls::Request(functions) => {
-                for function in functions {
-                    request = match function(request).await {
+                for (name, function) in functions {
+                    request = match self.call(name, function, request).await {
                         Ok(request) => request,
-                        // what a function made with `reject` says so itself
-                        Err(answer) if answer.extensions().get::<Fault>().is_some() => return answer,
-                        Err(answer) => return answer_of(self.plugin, answer),
+                        Err(answer) => return answer,
                     };
                 }
                 next.run(request).await

@@ -125,6 +125,43 @@ async fn a_log_is_told_of_every_end_once() {
     );
 }
 
+#[tokio::test]
+async fn a_panic_behind_a_log_is_told_as_what_it_is() {
+    let (functions, notes) = noting();
+    let layer = pre(functions, json!({"phase": "log", "functions": ["note"]}));
+    let chain = layer.wrap(Next::from_fn(|_| async { panic!("a plugin that fails") }));
+    assert!(tokio::spawn(chain.run(request("/"))).await.unwrap_err().is_panic());
+    let seen: Vec<_> = notes.lock().unwrap().iter().map(|ended| ended.status).collect();
+    assert_eq!(seen, [Some(StatusCode::INTERNAL_SERVER_ERROR)]);
+}
+
+#[tokio::test]
+async fn a_target_that_a_function_writes_is_canonical_for_what_stands_behind() {
+    let functions = || {
+        Functions::new().request("go", |mut request: Request| async move {
+            let target = request.headers()["x-target"].to_str().unwrap().parse().unwrap();
+            *request.uri_mut() = target;
+            Ok(request)
+        })
+    };
+    let seen = Next::from_fn(|request: Request| async move { Response::new(Body::from(request.uri().to_string())) });
+    for (target, status, wanted) in [
+        ("/%61dmin?a=%41", 200, Some("/admin?a=%41")),
+        ("//admin", 200, Some("/admin")),
+        ("/x/../admin", 400, None),
+        ("/x/%2e%2e/admin", 400, None),
+    ] {
+        for phase in ["rewrite", "access", "before_proxy"] {
+            let mut asked = request("/");
+            asked.headers_mut().insert("x-target", HeaderValue::from_static(target));
+            let answer =
+                ask_over(&pre(functions(), json!({"phase": phase, "functions": ["go"]})), seen.clone(), asked).await;
+            assert_eq!(answer.status(), status, "{target}");
+            assert!(wanted.is_none_or(|wanted| answer.body() == wanted), "{target}: {}", answer.body());
+        }
+    }
+}
+
 #[test]
 fn what_is_no_registered_function_is_refused_by_its_place() {
     for (block, says) in [
