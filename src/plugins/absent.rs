@@ -98,7 +98,7 @@ const MISSING: &[Group] = &[
             "tencent-cloud-cls",
         ],
         reason: "is for one vendor's product",
-        instead: "let the vendor's collector take the access log, or the metrics of `prometheus`",
+        instead: "let the vendor's collector take the access log, or the metrics of `prometheus` (feature `prometheus`)",
     },
     Group {
         names: &["opentelemetry", "skywalking", "zipkin"],
@@ -165,12 +165,12 @@ const MISSING: &[Group] = &[
             "wolf-rbac",
         ],
         reason: "is for one product or one old protocol",
-        instead: "`openid-connect` logs in at providers, `forward-auth` asks any service",
+        instead: "`openid-connect` (feature `oidc`) logs in at providers, `forward-auth` (feature `callout`) asks any service",
     },
     Group {
         names: &["ext-plugin-post-req", "ext-plugin-post-resp", "ext-plugin-pre-req"],
         reason: "runs plugins in a process of another language, which costs a good part of the speed",
-        instead: "write the plugin in Rust (docs/write-a-plugin.md), or ask a service by `forward-auth`",
+        instead: "write the plugin in Rust (docs/write-a-plugin.md), or ask a service by `forward-auth` (feature `callout`)",
     },
     Group {
         names: &["exit-transformer"],
@@ -212,6 +212,18 @@ mod tests {
             assert!(seen.insert(name), "{name} has two reasons");
             assert!(catalogue.contains(name), "{name} is not in the catalogue");
             assert!(!absent.reason.ends_with('.') && !absent.instead.ends_with('.'), "{name}");
+        }
+    }
+
+    /// Whoever follows an advice is not told at the next load that what he wrote is not in this build.
+    #[test]
+    fn advice_names_the_features_that_it_needs() {
+        for (name, absent) in never_there() {
+            for (plugin, mend, _) in NEEDS {
+                let feature = mend.trim_start_matches("build with the ");
+                let advised = absent.instead.contains(&format!("`{plugin}`"));
+                assert!(!advised || absent.instead.contains(feature), "{name}: {plugin} needs the {feature}");
+            }
         }
     }
 
