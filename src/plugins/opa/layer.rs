@@ -38,7 +38,7 @@ pub struct Opa {
 #[derive(Debug)]
 enum Decider {
     Server {
-        callout: Callout,
+        callout: Box<Callout>,
         uri: Uri,
     },
     #[cfg(feature = "rego")]
@@ -96,7 +96,7 @@ impl Opa {
             decider: match &config.rego {
                 Some(text) => here(&config, text)?,
                 None => Decider::Server {
-                    callout: callouts.get(&calling).map_err(|error| wrong("ssl_verify", error.to_string()))?,
+                    callout: Box::new(callouts.get(&calling).map_err(|error| wrong("ssl_verify", error.to_string()))?),
                     uri: uri(&config)?,
                 },
             },
