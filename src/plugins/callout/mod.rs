@@ -26,6 +26,8 @@ pub use client::Callout;
 pub(crate) use client::Calls;
 pub use config::CalloutConfig;
 pub use error::CalloutError;
+#[cfg(feature = "ldap")]
+pub(crate) use names::Names;
 pub use shared::Callouts;
 #[cfg(feature = "ldap")]
 pub(crate) use tls::client;

@@ -25,7 +25,7 @@ const MANY: usize = 64;
 /// The system answers on a thread, which cannot be called back: without this, each call to a name that nobody answers about
 /// would leave one behind until no thread is free for anything else.
 #[derive(Clone, Default)]
-pub(super) struct Names(Arc<Mutex<HashMap<String, LookUp>>>);
+pub(crate) struct Names(Arc<Mutex<HashMap<String, LookUp>>>);
 
 type Answer = Result<Arc<[SocketAddr]>, Failed>;
 
@@ -47,6 +47,21 @@ impl From<io::Error> for Failed {
 }
 
 impl Names {
+    /// The addresses of a name or of an address, with this port.
+    ///
+    /// # Errors
+    /// When it has none.
+    #[cfg(feature = "ldap")]
+    pub(crate) async fn addresses(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let mut addresses = found(self.by_system(name)).await?;
+        addresses.iter_mut().for_each(|address| address.set_port(port));
+        Ok(addresses)
+    }
+
+    fn by_system(&self, name: &str) -> LookUp {
+        self.look_up(name, |name| async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+    }
+
     /// The look-up that is under way or holds still, or a new one.
     fn look_up<F>(&self, name: &str, ask: impl FnOnce(String) -> F) -> LookUp
     where
@@ -69,6 +84,15 @@ impl Names {
             tell.send_replace(Some((answer, Instant::now() + lifetime)));
         });
         told
+    }
+}
+
+/// # Errors
+/// When the name has no address.
+async fn found(look_up: LookUp) -> io::Result<Vec<SocketAddr>> {
+    match answer(look_up).await {
+        Ok(found) => Ok(Vec::from(&*found)),
+        Err(failed) => Err(io::Error::new(failed.kind, failed)),
     }
 }
 
@@ -97,14 +121,8 @@ impl tower::Service<Name> for Names {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let ask = |name: String| async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) };
-        let look_up = self.look_up(name.as_str(), ask);
-        Box::pin(async move {
-            match answer(look_up).await {
-                Ok(found) => Ok(Vec::from(&*found).into_iter()),
-                Err(failed) => Err(io::Error::new(failed.kind, failed)),
-            }
-        })
+        let look_up = self.by_system(name.as_str());
+        Box::pin(async move { Ok(found(look_up).await?.into_iter()) })
     }
 }
 

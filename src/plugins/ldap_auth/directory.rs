@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use super::exchange::{Unsettled, bind};
 use super::{LdapAuthConfig, LdapAuthPlugin};
 use crate::plugin::{ConfigError, Plugin as _};
-use crate::plugins::callout::client;
+use crate::plugins::callout::{Names, client};
 
 /// Port of directories (RFC 4511 §5.2).
 const PORT: u16 = 389;
@@ -26,6 +26,7 @@ pub(super) const MOST_WAITING: usize = 256;
 pub(super) struct Directory {
     host: String,
     port: u16,
+    names: Names,
     tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
     /// A crowd of log-ins is no load that the directory has to bear at once.
     places: Semaphore,
@@ -64,14 +65,15 @@ impl Directory {
             }
         };
         let (places, queue) = (Semaphore::new(MOST_AT_ONCE), Semaphore::new(MOST_WAITING));
-        Ok(Self { host: host.to_owned(), port, tls, places, queue })
+        Ok(Self { host: host.to_owned(), port, names: Names::default(), tls, places, queue })
     }
 
     /// Whether the directory lets an entry in with that password.
     pub(super) async fn admits(&self, name: &str, password: &str, timeout: Duration) -> Result<bool, Away> {
         let exchange = async {
             let _place = self.turn().await?;
-            let stream = TcpStream::connect((&*self.host, self.port)).await?;
+            let addresses = self.names.addresses(&self.host, self.port).await?;
+            let stream = TcpStream::connect(&*addresses).await?;
             stream.set_nodelay(true)?;
             match &self.tls {
                 None => Ok(bind(stream, name, password).await?),
