@@ -1,7 +1,7 @@
 //! What policies cost a request, counted in this process: the decisions of `authz-casbin`, `cedar`, and `opa` with `rego`.
 //!
 //! `cargo bench --bench policies --features casbin,cedar,rego`. A chain is the layer before an end that answers at once; `none` is
-//! the end alone. Times are of the thread's own CPU. All policies but the last are of other callers, so that each is looked at.
+//! the end alone. Times are of CPU, of all threads. All policies but the last are of other callers, so that each is looked at.
 #![expect(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
 use std::hint::black_box;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tollgate::model::ConsumerSpec;
 use tollgate::plugin::GateLayer;
 use tollgate::plugin::bodies::Bodies;
-use tollgate::plugins::authz_casbin::{AuthzCasbin, AuthzCasbinConfig};
+use tollgate::plugins::authz_casbin::{AuthzCasbin, AuthzCasbinConfig, AuthzCasbinLayer};
 use tollgate::plugins::cedar::{Cedar, CedarConfig};
 use tollgate::plugins::opa::{Opa, OpaConfig, OpaLayer};
 use tollgate::request::Consumer;
@@ -35,7 +35,7 @@ fn casbin(count: usize) -> PluginLayer {
     );
     let others = (1..count).map(|other| format!("p, role-{other}, /things-{other}/:id, ^(GET|POST)$\n"));
     config.policy = Some(others.collect::<String>() + "p, reader, /orders/:id, ^GET$\ng, acme, reader\n");
-    GateLayer::of(AuthzCasbin::new(config).unwrap()).into()
+    AuthzCasbinLayer::of(AuthzCasbin::new(config).unwrap()).into()
 }
 
 /// A condition for each policy.
@@ -72,7 +72,7 @@ fn request(acme: &Consumer) -> Request<Body> {
 
 /// CPU time of this thread.
 fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
 }
 

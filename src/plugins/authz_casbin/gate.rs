@@ -1,22 +1,27 @@
 //! The decision, and the layer.
 use std::borrow::Cow;
 use std::fs;
+use std::future::ready;
+use std::sync::Arc;
+use std::thread::available_parallelism;
 
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, Method, StatusCode};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::policy::Policy;
 use super::{AuthzCasbinConfig, AuthzCasbinMetadata, AuthzCasbinPlugin};
-use crate::Response;
 use crate::error::{reject, reject_empty};
-use crate::plugin::{ConfigError, Gate, GateLayer, Plugin as _};
+use crate::plugin::{AroundLayer, ConfigError, Hop, Plugin as _};
 use crate::plugins::consumer_auth::{Repeated, single};
 use crate::request::RequestVars;
 use crate::router::{Value, VarName, Variables as _};
+use crate::{BoxFuture, Next, Request, Response};
 
 const NAME: &str = AuthzCasbinPlugin::NAME;
 
 /// [`AuthzCasbin`] as a layer.
-pub type AuthzCasbinLayer = GateLayer<AuthzCasbin>;
+pub type AuthzCasbinLayer = AroundLayer<AuthzCasbin>;
 
 /// One block of `authz-casbin`, compiled.
 #[derive(Debug)]
@@ -24,7 +29,20 @@ pub struct AuthzCasbin {
     username: HeaderName,
     /// `None` where there is nothing to ask.
     policy: Option<Policy>,
+    /// Of the long ones that are worked out at once.
+    places: Arc<Semaphore>,
 }
+
+/// What a policy is asked.
+struct Question {
+    subject: String,
+    path: String,
+    method: Method,
+}
+
+/// Policies that are worked out on the worker, in about a millisecond at most. More of them take another thread, so that they
+/// hold up no other request.
+const SHORT: usize = 500;
 
 impl AuthzCasbin {
     /// Compiles a block that has its own model.
@@ -66,14 +84,19 @@ impl AuthzCasbin {
                 ),
                 (None, None, None, None) => {
                     let policy = metadata.map(Self::of_metadata).transpose()?.flatten();
-                    return Ok(Self { username, policy });
+                    return Ok(Self::of(username, policy));
                 }
                 _ => {
                     let reason = "write `model` and `policy`, or `model_path` and `policy_path`, or none of them";
                     return Err(wrong("", reason.into()));
                 }
             };
-        Ok(Self { username, policy: Some(compiled(&model, &policy, of_model, of_policy)?) })
+        Ok(Self::of(username, Some(compiled(&model, &policy, of_model, of_policy)?)))
+    }
+
+    fn of(username: HeaderName, policy: Option<Policy>) -> Self {
+        let places = available_parallelism().map_or(1, usize::from);
+        Self { username, policy, places: Arc::new(Semaphore::new(places)) }
     }
 
     /// What blocks without a model have; `None` where nothing is said.
@@ -98,10 +121,9 @@ fn compiled(model: &str, policy: &str, of_model: &str, of_policy: &str) -> Resul
     })
 }
 
-impl Gate for AuthzCasbin {
-    fn check<B>(&self, request: &mut http::Request<B>) -> Result<(), Response> {
-        let Some(policy) = &self.policy else { return Err(reject_empty(StatusCode::SERVICE_UNAVAILABLE, NAME)) };
-        let denied = || reject(StatusCode::FORBIDDEN, NAME, "Access Denied");
+impl AuthzCasbin {
+    /// What the policy is asked about a request.
+    fn question<B>(&self, request: &http::Request<B>) -> Result<Question, Response> {
         let subject = match single(request.headers(), &self.username) {
             Ok(None) => "anonymous",
             // two values, and what is no text or an empty one, are nobody's name
@@ -113,10 +135,14 @@ impl Gate for AuthzCasbin {
         };
         let variables = RequestVars::of(request);
         let path = match variables.get(&VarName::Uri) {
-            Some(Value::Text(path)) => path,
+            Some(Value::Text(path)) => String::from_utf8_lossy(&path).into_owned(),
             _ => return Err(denied()),
         };
-        match policy.allows(subject, &String::from_utf8_lossy(&path), request.method().as_str()) {
+        Ok(Question { subject: subject.to_owned(), path, method: request.method().clone() })
+    }
+
+    fn decide(policy: &Policy, question: &Question) -> Result<(), Response> {
+        match policy.allows(&question.subject, &question.path, question.method.as_str()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(denied()),
             Err(error) => {
@@ -128,4 +154,47 @@ impl Gate for AuthzCasbin {
             }
         }
     }
+
+    /// Decides beside the workers, as many at once as there are processors.
+    async fn decide_apart(self: Arc<Self>, runtime: Handle, question: Question) -> Result<(), Response> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let deciding = runtime.spawn_blocking(move || {
+            // given back when the work is done, also when nobody waits for it any more
+            let _place = place;
+            self.policy.as_ref().map_or_else(|| Err(denied()), |policy| Self::decide(policy, &question))
+        });
+        deciding.await.unwrap_or_else(|_| Err(denied()))
+    }
+}
+
+impl Hop for AuthzCasbin {
+    fn run(self: &Arc<Self>, request: Request, next: &Next) -> BoxFuture {
+        let Some(policy) = &self.policy else {
+            return Box::pin(ready(reject_empty(StatusCode::SERVICE_UNAVAILABLE, NAME)));
+        };
+        let question = match self.question(&request) {
+            Ok(question) => question,
+            Err(answer) => return Box::pin(ready(answer)),
+        };
+        match Handle::try_current() {
+            Ok(runtime) if policy.len() > SHORT => {
+                let (me, next) = (Arc::clone(self), next.clone());
+                Box::pin(async move {
+                    match me.decide_apart(runtime, question).await {
+                        Ok(()) => next.run(request).await,
+                        Err(answer) => answer,
+                    }
+                })
+            }
+            // without a runtime there are no other threads
+            _ => match Self::decide(policy, &question) {
+                Ok(()) => next.run(request),
+                Err(answer) => Box::pin(ready(answer)),
+            },
+        }
+    }
+}
+
+fn denied() -> Response {
+    reject(StatusCode::FORBIDDEN, NAME, "Access Denied")
 }

@@ -13,14 +13,13 @@
 //! Caveats: the field is what says who calls, so it must be one that clients cannot set, such as `X-Userinfo` behind
 //! `openid-connect`, or `X-Consumer-Username`. The latter is there behind `key-auth` and its like, in front of which this plugin
 //! stands by its priority: give it a `_meta.priority` of less than 2500. Every request costs time in proportion to the number of
-//! policies, of which there may be 10,000.
+//! policies, of which there may be 10,000; more than 500 are asked beside the threads that serve requests.
 //!
 //! In a host program the feature brings an `impl Add` for `String` into sight (of the crate `smartstring`): where its code adds a
 //! `&String` to a `String`, the compiler then asks for `&*text` or `&text[..]`.
 //!
 //! ```
-//! use tollgate::plugin::GateLayer;
-//! use tollgate::plugins::authz_casbin::{AuthzCasbin, AuthzCasbinConfig};
+//! use tollgate::plugins::authz_casbin::{AuthzCasbin, AuthzCasbinConfig, AuthzCasbinLayer};
 //!
 //! let mut config = AuthzCasbinConfig::default();
 //! config.username = "X-User".to_owned();
@@ -31,7 +30,7 @@
 //!         .to_owned(),
 //! );
 //! config.policy = Some("p, alice, /orders/*, GET".to_owned());
-//! let layer = GateLayer::of(AuthzCasbin::new(config)?);
+//! let layer = AuthzCasbinLayer::of(AuthzCasbin::new(config)?);
 //! # let _ = layer;
 //! # Ok::<(), tollgate::plugin::ConfigError>(())
 //! ```

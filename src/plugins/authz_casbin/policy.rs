@@ -21,7 +21,11 @@ const EFFECTS: [&str; 4] = [
 /// Most policies: each one costs a request its time, and a worker serves nobody else meanwhile.
 const MOST: usize = 10_000;
 
-pub(super) struct Policy(Enforcer);
+pub(super) struct Policy {
+    enforcer: Enforcer,
+    /// Policies that are asked one by one.
+    len: usize,
+}
 
 /// What is wrong: with the model or with the policies.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +53,7 @@ impl Policy {
             }
         }
         enforcer.build_role_links().map_err(of_casbin)?;
-        let policy = Self(enforcer);
+        let policy = Self { enforcer, len: count };
         // what only asking shows, such as two texts that are added
         policy.allows("anonymous", "/", "GET").map_err(of_casbin)?;
         Ok(policy)
@@ -58,7 +62,12 @@ impl Policy {
     /// # Errors
     /// When the matcher cannot be worked out; nobody is allowed by that.
     pub(super) fn allows(&self, subject: &str, path: &str, method: &str) -> Result<bool, casbin::Error> {
-        self.0.enforce(vec![subject, path, method])
+        self.enforcer.enforce(vec![subject, path, method])
+    }
+
+    /// How many policies are asked one by one.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 }
 

@@ -1,34 +1,41 @@
-use http::{HeaderValue, Request};
+use http::HeaderValue;
 use serde_json::json;
 
 use super::*;
-use crate::plugin::{Gate as _, Plugin as _};
-use crate::plugins::testing::configured;
+use crate::plugin::Plugin as _;
+use crate::plugins::testing::{ask as ask_layer, configured};
+use crate::{Body, Request};
 
 const MODEL: &str = "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n\
                      [policy_effect]\ne = some(where (p.eft == allow))\n\
                      [matchers]\nm = r.sub == p.sub && keyMatch(r.obj, p.obj) && r.act == p.act\n";
 const POLICY: &str = "p, alice, /orders/*, GET\np, anonymous, /, GET\n";
 
-fn gate() -> AuthzCasbin {
-    AuthzCasbin::new(configured(json!({"username": "X-User", "model": MODEL, "policy": POLICY}))).unwrap()
+fn gate() -> AuthzCasbinLayer {
+    of(json!({"username": "X-User", "model": MODEL, "policy": POLICY}))
 }
 
-fn ask(gate: &AuthzCasbin, method: &str, target: &str, users: &[&[u8]]) -> Option<(u16, Vec<u8>)> {
-    let mut request = Request::builder().method(method).uri(target).body(()).unwrap();
+fn of(block: serde_json::Value) -> AuthzCasbinLayer {
+    AuthzCasbinLayer::of(AuthzCasbin::new(configured(block)).unwrap())
+}
+
+async fn ask(gate: &AuthzCasbinLayer, method: &str, target: &str, users: &[&[u8]]) -> Option<(u16, String)> {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = method.parse().unwrap();
+    *request.uri_mut() = target.parse().unwrap();
     for user in users {
         request.headers_mut().append("x-user", HeaderValue::from_bytes(user).unwrap());
     }
-    let answer = gate.check(&mut request).err()?;
-    Some((answer.status().as_u16(), answer.body().as_bytes().unwrap().to_vec()))
+    let answer = ask_layer(&gate.clone().into(), request).await;
+    (answer.status() != 200).then(|| (answer.status(), answer.body().to_owned()))
 }
 
-#[test]
-fn the_field_the_path_and_the_method_decide() {
+#[tokio::test]
+async fn the_field_the_path_and_the_method_decide() {
     let gate = gate();
-    let denied = || Some((403, b"{\"message\":\"Access Denied\"}\n".to_vec()));
-    assert_eq!(ask(&gate, "GET", "/orders/1?x=/", &[b"alice"]), None);
-    assert_eq!(ask(&gate, "GET", "/", &[]), None, "without the field one is anonymous");
+    let denied = || Some((403, "{\"message\":\"Access Denied\"}\n".to_owned()));
+    assert_eq!(ask(&gate, "GET", "/orders/1?x=/", &[b"alice"]).await, None);
+    assert_eq!(ask(&gate, "GET", "/", &[]).await, None, "without the field one is anonymous");
     for (method, target, users) in [
         ("GET", "/orders/1", &[][..]),
         ("POST", "/orders/1", &[&b"alice"[..]]),
@@ -38,12 +45,35 @@ fn the_field_the_path_and_the_method_decide() {
         ("GET", "/orders/1", &[b"\xff"]),
         ("GET", "/", &[b""]),
     ] {
-        assert_eq!(ask(&gate, method, target, users), denied(), "{method} {target} {users:?}");
+        assert_eq!(ask(&gate, method, target, users).await, denied(), "{method} {target} {users:?}");
     }
 }
 
-#[test]
-fn files_and_metadata_stand_for_texts() {
+/// On a runtime of one thread the other task could not run while the worker decides.
+#[tokio::test]
+async fn long_policies_hold_up_nobody() {
+    let others = "p, bob, /things/*, POST\n".repeat(10)
+        + &*(0..5000).fold(String::new(), |mut all, other| {
+            all.push_str(&format!("p, user-{other}, /things/*, POST\n"));
+            all
+        });
+    let gate = of(json!({"username": "X-User", "model": MODEL, "policy": others + POLICY}));
+    let asked = ask(&gate, "GET", "/orders/1", &[b"alice"]);
+    tokio::pin!(asked);
+    let mut turns = 0;
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answer = &mut asked => break answer,
+            () = tokio::task::yield_now() => turns += 1,
+        }
+    };
+    assert!(answer.is_none() && turns > 0, "{answer:?} after {turns} turns of others");
+    assert_eq!(ask(&gate, "POST", "/orders/1", &[b"alice"]).await.map(|(status, _)| status), Some(403));
+}
+
+#[tokio::test]
+async fn files_and_metadata_stand_for_texts() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -51,14 +81,14 @@ fn files_and_metadata_stand_for_texts() {
         path.to_str().unwrap().to_owned()
     };
     let block = json!({"username": "x-user", "model_path": file("m", MODEL), "policy_path": file("p", POLICY)});
-    let gate = AuthzCasbin::new(configured(block)).unwrap();
-    assert_eq!(ask(&gate, "GET", "/orders/1", &[b"alice"]), None);
+    let gate = of(block);
+    assert_eq!(ask(&gate, "GET", "/orders/1", &[b"alice"]).await, None);
     let metadata: AuthzCasbinMetadata = configured(json!({"model": MODEL, "policy": POLICY}));
     let bare = || configured(json!({"username": "x-user"}));
-    let gate = AuthzCasbin::with_metadata(bare(), Some(&metadata)).unwrap();
-    assert_eq!(ask(&gate, "GET", "/orders/1", &[b"alice"]), None);
-    let gate = AuthzCasbin::new(bare()).unwrap();
-    assert_eq!(ask(&gate, "GET", "/orders/1", &[b"alice"]), Some((503, Vec::new())));
+    let gate = AuthzCasbinLayer::of(AuthzCasbin::with_metadata(bare(), Some(&metadata)).unwrap());
+    assert_eq!(ask(&gate, "GET", "/orders/1", &[b"alice"]).await, None);
+    let gate = AuthzCasbinLayer::of(AuthzCasbin::new(bare()).unwrap());
+    assert_eq!(ask(&gate, "GET", "/orders/1", &[b"alice"]).await, Some((503, String::new())));
 }
 
 #[test]
