@@ -6,9 +6,10 @@ use std::fmt;
 use std::net::IpAddr;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Kind;
+use super::check::walk::in_order;
 use words::{
     ABORT, ANY_HOST, BAD_FILTER, BODIES, BOTH_UPSTREAMS, BUDGET, CERTIFICATE, CHECKS, CONNECT, EWMA, FAULTS,
     FILTER_FUNC, GLOBAL_TWICE, ID_TWICE, IDENTITY, MANAGER, METHODS, NAMES, ORDER, PASSIVE, PATHS, PLUGIN_FIELDS,
@@ -124,7 +125,7 @@ impl Look {
         if has_plugins && setting("unknown_fields").is_none_or(|mode| mode != "warn") {
             self.note(whole(), "", &PLUGIN_FIELDS);
         }
-        for key in document.as_object().into_iter().flat_map(Map::keys).filter(|key| !is_root_key(key)) {
+        for (key, _) in document.as_object().into_iter().flat_map(in_order).filter(|(key, _)| !is_root_key(key)) {
             self.note(whole(), key.as_str(), &ROOT_KEY);
         }
         if has(Kind::StreamRoute) {
@@ -350,7 +351,7 @@ fn nodes(upstream: &Value) -> Vec<Node> {
 }
 
 fn plugins(item: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    item.get("plugins").and_then(Value::as_object).into_iter().flat_map(Map::iter)
+    item.get("plugins").and_then(Value::as_object).into_iter().flat_map(in_order)
 }
 
 fn text<'v>(item: &'v Value, name: &str) -> Option<&'v str> {

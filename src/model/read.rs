@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::check::shape::Rule;
-use super::check::walk::{Rules, Walk};
+use super::check::walk::{Rules, Walk, in_order};
 use super::check::{Described, GlobalPlugins, dangling, duplicate, hint, judge};
 use super::settings::SETTINGS;
 use super::{
@@ -123,7 +123,8 @@ struct Reader {
 impl Reader {
     fn root_keys(&mut self, root: &Map<String, Value>) {
         let known = || Kind::LISTS.into_iter().chain([Kind::Settings]).map(Kind::root_key);
-        for key in root.keys().filter(|key| !known().any(|known| known == key.as_str())) {
+        let is_known = |key: &str| known().any(|known| known == key);
+        for (key, _) in in_order(root).filter(|(key, _)| !is_known(key)) {
             let mend = match hint::closest(key, known()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "remove it".to_owned(),

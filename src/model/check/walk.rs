@@ -22,6 +22,14 @@ impl Rules {
     pub(crate) const STRICT: Self = Self { unknown: Severity::Error, name_extensions: false };
 }
 
+/// The fields of an object by name, whatever order the maps of the program keep (`serde_json/preserve_order`): the same faults come
+/// in the same order in every build.
+pub(in crate::model) fn in_order(object: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let mut fields: Vec<_> = object.iter().collect();
+    fields.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+    fields.into_iter()
+}
+
 /// One step of the way from the item to a value.
 #[derive(Clone, Copy)]
 enum Step<'v> {
@@ -122,7 +130,7 @@ impl<'f, 'v> Walk<'f, 'v> {
             (Shape::List(list), Value::Array(items)) => return self.list(items, list),
             (Shape::Struct(table), Value::Object(object)) => return self.object(object, table),
             (Shape::Dict(dict), Value::Object(object)) => {
-                for (key, value) in object {
+                for (key, value) in in_order(object) {
                     self.under(key, |walk| {
                         if !fits_text(key, &dict.key) {
                             walk.error(
@@ -190,7 +198,7 @@ impl<'f, 'v> Walk<'f, 'v> {
         // An id that fits no variant is a fault of its own, and says nothing of the other fields.
         let open = table.open || (variant.is_none() && !table.variants.is_empty());
         let fields = || table.fields.iter().chain(variant.map_or(&[][..], |variant| variant.fields));
-        for (name, value) in object {
+        for (name, value) in in_order(object) {
             match fields().find(|field| field.name == name) {
                 Some(field) => self.under(name, |walk| {
                     if field.extension && walk.rules.name_extensions {
