@@ -26,7 +26,7 @@ impl Rules {
 /// in the same order in every build.
 pub(in crate::model) fn in_order(object: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
     let mut fields: Vec<_> = object.iter().collect();
-    fields.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+    fields.sort_unstable_by_key(|(name, _)| *name);
     fields.into_iter()
 }
 
