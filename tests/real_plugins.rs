@@ -34,6 +34,8 @@ mod login;
 mod mirror;
 #[path = "real_plugins/policy.rs"]
 mod policy;
+#[path = "real_plugins/policy_here.rs"]
+mod policy_here;
 #[path = "real_plugins/transform.rs"]
 mod transform;
 #[path = "real_plugins/validation.rs"]
