@@ -2,6 +2,7 @@
 //!
 //! `UPSTREAM=127.0.0.1:9000 cargo run --example hyper_server --features hyper-server`, then `curl 127.0.0.1:8080/`.
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -18,10 +19,12 @@ async fn main() -> Result<(), BoxError> {
 
     let listener = tokio::net::TcpListener::bind(variable("LISTEN", "127.0.0.1:8080")).await?;
     println!("listening on http://{}", listener.local_addr()?);
+    // One future for the whole loop: a signal that comes between two of them would be lost.
+    let mut stopped = pin!(tokio::signal::ctrl_c());
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => accepted?,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = &mut stopped => return Ok(()),
         };
         stream.set_nodelay(true)?;
         // One service per connection, which knows the client's address.

@@ -4,6 +4,7 @@
 //! `cargo run --example strict_acceptor --features axum,server`, then `curl 127.0.0.1:8080`, and
 //! `curl --haproxy-protocol 127.0.0.1:8080`. A request that is read in two ways is refused:
 //! `curl -d x -H 'Transfer-Encoding: chunked' -H 'Content-Length: 1' 127.0.0.1:8080`. Ctrl-C ends it in good order.
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::routing::get;
@@ -31,6 +32,8 @@ async fn main() -> Result<(), BoxError> {
     let acceptor = StrictAcceptor::for_listener(&listener, Limits::default())?;
 
     let mut connections = JoinSet::new();
+    // One future for the whole loop: a signal that comes between two of them would be lost.
+    let mut stopped = pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             accepted = socket.accept() => {
@@ -40,7 +43,7 @@ async fn main() -> Result<(), BoxError> {
             }
             // Those that have ended are not kept.
             Some(_) = connections.join_next() => {}
-            _ = tokio::signal::ctrl_c() => break,
+            _ = &mut stopped => break,
         }
     }
     drop(socket);

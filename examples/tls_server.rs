@@ -3,6 +3,7 @@
 //!
 //! `cargo run --example tls_server --features axum,tls`, then, a few times,
 //! `curl -vk --resolve example.test:8443:127.0.0.1 https://example.test:8443/ 2>&1 | grep 'expire date'`.
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,10 +51,12 @@ async fn main() -> Result<(), BoxError> {
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8443".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on https://{}", listener.local_addr()?);
+    // One future for the whole loop: a signal that comes between two of them would be lost.
+    let mut stopped = pin!(tokio::signal::ctrl_c());
     loop {
         let (stream, _) = tokio::select! {
             accepted = listener.accept() => accepted?,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = &mut stopped => return Ok(()),
         };
         let (acceptor, service) = (acceptor.clone(), service.clone());
         tokio::spawn(async move {

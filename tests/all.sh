@@ -107,6 +107,18 @@ step() {
   FAILURES=$((FAILURES + (tests_failed > 0 ? tests_failed : failed)))
 }
 
+# What a failed step said, once more at the end, where a log that was cut still has it: of tests what the failed ones printed, of
+# anything else the last lines.
+tell_failure() {
+  local log="$LOGS/${1//[^a-zA-Z0-9]/-}.log"
+  printf '\n== failed: %s\n' "$1"
+  if grep -q '^failures:$' "$log"; then
+    awk '/^failures:$/ { told = 1 } told; /^test result: / { told = 0 }' "$log" | tail -n 300
+  else
+    tail -n 60 "$log"
+  fi
+}
+
 # results passed|failed LOG: how many tests of it did.
 results() { sed -nE "s/^test result: .* ([0-9]+) $1;.*/\1/p" "$2" | awk '{ sum += $1 } END { print sum + 0 }'; }
 
@@ -126,11 +138,11 @@ tests() {
 
 light_features() {
   local feature
-  cargo check --no-default-features
+  cargo check --quiet --no-default-features
   for feature in client server http2 hyper-server axum config-file yaml store disk etcd keyring admin control schema tracing dns callout tls acme ocsp oidc redis jwt hmac password-hash \
     prometheus csrf decode gzip brotli zstd body-transformer grpc-transcode cache validation jwe ldap cas rego casbin cedar; do
     echo "feature $feature alone"
-    cargo check --no-default-features --features "$feature"
+    cargo check --quiet --no-default-features --features "$feature"
   done
 }
 
@@ -154,6 +166,7 @@ step "each light feature alone" light_features
 
 printf '\nmeasured by tests, in builds without optimisation:\n'
 sed -n "s/^figure: /  /p" "$LOGS/tests--all-features.log"
+for name in "${FAILED[@]}"; do tell_failure "$name"; done
 printf '\n%d s\n' "$SECONDS"
 ((${#FAILED[@]} == 0)) || printf 'failed: %s\n' "${FAILED[@]}"
 printf '%d passed, %d failed\n' "$PASSED" "$FAILURES"

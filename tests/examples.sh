@@ -117,13 +117,15 @@ ask_strict_acceptor() {
   says strict_acceptor "$1" "400 Bad Request" / -d x -H 'Transfer-Encoding: chunked' -H 'Content-Length: 1'
 }
 ask_tls_server() {
-  local url="https://example.test:$1/" answer first
+  local url="https://example.test:$1/" answer first now
   local curl=(curl -sk --retry 50 --retry-delay 1 --retry-connrefused --max-time 20 --resolve "example.test:$1:127.0.0.1")
   answer=$("${curl[@]}" "$url") || true
   [[ "$answer" == "over TLS" ]] || fail tls_server "it says $answer"
-  first=$("${curl[@]}" -w '%{certs}' -o /dev/null "$url" | grep -m1 "Expire date")
+  expires() { "${curl[@]}" -w '%{certs}' -o /dev/null "$url" | sed -n '/Expire date/p'; }
+  first=$(expires)
   for _ in $(seq 10); do
-    [[ "$("${curl[@]}" -w '%{certs}' -o /dev/null "$url" | grep -m1 "Expire date")" == "$first" ]] || return 0
+    now=$(expires)
+    [[ "$now" == "$first" ]] || return 0
     sleep 1
   done
   fail tls_server "the certificate stays: $first"
@@ -140,16 +142,22 @@ ask_upstream_service() {
   answers=$(for _ in $(seq 50); do curl -s "http://127.0.0.1:$1/"; done | sort -u | xargs)
   [[ "$answers" == "hello from one hello from two" ]] || fail upstream_service "both answer: $answers"
   says upstream_service "$1" "200 OK" /stop
-  answers=$(for _ in $(seq 50); do curl -s "http://127.0.0.1:$1/"; done | sort | uniq -c | xargs)
-  [[ "$answers" == "50 hello from two" ]] || fail upstream_service "behind the stop: $answers"
+  # None fails, and soon all come from the other: connections that were open when it stopped may give an answer yet.
+  for _ in $(seq 20); do
+    answers=$(for _ in $(seq 50); do curl -s "http://127.0.0.1:$1/"; done | sort | uniq -c | xargs)
+    [[ "$answers" == "50 hello from two" ]] && return 0
+    [[ "$answers" =~ ^[0-9]+\ hello\ from\ one\ [0-9]+\ hello\ from\ two$ ]] || break
+  done
+  fail upstream_service "behind the stop: $answers"
 }
 
 # The gateway with a file: judged, explained, served, and followed.
 ask_file() {
   local file=$LOGS/example.yaml port
   target/debug/examples/gateway validate examples/gateway/sample.yaml
-  target/debug/examples/gateway explain examples/gateway/sample.yaml GET http://shop.test/api/orders/7 -H 'x-ring: beta' |
-    grep -q "route orders-beta wins"
+  local told
+  told=$(target/debug/examples/gateway explain examples/gateway/sample.yaml GET http://shop.test/api/orders/7 -H 'x-ring: beta')
+  [[ "$told" == *"route orders-beta wins"* ]] || { echo "explain says: $told"; return 1; }
   printf 'routes: [{id: a, uri: "/*", upstream_id: nowhere, uris: []}]\n' >"$file"
   local code=0
   target/debug/examples/gateway validate "$file" >/dev/null || code=$?
