@@ -4,13 +4,23 @@
 //! `cargo bench --bench limits`. A chain is one layer before an end that answers at once, with two fields; `none` is the end
 //! alone. The key is one header of 8 bytes. Times are of the thread's own CPU, so that neighbours on the machine count little.
 #![expect(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
+#[path = "support/allocations.rs"]
+mod allocations;
+#[path = "support/chains.rs"]
+mod chains;
+#[path = "support/cpu.rs"]
+mod cpu;
+
 use std::hint::black_box;
 use std::time::Duration;
 
+use allocations::allocated;
+use chains::spent;
+use cpu::cpu;
 use criterion::Criterion;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Request};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::Runtime;
 use tollgate::plugins::limit_conn::{LimitConnConfig, LimitConnLayer};
@@ -76,30 +86,12 @@ fn chains() -> [(&'static str, Next); 6] {
     ]
 }
 
-/// Sends so many requests of one key, made beforehand.
-fn send(runtime: &Runtime, chain: &Next, requests: Vec<Request<Body>>) {
-    runtime.block_on(async {
-        for request in requests {
-            black_box(chain.run(request).await);
-        }
-    });
-}
-
 fn decisions(runtime: &Runtime) {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("limits");
     for (name, chain) in chains() {
         group.bench_function(name, |bencher| {
-            bencher.iter_custom(|count| {
-                let mut took = Duration::ZERO;
-                for _ in 0..count.div_ceil(1000) {
-                    let requests = (0..1000).map(|_| request(1)).collect();
-                    let began = cpu();
-                    send(runtime, &chain, requests);
-                    took += cpu() - began;
-                }
-                took.mul_f64(count as f64 / (count.div_ceil(1000) * 1000) as f64)
-            });
+            bencher.iter_custom(|count| spent((runtime, &chain), (count, 1000), ClockId::ThreadCPUTime, || request(1)));
         });
     }
     group.finish();
@@ -109,18 +101,8 @@ fn decisions(runtime: &Runtime) {
 fn allocations(runtime: &Runtime) {
     println!("\nallocations of a request");
     for (name, chain) in chains() {
-        send(runtime, &chain, vec![request(1)]);
-        let requests: Vec<_> = (0..1000).map(|_| request(1)).collect();
-        let region = Region::new(ALLOCATOR);
-        send(runtime, &chain, requests);
-        println!("  {name:24} {:.2}", region.change().allocations as f64 / 1000.0);
+        println!("  {name:24} {:.2}", allocated(ALLOCATOR, runtime, &chain, || request(1)));
     }
-}
-
-/// CPU time of this thread.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
 }
 
 /// Each request's own CPU time, sorted.
@@ -128,9 +110,9 @@ async fn timed(chain: &Next, tenants: std::ops::Range<u32>) -> Vec<Duration> {
     let mut times = Vec::with_capacity(tenants.len());
     for tenant in tenants {
         let request = request(tenant);
-        let began = cpu();
+        let began = cpu(ClockId::ThreadCPUTime);
         black_box(chain.run(request).await);
-        times.push(cpu() - began);
+        times.push(cpu(ClockId::ThreadCPUTime) - began);
     }
     times.sort_unstable();
     times

@@ -5,15 +5,23 @@
 //! the end alone. Times are of the thread's own CPU, so that neighbours on the machine count little. The body is an order of
 //! 2 KiB of JSON with ten lines of six members each; every path has two parameters, every operation one in the query.
 #![expect(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
-use std::hint::black_box;
-use std::time::Duration;
+#[path = "support/allocations.rs"]
+mod allocations;
+#[path = "support/chains.rs"]
+mod chains;
+#[path = "support/cpu.rs"]
+mod cpu;
 
+use std::hint::black_box;
+
+use allocations::allocated;
+use chains::spent;
+use cpu::cpu;
 use criterion::Criterion;
 use http::{HeaderValue, Request};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use serde_json::{Value, json};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use tokio::runtime::Runtime;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tollgate::plugins::oas_validator::{OasValidator, OasValidatorConfig, OasValidatorLayer};
 use tollgate::{Body, Next, PluginLayer, Response};
 
@@ -87,20 +95,6 @@ fn post(order: &'static str) -> Request<Body> {
     request
 }
 
-/// CPU time of this thread.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
-}
-
-fn send(runtime: &Runtime, chain: &Next, requests: Vec<Request<Body>>) {
-    runtime.block_on(async {
-        for request in requests {
-            assert_eq!(black_box(chain.run(request).await).status(), 200);
-        }
-    });
-}
-
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let order: &'static str = order().leak();
@@ -117,29 +111,20 @@ fn main() {
     let mut group = criterion.benchmark_group("oas_validator");
     for (name, chain, make) in &cases {
         group.bench_function(*name, |bencher| {
-            bencher.iter_custom(|count| {
-                let rounds = count.div_ceil(1000);
-                let mut took = Duration::ZERO;
-                for _ in 0..rounds {
-                    let requests = (0..1000).map(|_| make(order)).collect();
-                    let began = cpu();
-                    send(&runtime, chain, requests);
-                    took += cpu() - began;
-                }
-                took.mul_f64(count as f64 / (rounds * 1000) as f64)
-            });
+            bencher
+                .iter_custom(|count| spent((&runtime, chain), (count, 1000), ClockId::ThreadCPUTime, || make(order)));
         });
     }
     let text = document("3.0.3");
     group.sample_size(10).bench_function("compiling the document", |bencher| {
         bencher.iter_custom(|count| {
-            let began = cpu();
+            let began = cpu(ClockId::ThreadCPUTime);
             for _ in 0..count {
                 let mut config = OasValidatorConfig::default();
                 config.spec = Some(text.clone());
                 black_box(OasValidator::new(config).unwrap());
             }
-            cpu() - began
+            cpu(ClockId::ThreadCPUTime) - began
         });
     });
     group.finish();
@@ -147,10 +132,6 @@ fn main() {
 
     println!("\nallocations of a request");
     for (name, chain, make) in &cases {
-        send(&runtime, chain, vec![make(order)]);
-        let requests: Vec<_> = (0..1000).map(|_| make(order)).collect();
-        let region = Region::new(ALLOCATOR);
-        send(&runtime, chain, requests);
-        println!("  {name:24} {:.2}", region.change().allocations as f64 / 1000.0);
+        println!("  {name:24} {:.2}", allocated(ALLOCATOR, &runtime, chain, || make(order)));
     }
 }

@@ -3,13 +3,15 @@
 //! `cargo bench --bench policies --features casbin,cedar,rego`. A chain is the layer before an end that answers at once; `none` is
 //! the end alone. Times are of CPU, of all threads. All policies but the last are of other callers, so that each is looked at.
 #![expect(clippy::unwrap_used, reason = "a measurement ends when something is wrong")]
-use std::hint::black_box;
-use std::time::Duration;
+#[path = "support/chains.rs"]
+mod chains;
+#[path = "support/cpu.rs"]
+mod cpu;
 
+use chains::spent;
 use criterion::Criterion;
 use http::Request;
-use rustix::time::{ClockId, clock_gettime};
-use tokio::runtime::Runtime;
+use rustix::time::ClockId;
 use tollgate::model::ConsumerSpec;
 use tollgate::plugin::GateLayer;
 use tollgate::plugin::bodies::Bodies;
@@ -70,20 +72,6 @@ fn request(acme: &Consumer) -> Request<Body> {
     request
 }
 
-/// CPU time of this thread.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
-}
-
-fn send(runtime: &Runtime, chain: &Next, requests: Vec<Request<Body>>) {
-    runtime.block_on(async {
-        for request in requests {
-            assert_eq!(black_box(chain.run(request).await).status(), 200);
-        }
-    });
-}
-
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let spec: ConsumerSpec = serde_json::from_value(serde_json::json!({"username": "acme"})).unwrap();
@@ -99,17 +87,8 @@ fn main() {
     cases.push(("authz-casbin, 10000".to_owned(), casbin(10_000).wrap(end())));
     for (name, chain) in &cases {
         group.bench_function(name, |bencher| {
-            bencher.iter_custom(|count| {
-                let rounds = count.div_ceil(10);
-                let mut took = Duration::ZERO;
-                for _ in 0..rounds {
-                    let requests = (0..10).map(|_| request(&acme)).collect();
-                    let began = cpu();
-                    send(&runtime, chain, requests);
-                    took += cpu() - began;
-                }
-                took.mul_f64(count as f64 / (rounds * 10) as f64)
-            });
+            bencher
+                .iter_custom(|count| spent((&runtime, chain), (count, 10), ClockId::ProcessCPUTime, || request(&acme)));
         });
     }
     group.finish();

@@ -7,6 +7,8 @@
 //! only walks through them.
 mod around;
 mod authenticate;
+#[cfg(any(feature = "casbin", feature = "grpc-transcode"))]
+mod bench;
 pub mod bodies;
 mod choice;
 mod context;
@@ -20,6 +22,8 @@ mod stage;
 
 pub use around::{Around, AroundLayer, Hop, Surrounded};
 pub use authenticate::{Authenticate, Authenticating, ConsumerLookup};
+#[cfg(any(feature = "casbin", feature = "grpc-transcode"))]
+pub(crate) use bench::Bench;
 pub use choice::UpstreamChoice;
 pub(crate) use choice::{ChoiceStands, CopyOf};
 pub(crate) use context::Workshop;

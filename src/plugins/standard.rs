@@ -19,7 +19,7 @@ impl Registry {
         registry.register(breaker.clone());
         registry.register(super::attach_consumer_label::AttachConsumerLabelPlugin);
         #[cfg(feature = "casbin")]
-        registry.register(super::authz_casbin::AuthzCasbinPlugin);
+        registry.register(super::authz_casbin::AuthzCasbinPlugin::default());
         #[cfg(feature = "callout")]
         registry.register(super::authz_keycloak::AuthzKeycloakPlugin::default());
         registry.register_auth(super::basic_auth::BasicAuthPlugin::default());

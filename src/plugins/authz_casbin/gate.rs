@@ -3,16 +3,13 @@ use std::borrow::Cow;
 use std::fs;
 use std::future::ready;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
-use http::{HeaderName, Method, StatusCode};
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::policy::Policy;
 use super::{AuthzCasbinConfig, AuthzCasbinMetadata, AuthzCasbinPlugin};
 use crate::error::{reject, reject_empty};
-use crate::plugin::{AroundLayer, ConfigError, Hop, Plugin as _};
+use crate::plugin::{AroundLayer, Bench, ConfigError, Hop, Plugin as _};
 use crate::plugins::consumer_auth::{Repeated, single};
 use crate::request::RequestVars;
 use crate::router::{Value, VarName, Variables as _};
@@ -29,11 +26,19 @@ pub struct AuthzCasbin {
     username: HeaderName,
     /// `None` where there is nothing to ask.
     policy: Option<Policy>,
-    /// Of the long ones that are worked out at once.
-    places: Arc<Semaphore>,
+    /// Where long ones are worked out.
+    bench: Bench,
 }
 
-/// What a policy is asked.
+/// A request, judged.
+enum Judged {
+    Passes,
+    Refused(Response),
+    /// By a policy that takes long.
+    Later(Question),
+}
+
+/// What a long policy is asked, beside the request.
 struct Question {
     subject: String,
     path: String,
@@ -95,8 +100,12 @@ impl AuthzCasbin {
     }
 
     fn of(username: HeaderName, policy: Option<Policy>) -> Self {
-        let places = available_parallelism().map_or(1, usize::from);
-        Self { username, policy, places: Arc::new(Semaphore::new(places)) }
+        Self { username, policy, bench: Bench::default() }
+    }
+
+    /// The same, where long policies are worked out at a bench that is shared.
+    pub(super) fn at(self, bench: &Bench) -> Self {
+        Self { bench: bench.clone(), ..self }
     }
 
     /// What blocks without a model have; `None` where nothing is said.
@@ -122,48 +131,40 @@ fn compiled(model: &str, policy: &str, of_model: &str, of_policy: &str) -> Resul
 }
 
 impl AuthzCasbin {
-    /// What the policy is asked about a request.
-    fn question<B>(&self, request: &http::Request<B>) -> Result<Question, Response> {
-        let subject = match single(request.headers(), &self.username) {
-            Ok(None) => "anonymous",
+    /// Who calls, by the field that says so; `None`: nobody that could be asked about.
+    fn subject<'r>(&self, headers: &'r HeaderMap) -> Option<&'r str> {
+        match single(headers, &self.username) {
+            Ok(None) => Some("anonymous"),
             // two values, and what is no text or an empty one, are nobody's name
-            Ok(Some(value)) => match std::str::from_utf8(value.as_bytes()) {
-                Ok(name) if !name.is_empty() => name,
-                _ => return Err(denied()),
-            },
-            Err(Repeated) => return Err(denied()),
-        };
-        let variables = RequestVars::of(request);
-        let path = match variables.get(&VarName::Uri) {
-            Some(Value::Text(path)) => String::from_utf8_lossy(&path).into_owned(),
-            _ => return Err(denied()),
-        };
-        Ok(Question { subject: subject.to_owned(), path, method: request.method().clone() })
-    }
-
-    fn decide(policy: &Policy, question: &Question) -> Result<(), Response> {
-        match policy.allows(&question.subject, &question.path, question.method.as_str()) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(denied()),
-            Err(error) => {
-                #[cfg(feature = "tracing")]
-                tracing::error!(plugin = NAME, error = &error as &dyn std::error::Error, "the policy cannot be asked");
-                #[cfg(not(feature = "tracing"))]
-                let _ = error;
-                Err(denied())
-            }
+            Ok(Some(value)) => std::str::from_utf8(value.as_bytes()).ok().filter(|name| !name.is_empty()),
+            Err(Repeated) => None,
         }
     }
 
-    /// Decides beside the workers, as many at once as there are processors.
-    async fn decide_apart(self: Arc<Self>, runtime: Handle, question: Question) -> Result<(), Response> {
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        let deciding = runtime.spawn_blocking(move || {
-            // given back when the work is done, also when nobody waits for it any more
-            let _place = place;
-            self.policy.as_ref().map_or_else(|| Err(denied()), |policy| Self::decide(policy, &question))
+    /// Judges a request where it is served, unless that takes long.
+    fn judge<B>(&self, policy: &Policy, request: &http::Request<B>) -> Judged {
+        let Some(subject) = self.subject(request.headers()) else { return Judged::Refused(denied()) };
+        let variables = RequestVars::of(request);
+        let Some(Value::Text(path)) = variables.get(&VarName::Uri) else { return Judged::Refused(denied()) };
+        let path = String::from_utf8_lossy(&path);
+        let method = request.method();
+        if policy.len() > SHORT {
+            let (subject, path) = (subject.to_owned(), path.into_owned());
+            return Judged::Later(Question { subject, path, method: method.clone() });
+        }
+        match decide(policy, subject, &path, method) {
+            Ok(()) => Judged::Passes,
+            Err(answer) => Judged::Refused(answer),
+        }
+    }
+
+    async fn decide_apart(self: Arc<Self>, Question { subject, path, method }: Question) -> Result<(), Response> {
+        let me = Arc::clone(&self);
+        let deciding = self.bench.run(move || match &me.policy {
+            Some(policy) => decide(policy, &subject, &path, &method),
+            None => Err(denied()),
         });
-        deciding.await.unwrap_or_else(|_| Err(denied()))
+        deciding.await.unwrap_or_else(|| Err(denied()))
     }
 }
 
@@ -172,25 +173,32 @@ impl Hop for AuthzCasbin {
         let Some(policy) = &self.policy else {
             return Box::pin(ready(reject_empty(StatusCode::SERVICE_UNAVAILABLE, NAME)));
         };
-        let question = match self.question(&request) {
-            Ok(question) => question,
-            Err(answer) => return Box::pin(ready(answer)),
-        };
-        match Handle::try_current() {
-            Ok(runtime) if policy.len() > SHORT => {
+        match self.judge(policy, &request) {
+            Judged::Passes => next.run(request),
+            Judged::Refused(answer) => Box::pin(ready(answer)),
+            Judged::Later(question) => {
                 let (me, next) = (Arc::clone(self), next.clone());
                 Box::pin(async move {
-                    match me.decide_apart(runtime, question).await {
+                    match me.decide_apart(question).await {
                         Ok(()) => next.run(request).await,
                         Err(answer) => answer,
                     }
                 })
             }
-            // without a runtime there are no other threads
-            _ => match Self::decide(policy, &question) {
-                Ok(()) => next.run(request),
-                Err(answer) => Box::pin(ready(answer)),
-            },
+        }
+    }
+}
+
+fn decide(policy: &Policy, subject: &str, path: &str, method: &Method) -> Result<(), Response> {
+    match policy.allows(subject, path, method.as_str()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(denied()),
+        Err(error) => {
+            #[cfg(feature = "tracing")]
+            tracing::error!(plugin = NAME, error = &error as &dyn std::error::Error, "the policy cannot be asked");
+            #[cfg(not(feature = "tracing"))]
+            let _ = error;
+            Err(denied())
         }
     }
 }

@@ -3,11 +3,14 @@ use serde_json::{Map, Value};
 
 use super::{AuthzCasbin, AuthzCasbinConfig, AuthzCasbinLayer, AuthzCasbinMetadata};
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage, shape};
+use crate::plugin::{Bench, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage, shape};
 
 /// Builds [`AuthzCasbin`] from configuration.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AuthzCasbinPlugin;
+#[derive(Clone, Debug, Default)]
+pub struct AuthzCasbinPlugin {
+    /// Of all blocks of a gateway.
+    bench: Bench,
+}
 
 impl Plugin for AuthzCasbinPlugin {
     const NAME: &'static str = "authz-casbin";
@@ -39,6 +42,6 @@ impl Plugin for AuthzCasbinPlugin {
             let message = "is there neither here nor in the plugin's metadata: every request is answered with 503";
             cx.doubt(Caveat::new("model", message, "write `model` and `policy` here, or into `plugin_metadata`"));
         }
-        Ok(AuthzCasbinLayer::of(gate).into())
+        Ok(AuthzCasbinLayer::of(gate.at(&self.bench)).into())
     }
 }

@@ -2,7 +2,7 @@ use http::HeaderValue;
 use serde_json::json;
 
 use super::*;
-use crate::plugin::Plugin as _;
+use crate::plugin::{Bench, Plugin as _};
 use crate::plugins::testing::{ask as ask_layer, configured};
 use crate::{Body, Request};
 
@@ -72,6 +72,28 @@ async fn long_policies_hold_up_nobody() {
     assert_eq!(ask(&gate, "POST", "/orders/1", &[b"alice"]).await.map(|(status, _)| status), Some(403));
 }
 
+/// Ten thousand blocks with long policies take no more processors than one.
+#[tokio::test]
+async fn long_policies_of_all_blocks_wait_for_a_place_at_one_bench_and_short_ones_do_not() {
+    let long = "p, bob, /things/*, POST\n".repeat(501) + POLICY;
+    let (bench, place) = Bench::taken();
+    let gate = |policy: &str| {
+        let gate = AuthzCasbin::new(configured(json!({"username": "X-User", "model": MODEL, "policy": policy})));
+        AuthzCasbinLayer::of(gate.unwrap().at(&bench))
+    };
+    assert_eq!(ask(&gate(POLICY), "GET", "/orders/1", &[b"alice"]).await, None);
+    let gates = [gate(&long), gate(&long)];
+    let asked = gates.map(|gate| tokio::spawn(async move { ask(&gate, "GET", "/orders/1", &[b"alice"]).await }));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        assert!(asked.iter().all(|asked| !asked.is_finished()));
+    }
+    drop(place);
+    for asked in asked {
+        assert_eq!(asked.await.unwrap(), None);
+    }
+}
+
 #[tokio::test]
 async fn files_and_metadata_stand_for_texts() {
     let folder = tempfile::tempdir().unwrap();
@@ -106,7 +128,7 @@ fn blocks_that_cannot_work_are_refused_by_field() {
         assert_eq!(error.field(), field, "{block}: {error}");
     }
     let metadata = json!({"model": MODEL, "policy": "p, a"});
-    let error = AuthzCasbinPlugin.check_metadata(metadata.as_object().unwrap()).unwrap_err();
+    let error = AuthzCasbinPlugin::default().check_metadata(metadata.as_object().unwrap()).unwrap_err();
     assert_eq!(error.field(), "policy");
 }
 
@@ -114,7 +136,7 @@ fn blocks_that_cannot_work_are_refused_by_field() {
 fn a_field_that_clients_can_send_is_warned_of() {
     let caveats = |name: &str| {
         let config: AuthzCasbinConfig = configured(json!({"username": name}));
-        AuthzCasbinPlugin.caveats(&config).len()
+        AuthzCasbinPlugin::default().caveats(&config).len()
     };
     assert_eq!((caveats("X-User"), caveats("x-consumer-username"), caveats("X-Userinfo")), (1, 0, 0));
 }

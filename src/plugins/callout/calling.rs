@@ -18,20 +18,28 @@ pub(crate) struct Calling {
 }
 
 impl Calling {
-    /// The client of these fields, one of the plugin's.
+    /// Whether the fields are what they may be.
     ///
     /// # Errors
     /// The field that is out of its range; the one of `timeout` depends on the plugin.
+    pub(crate) fn judge(self, plugin: &'static str, timeout: RangeInclusive<u64>) -> Result<(), ConfigError> {
+        let most = u64::from(u32::MAX);
+        within(plugin, "timeout", self.timeout, timeout)?;
+        within(plugin, "keepalive_timeout", self.keepalive_timeout, 1000..=most)?;
+        within(plugin, "keepalive_pool", self.keepalive_pool as u64, 1..=most)
+    }
+
+    /// The client of these fields, one of the plugin's.
+    ///
+    /// # Errors
+    /// As [`Calling::judge`].
     pub(crate) fn client(
         self,
         plugin: &'static str,
         timeout: RangeInclusive<u64>,
         callouts: &Callouts,
     ) -> Result<Callout, ConfigError> {
-        let most = u64::from(u32::MAX);
-        within(plugin, "timeout", self.timeout, timeout)?;
-        within(plugin, "keepalive_timeout", self.keepalive_timeout, 1000..=most)?;
-        within(plugin, "keepalive_pool", self.keepalive_pool as u64, 1..=most)?;
+        self.judge(plugin, timeout)?;
         let config = CalloutConfig {
             timeout: Duration::from_millis(self.timeout),
             keepalive: self.keepalive,

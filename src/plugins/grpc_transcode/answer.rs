@@ -6,9 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use prost_reflect::DynamicMessage;
 
-use super::bench::LARGE;
 use super::call::with_trailers;
 use super::end::End;
+use super::large::LARGE;
 use super::layer::{Call, NAME};
 use super::lines::{Line, Lines};
 use super::messages::Messages;

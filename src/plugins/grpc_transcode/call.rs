@@ -8,7 +8,7 @@ use prost::Message as _;
 use serde_json::{Map, Value};
 
 use super::annotations::BodyOf;
-use super::bench::LARGE;
+use super::large::LARGE;
 use super::layer::{Call, NAME};
 use super::messages::framed;
 use super::to_json::has_own_json;

@@ -8,13 +8,12 @@ use http::{HeaderValue, StatusCode};
 use prost_reflect::{FieldDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 
 use super::annotations::{Annotations, Found};
-use super::bench::Bench;
 use super::call::Bound;
 use super::config::GrpcTranscodeConfig;
 use super::to_json::Style;
 use crate::hop::takes_trailers;
 use crate::plugin::bodies::Bodies;
-use crate::plugin::{Around, AroundLayer, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
+use crate::plugin::{Around, AroundLayer, Bench, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
 use crate::proto::Proto;
 use crate::{Next, PluginLayer, Request, Response, grpc, reject_empty};
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame};
 
-use super::bench::LARGE;
 use super::end::End;
+use super::large::LARGE;
 use super::layer::Call;
 use super::messages::Messages;
 use crate::{Body, BodyError};

@@ -54,11 +54,11 @@
 mod annotations;
 mod answer;
 mod arguments;
-mod bench;
 mod call;
 mod config;
 mod end;
 mod from_json;
+mod large;
 mod layer;
 mod lines;
 mod messages;

@@ -1,5 +1,7 @@
 //! The question and what follows from its answer.
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+#[cfg(feature = "rego")]
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,8 +18,8 @@ use crate::body::Body;
 use crate::error::{Error, IntoResponse as _, reject_empty};
 use crate::plugin::bodies::Bodies;
 use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
-use crate::plugins::callout::{Callout, CalloutConfig, CalloutError, Callouts, http_uri};
-use crate::plugins::checks::own_field;
+use crate::plugins::callout::{Calling, Callout, CalloutError, Callouts, http_uri};
+use crate::plugins::checks::{own_field, within};
 use crate::{Next, Request, Response};
 
 /// Applies [`Opa`].
@@ -46,6 +48,8 @@ enum Decider {
 }
 
 const NAME: &str = OpaPlugin::NAME;
+/// Milliseconds that a question may take.
+const TIMEOUT: RangeInclusive<u64> = 1..=60_000;
 
 /// Why there is no decision.
 #[derive(Debug, thiserror::Error)]
@@ -73,32 +77,25 @@ impl Opa {
     }
 
     pub(super) fn with_callouts(config: OpaConfig, bodies: Bodies, callouts: &Callouts) -> Result<Self, ConfigError> {
-        let wrong = |field: &str, reason: String| ConfigError::invalid(NAME, field, reason);
-        let within = |field: &str, value: u64, least: u64, most: u64| match (least..=most).contains(&value) {
-            true => Ok(()),
-            false => Err(wrong(field, format!("{value} is out of range: write {least} to {most}"))),
-        };
-        within("timeout", config.timeout, 1, 60_000)?;
-        within("keepalive_timeout", config.keepalive_timeout, 1000, u64::from(u32::MAX))?;
-        within("keepalive_pool", config.keepalive_pool as u64, 1, u64::from(u32::MAX))?;
-        within("max_req_body_size", config.max_req_body_size, 1, usize::MAX as u64)?;
+        within(NAME, "max_req_body_size", config.max_req_body_size, 1..=usize::MAX as u64)?;
         let names = config.send_headers_upstream.iter().enumerate();
         let names = names.map(|(at, name)| own_field(NAME, &format!("send_headers_upstream.{at}"), name));
-        let calling = CalloutConfig {
-            timeout: Duration::from_millis(config.timeout),
+        let calling = Calling {
+            timeout: config.timeout,
             keepalive: config.keepalive,
-            keepalive_timeout: Duration::from_millis(config.keepalive_timeout),
+            keepalive_timeout: config.keepalive_timeout,
             keepalive_pool: config.keepalive_pool,
             ssl_verify: config.ssl_verify,
-            ..CalloutConfig::default()
         };
         Ok(Self {
             decider: match &config.rego {
-                Some(text) => here(&config, text)?,
-                None => Decider::Server {
-                    callout: Box::new(callouts.get(&calling).map_err(|error| wrong("ssl_verify", error.to_string()))?),
-                    uri: uri(&config)?,
-                },
+                Some(text) => {
+                    calling.judge(NAME, TIMEOUT)?;
+                    here(&config, text)?
+                }
+                None => {
+                    Decider::Server { callout: Box::new(calling.client(NAME, TIMEOUT, callouts)?), uri: uri(&config)? }
+                }
             },
             told: Told::from(&config),
             max_body: config.with_body.then(|| usize::try_from(config.max_req_body_size).unwrap_or(usize::MAX)),

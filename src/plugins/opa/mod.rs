@@ -37,11 +37,11 @@
 //!
 //! With `rego` in the place of `host` and `policy` (feature `rego`; not in the reference) the policy decides in this process: a
 //! package in Rego, version 1, whose rules `allow`, `headers`, `reason` and `status_code` stand for those of `result`. It is
-//! compiled when the block is loaded; what does not compile is refused with its line. It sees the same `input`, and as `data`
-//! what the block has there. It is evaluated where the request is served: an evaluation that fails, or takes longer than
-//! `timeout` and at most 100 ms, is a 503. Its memory is not bounded: let no policy make ranges or products of what clients
-//! write. Of the built-in functions those for time, tokens, JSON Schema, graphs, versions, UUIDs and calls are not there;
-//! `var.timestamp` is the time.
+//! compiled when the block is loaded; what does not compile, or calls a function that is not there, is refused with its line.
+//! It sees the same `input`, and as `data` what the block has there. It is evaluated where the request is served: an evaluation
+//! that fails, or takes longer than `timeout` and at most 100 ms, is a 503. Its memory is not bounded: let no policy make ranges
+//! or products of what clients write. Of the built-in functions those for time, tokens, JSON Schema, graphs, versions, UUIDs
+//! and calls are not there; `var.timestamp` is the time. What `print` is given goes to the log, as an event of level debug.
 //!
 //! Caveat: each request costs a call, or an evaluation, as decisions are not cached.
 //!
@@ -61,6 +61,8 @@
 //! {"opa": {"host": "http://127.0.0.1:8181", "policy": "example/http", "with_consumer": true,
 //!          "send_headers_upstream": ["X-User"]}}
 //! ```
+#[cfg(feature = "rego")]
+mod calls;
 mod config;
 mod decision;
 mod input;

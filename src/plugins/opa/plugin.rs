@@ -4,7 +4,7 @@ use http::HeaderName;
 use super::{Opa, OpaConfig, OpaLayer};
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
-use crate::plugins::callout::Callouts;
+use crate::plugins::callout::{Callouts, unverified};
 use crate::plugins::checks::is_identity;
 
 /// Builds [`Opa`] from configuration. Blocks that ask in the same way share connections, also across reloads.
@@ -30,11 +30,7 @@ impl Plugin for OpaPlugin {
     }
 
     fn caveats(&self, config: &OpaConfig) -> Vec<Caveat> {
-        let unverified = (!config.ssl_verify).then(|| {
-            let message = "is off: whoever is on the way can answer for the policy";
-            Caveat::new("ssl_verify", message, "leave it out, and give the system the root certificate")
-        });
-        unverified.into_iter().collect()
+        unverified(config.ssl_verify, "policy").into_iter().collect()
     }
 
     fn build(&self, config: OpaConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {

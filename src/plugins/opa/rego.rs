@@ -7,13 +7,19 @@ use regorus::Engine;
 use regorus::utils::limits::ExecutionTimerConfig;
 use serde_json::{Map, Value};
 
+#[cfg(feature = "tracing")]
+use super::OpaPlugin;
+use super::calls;
+#[cfg(feature = "tracing")]
+use crate::plugin::Plugin as _;
+
 /// What messages call the text.
-const SOURCE: &str = "rego";
+pub(super) const SOURCE: &str = "rego";
 const ALLOW: &str = "allow";
 /// What is asked of a package beside [`ALLOW`]: of one that allows the first alone, as nothing else counts then.
 const TOLD: [&str; 3] = ["headers", "reason", "status_code"];
 /// For a rule when the package is compiled, which is part of the first evaluation.
-const AT_LOAD: Duration = Duration::from_secs(10);
+pub(super) const AT_LOAD: Duration = Duration::from_secs(10);
 /// Steps of an evaluation between two looks at the clock.
 const LOOK: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
 
@@ -36,7 +42,11 @@ impl Rego {
     pub(super) fn compile(text: &str, data: Map<String, Value>, limit: Duration) -> Result<Self, String> {
         let mut engine = Engine::new();
         engine.set_strict_builtin_errors(false);
-        let package = engine.add_policy(SOURCE.to_owned(), text.to_owned()).map_err(|error| error.to_string())?;
+        // else they are written to standard error, where the request is served
+        engine.set_gather_prints(true);
+        engine.add_policy(SOURCE.to_owned(), text.to_owned()).map_err(|error| error.to_string())?;
+        let package = package(&engine)?;
+        calls::judge(text, &package)?;
         engine.add_data(Value::Object(data).into()).map_err(|error| error.to_string())?;
         engine.set_input(regorus::Value::new_object());
         let mut rule = |name: &str| match engine.has_declared_rule_rooted_at(SOURCE, name) {
@@ -53,6 +63,7 @@ impl Rego {
         for name in TOLD {
             told.extend(rule(name)?.map(|path| (name, path)));
         }
+        engine.take_prints().map_err(|error| error.to_string())?;
         Ok(Self { engine, allow, told, limit })
     }
 
@@ -65,7 +76,15 @@ impl Rego {
         // an engine keeps what it works out; a clone shares the compiled package and the data
         let mut engine = self.engine.clone();
         engine.set_input(input.into());
-        let mut value = |path: &str| evaluated(&mut engine, path, self.limit.saturating_sub(began.elapsed()));
+        let mut value = |path: &str| {
+            let value = evaluated(&mut engine, path, self.limit.saturating_sub(began.elapsed()));
+            for print in engine.take_prints().unwrap_or_default() {
+                #[cfg(feature = "tracing")]
+                tracing::debug!(plugin = OpaPlugin::NAME, print, "the policy prints");
+                let _ = print;
+            }
+            value
+        };
         let mut decision = Map::new();
         let allow = value(&self.allow)?;
         let allows = allow == regorus::Value::from(true);
@@ -81,8 +100,19 @@ impl Rego {
     }
 }
 
+/// The path of the one package of an engine, as rules of it are named.
+fn package(engine: &Engine) -> Result<String, String> {
+    let packages = engine.get_policy_package_components().map_err(|error| error.to_string())?;
+    let components = packages.into_iter().flat_map(|package| package.components);
+    let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    Ok(components.fold("data".to_owned(), |path, name| match is_word(&name) {
+        true => format!("{path}.{name}"),
+        false => format!("{path}[{}]", Value::from(name)),
+    }))
+}
+
 /// The value of a rule, if it takes no longer than that.
-fn evaluated(engine: &mut Engine, path: &str, limit: Duration) -> Result<regorus::Value, String> {
+pub(super) fn evaluated(engine: &mut Engine, path: &str, limit: Duration) -> Result<regorus::Value, String> {
     engine.set_execution_timer_config(ExecutionTimerConfig { limit, check_interval: LOOK });
     engine.eval_rule(path.to_owned()).map_err(|error| error.to_string())
 }
@@ -139,6 +169,47 @@ mod tests {
             let error = compiled(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_function_that_is_not_there_is_told_however_deep_its_call_is() {
+        for (body, says) in [
+            ("allow if {\n  input.x == 1\n  nobody(input.x)\n}", "line 4 calls `nobody`"),
+            ("allow if input.x\nreason := [time.now_ns() | input.y]", "line 3 calls `time.now_ns`"),
+            ("allow := f(1, 2)\nf(a, b) := a + count(b)\ng(x) := f(x, nobody(x))", "line 4 calls `nobody`"),
+            ("allow if not helper.of(input)", "line 2 calls `helper.of`"),
+            ("allow if data.a.nobody(1)", "line 2 calls `data.a.nobody`"),
+            ("allow if input.x == {y | some y in input.z; not nobody (y)} with input.z as [nobody(1)]", "`nobody`"),
+        ] {
+            let error = compiled(&format!("package a\n{body}")).unwrap_err();
+            assert!(error.contains(says), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn functions_that_are_there_are_called() {
+        let policy = "package a.b[\"c d\"]
+            import data.a.b[\"c d\"] as me
+            # nobody(1)
+            default allow := false
+            default g(_) := 3
+            allow if { f(1, 2) == 3; me.f(1, 1) == 2; not(g(2) == 1); sprintf(\"%d\", [1]) == \"1\"; print(`nobody(1)`) }
+            allow if { startswith(input.x, \"nobody(1)\"); json.marshal(set()) == \"[]\"; data.a.b[\"c d\"].f(1, 2) }
+            f(a, b) := a + b
+            g(1) := 1
+            ok contains x if some x in (input.y) # f(";
+        let rego = compiled(policy).unwrap();
+        assert_eq!(rego.decide(json!({})).unwrap()["allow"], json!(true));
+    }
+
+    #[test]
+    fn prints_are_gathered_request_by_request() {
+        let rego = compiled("package a\nallow if print(\"asked for\", input.path)").unwrap();
+        let mut engine = rego.engine.clone();
+        engine.set_input(json!({"path": "/"}).into());
+        evaluated(&mut engine, &rego.allow, Duration::from_secs(5)).unwrap();
+        assert_eq!(engine.take_prints().unwrap(), ["rego:2: asked for /"], "the load's are gone");
+        assert_eq!(rego.decide(json!({"path": "/"})).unwrap()["allow"], json!(true));
     }
 
     #[test]

@@ -159,6 +159,9 @@ async fn a_policy_of_the_blocks_own_decides_without_a_server() {
         (json!({"rego": rego, "host": "http://a"}), "rego: decides in this process"),
         (json!({"rego": "package a\nallow if {"}), "rego: "),
         (json!({"rego": "package a\nimport rego.v1\ndeny := true"}), "rego: has no rule `allow`"),
+        (json!({"rego": "package a\nallow if {\n  input.x\n  nobody(1)\n}"}), "rego: line 4 calls `nobody`, which"),
+        (json!({"rego": rego, "timeout": 0}), "timeout: 0 is out of range"),
+        (json!({"rego": rego, "keepalive_pool": 0}), "keepalive_pool: 0 is out of range"),
     ] {
         let error = build_error(OpaPlugin::default(), &block);
         assert!(error.contains(says), "{block}: {error}");

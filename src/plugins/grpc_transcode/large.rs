@@ -1,38 +1,7 @@
-//! Where large messages are read and written: beside the threads that serve requests.
-use std::sync::Arc;
-use std::thread;
-
-use tokio::sync::Semaphore;
+//! Messages that take long: they are read and written beside the threads that serve requests, at the plugin's bench.
 
 /// Bytes from which on a message is worked on elsewhere. Fewer are read in less than a millisecond.
 pub(super) const LARGE: usize = 64 * 1024;
-
-/// Places to work at, as many as there are processors: what is worked on in the whole gateway takes no more time than they
-/// have, and no more memory than as many messages.
-#[derive(Clone, Debug)]
-pub(super) struct Bench(Arc<Semaphore>);
-
-impl Default for Bench {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, usize::from))))
-    }
-}
-
-impl Bench {
-    /// Does some work when there is a place for it; `None` when it panicked.
-    ///
-    /// The place is given back when the work is done, also when nobody waits for it any more.
-    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        // Without a runtime there are no other threads to keep free.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Some(work()) };
-        let place = Arc::clone(&self.0).acquire_owned().await.ok()?;
-        let work = move || {
-            let _place = place;
-            work()
-        };
-        runtime.spawn_blocking(work).await.ok()
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -43,33 +12,11 @@ mod tests {
 
     use super::super::{GrpcTranscode, GrpcTranscodeConfig};
     use super::*;
-    use crate::plugin::AroundLayer;
     use crate::plugin::bodies::Bodies;
+    use crate::plugin::{AroundLayer, Bench};
     use crate::proto::Definitions;
     use crate::{Body, BodyError, Next, PluginLayer, Request, Response};
 
-    #[tokio::test]
-    async fn places_are_given_back_whatever_becomes_of_the_work() {
-        let bench = Bench(Arc::new(Semaphore::new(1)));
-        assert_eq!(bench.run(|| 1).await, Some(1));
-        assert_eq!(
-            bench
-                .run(|| if true {
-                    panic!("on purpose")
-                })
-                .await,
-            None
-        );
-        // The first one is begun, and nobody waits for it any more.
-        let (go_on, waits) = std::sync::mpsc::channel::<()>();
-        let mut first = Box::pin(bench.run(move || waits.recv().is_ok()));
-        assert!(futures_util::poll!(&mut first).is_pending());
-        drop(first);
-        assert_eq!(bench.0.available_permits(), 0, "it goes on");
-        go_on.send(()).unwrap();
-        assert_eq!(bench.run(|| 2).await, Some(2));
-        assert_eq!(bench.0.available_permits(), 1);
-    }
     const TEXT: &str = "syntax = \"proto3\"; message M { string a = 1; }
         service S { rpc One (M) returns (M); rpc Many (M) returns (stream M); }";
 
@@ -102,14 +49,12 @@ mod tests {
     #[tokio::test]
     async fn large_messages_wait_for_a_place_and_small_ones_need_none() {
         for (method, around) in [("One", 8), ("Many", 9)] {
-            let bench = Bench(Arc::new(Semaphore::new(1)));
-            let place = bench.0.acquire().await.unwrap();
+            let (bench, place) = Bench::taken();
             assert_eq!(answer(echo(&bench, method), 1000).await, 1000 + around);
             let large = tokio::spawn(answer(echo(&bench, method), LARGE));
-            let waits = || bench.0.available_permits() == 0 && !large.is_finished();
             for _ in 0..100 {
                 tokio::task::yield_now().await;
-                assert!(waits());
+                assert!(!large.is_finished());
             }
             drop(place);
             assert_eq!(large.await.unwrap(), LARGE + around, "{method}");
