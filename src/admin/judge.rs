@@ -46,6 +46,12 @@ impl Shared {
         let known: HashSet<_> = status.findings.iter().chain(unread).map(Finding::key).collect();
         let mut findings = self.judge.judge(&plan.candidate);
         findings.retain(|finding| own(finding) || (finding.is_error() && !known.contains(&finding.key())));
+        if findings.iter().any(|finding| !own(finding)) {
+            // The look may be newer than what the gateway has in force: what it finds in it without the change counts as known.
+            let before = self.judge.judge(plan.view.snapshot());
+            let before: HashSet<_> = before.iter().map(Finding::key).collect();
+            findings.retain(|finding| own(finding) || !before.contains(&finding.key()));
+        }
         findings
     }
 }

@@ -178,6 +178,32 @@ async fn without_a_gateway_items_are_judged_by_themselves() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_others_broke_a_moment_ago_is_no_fault_of_a_change() {
+    use tollgate::admin::AdminApi;
+    use tollgate::gateway::Gateway;
+    use tollgate::store::{Edit, Key, MemoryStore, Mirror, MirrorOptions, Transaction};
+    use tower::ServiceExt as _;
+
+    let mirror = Mirror::start(Arc::new(MemoryStore::new()), MirrorOptions::default());
+    mirror.loaded().await;
+    // A gateway that has not heard of anything yet.
+    let gateway = Gateway::builder().build().unwrap();
+    let api = AdminApi::builder(mirror.clone(), Some(gateway)).settings(super::rig::settings()).build().unwrap();
+    let broken = json!({"uri": "/b", "upstream_id": "none", "plugins": {"no-such-plugin": {}}}).to_string();
+    let edit = Edit::Put { key: Key::new(tollgate::model::Kind::Route, "2").unwrap(), value: broken.into(), ttl: None };
+    mirror.commit(Transaction { edits: vec![edit], ..Transaction::default() }).await.unwrap();
+    for (path, body, status) in [
+        ("/routes/1", json!({"uri": "/a", "plugins": {"cors": {}}}), 201),
+        ("/routes/3", json!({"uri": "/a", "plugins": {"none": {}}}), 400),
+        ("/routes/2", json!({"uri": "/b", "plugins": {"no-such-plugin": {}}}), 400),
+    ] {
+        let request = request("PUT", path).body(tollgate::Body::from(body.to_string())).unwrap();
+        let response = api.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn conditions_are_read_whole_or_do_not_hold() {
     let rig = Rig::memory().await;
