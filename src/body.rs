@@ -1,6 +1,7 @@
 //! The one body type of requests and responses.
 use std::any::Any;
 use std::fmt;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -28,6 +29,22 @@ enum Kind {
     Boxed(Stream),
     /// Counted until its end.
     Counted(Stream, Option<Counted>),
+    /// Of a client.
+    Sent(Stream, Sender),
+}
+
+/// Whose a body is that comes from outside: the client's address, of IPv6 its network (`/64`), within which one client
+/// has all addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sender(u64);
+
+impl Sender {
+    pub(crate) fn of(client: IpAddr) -> Self {
+        Self(match client.to_canonical() {
+            IpAddr::V4(address) => address.to_bits().into(),
+            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+        })
+    }
 }
 
 type Stream = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
@@ -111,9 +128,25 @@ impl Body {
     /// The same body, counted until its end. What is at hand is not: it needs nobody's work any more.
     pub(crate) fn counted(self, part: Counted) -> Self {
         match self.0 {
-            Kind::Boxed(body) => Self(Kind::Counted(body, Some(part))),
+            Kind::Boxed(body) | Kind::Sent(body, _) => Self(Kind::Counted(body, Some(part))),
             Kind::Incoming(_) | Kind::Counted(..) => Self::stream(Held::new(self, part)),
             Kind::Empty | Kind::Full(_) => self,
+        }
+    }
+
+    /// The same body, of that sender. What is at hand is not marked: nobody waits for it any more.
+    pub(crate) fn sent_by(self, sender: Option<Sender>) -> Self {
+        match (self.0, sender) {
+            (Kind::Boxed(body), Some(sender)) => Self(Kind::Sent(body, sender)),
+            (kind, _) => Self(kind),
+        }
+    }
+
+    /// Whose it is, where that is known.
+    pub(crate) fn sender(&self) -> Option<Sender> {
+        match &self.0 {
+            Kind::Sent(_, sender) => Some(*sender),
+            _ => None,
         }
     }
 
@@ -123,7 +156,7 @@ impl Body {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Incoming(body) => body.is_end_stream(),
-            Kind::Boxed(body) | Kind::Counted(body, _) => body.is_end_stream(),
+            Kind::Boxed(body) | Kind::Counted(body, _) | Kind::Sent(body, _) => body.is_end_stream(),
         }
     }
 
@@ -191,7 +224,7 @@ impl HttpBody for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(|error| BodyError::Other(error.into())),
-            Kind::Boxed(body) => body.as_mut().poll_frame(cx),
+            Kind::Boxed(body) | Kind::Sent(body, _) => body.as_mut().poll_frame(cx),
             Kind::Counted(body, part) => {
                 let frame = ready!(body.as_mut().poll_frame(cx));
                 if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
@@ -211,7 +244,7 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(body) => body.size_hint(),
-            Kind::Boxed(body) | Kind::Counted(body, _) => body.size_hint(),
+            Kind::Boxed(body) | Kind::Counted(body, _) | Kind::Sent(body, _) => body.size_hint(),
         }
     }
 }
@@ -221,7 +254,7 @@ impl fmt::Debug for Body {
         match &self.0 {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Kind::Incoming(_) | Kind::Boxed(_) | Kind::Counted(..) => f.write_str("Body(stream)"),
+            Kind::Incoming(_) | Kind::Boxed(_) | Kind::Counted(..) | Kind::Sent(..) => f.write_str("Body(stream)"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From a request to its route: the request is judged and made canonical, the router is asked, and what comes next is
 //! what the request goes through.
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Version;
@@ -16,6 +17,7 @@ use super::live::Live;
 use super::route::Route;
 use super::service::Origin;
 use super::target::Target;
+use crate::body::Sender;
 use crate::error::{Error, Request};
 use crate::request::{
     Arrival, Arriving, BodyLimit, Facts, Given, Known, RequestVars, RouteMatch, SharedFacts, arrive, take_off,
@@ -89,7 +91,7 @@ impl Inner {
                     _ => Error::NoRoute,
                 };
                 let Some(chain) = live.unrouted.wired(unrouted_end) else { return Err(error) };
-                guard_body(request, live, origin, live.unrouted.sets_body_limit())?;
+                guard_body(request, live, origin, arrival.client, live.unrouted.sets_body_limit())?;
                 unrouted(request, error);
                 let facts = facts(live, info, arrival, target);
                 request.extensions_mut().insert(SharedFacts(Arc::new(facts)));
@@ -97,7 +99,7 @@ impl Inner {
             }
         };
         let encoded_slash = target.judge_slash(route.encoded_slash, rules)?;
-        guard_body(request, live, origin, route.chain.sets_body_limit())?;
+        guard_body(request, live, origin, arrival.client, route.chain.sets_body_limit())?;
         if let Some(exchange) = request.extensions().get::<Exchange>() {
             exchange.set_route(Arc::clone(&route.info.id));
         }
@@ -220,7 +222,13 @@ fn facts(live: &Live, connection: Option<&ConnectInfo>, arrival: Arrival, target
 }
 
 /// `is_set`: some layer may set another limit.
-fn guard_body(request: &mut Request, live: &Live, origin: Origin, is_set: bool) -> Result<(), Error> {
+fn guard_body(
+    request: &mut Request,
+    live: &Live,
+    origin: Origin,
+    client: Option<IpAddr>,
+    is_set: bool,
+) -> Result<(), Error> {
     if request.body().is_empty() {
         return Ok(());
     }
@@ -230,15 +238,17 @@ fn guard_body(request: &mut Request, live: &Live, origin: Origin, is_set: bool) 
         trailers: (request.version() >= Version::HTTP_2).then(|| Arc::clone(&live.identity_fields)),
     });
     let body = std::mem::take(request.body_mut());
+    let sender = client.map(Sender::of);
     if is_set {
         let limit = BodyLimit::new(rules.body_bytes);
-        *request.body_mut() = guard_within(body, limit.clone(), foreign);
+        *request.body_mut() = guard_within(body, limit.clone(), foreign).sent_by(sender);
         request.extensions_mut().insert(limit);
         return Ok(());
     }
-    *request.body_mut() = guard(body, rules.body_bytes, foreign).map_err(|error| match error {
+    let guarded = guard(body, rules.body_bytes, foreign).map_err(|error| match error {
         BodyError::TooLarge { .. } => Error::BodyTooLarge,
         _ => Error::BadRequest("body"),
     })?;
+    *request.body_mut() = guarded.sent_by(sender);
     Ok(())
 }

@@ -111,3 +111,42 @@ async fn sec_lim_03_a_block_without_a_limit_leaves_the_gateways() {
         assert_eq!(rig.ask_bytes("POST /", [], &vec![b'x'; length]).await.status(), status);
     }
 }
+
+#[tokio::test]
+async fn sec_lim_04_a_client_that_sends_slowly_leaves_room_to_others() {
+    let settings = "tollgate: {limits: {buffer_total_bytes: 10000}, trusted_proxies: [127.0.0.0/8]}\n";
+    let route = route_with("{request-validation: {body_schema: {}}}");
+    let rig = Rig::of(&format!("{route}{settings}")).await;
+    let body = format!("\"{}\"", "x".repeat(2498));
+    let (most, rest) = body.split_at(2400);
+    let begin = async |client: &str| {
+        let fields = format!("Host: gw.test\r\nX-Forwarded-For: {client}\r\nContent-Length: {}", body.len());
+        let mut slow = rig.client().await;
+        slow.send(format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n{most}")).await;
+        slow
+    };
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        slow.push(begin("192.0.2.1").await);
+    }
+    // two of them are half of the room; the third one is refused, whichever came last
+    let answers = slow.iter_mut().map(|client| Box::pin(client.answer_to("POST")));
+    let (answer, refused, _) = futures_util::future::select_all(answers).await;
+    assert_eq!((answer.status(), answer.field("retry-after")), (503, Some("1")));
+    slow.remove(refused);
+    // others share a place with that client once in a thousand times
+    let mut others = Vec::new();
+    for client in ["192.0.2.2", "192.0.2.3"] {
+        others.push(begin(client).await);
+    }
+    let mut served = 0;
+    for mut client in others {
+        client.send(rest).await;
+        served += usize::from(client.answer_to("POST").await.status() == 200);
+    }
+    assert!(served > 0);
+    for mut client in slow {
+        client.send(rest).await;
+        assert_eq!(client.answer_to("POST").await.status(), 200);
+    }
+}

@@ -50,21 +50,23 @@ impl Bodies {
             Ok(bytes) => return Ok(Ahead::Whole(bytes)),
             Err(stream) => stream,
         };
-        let mut part = self.room.part();
+        let sender = body.sender();
+        let mut part = self.room.part(sender);
         let mut read = Pieces::default();
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             match frame?.into_data() {
                 Ok(data) => {
                     let is_long = read.len().saturating_add(data.len()) > most;
                     if is_long || part.grow(data.len()).is_err() {
-                        let body = again([read.into_bytes(), data], body, None, part);
+                        let body = again([read.into_bytes(), data], body, None, part).sent_by(sender);
                         return Ok(if is_long { Ahead::TooLong(body) } else { Ahead::NoRoom(body) });
                     }
                     read.push(data);
                 }
                 Err(frame) => {
                     let trailers = frame.into_trailers().ok();
-                    return Ok(Ahead::Trailers(again([read.into_bytes(), Bytes::new()], body, trailers, part)));
+                    let body = again([read.into_bytes(), Bytes::new()], body, trailers, part).sent_by(sender);
+                    return Ok(Ahead::Trailers(body));
                 }
             }
         }

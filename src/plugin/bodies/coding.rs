@@ -38,7 +38,7 @@ impl Bodies {
         use super::unpack::{Decoder, Undone};
 
         let most = self.unpacked(body.len());
-        let decoder = Decoder::within(coding, most, self.room.part()).ok_or(Unread::Coding)?;
+        let decoder = Decoder::within(coding, most, self.room.part(None)).ok_or(Unread::Coding)?;
         let unpacked = if body.len() < LARGE {
             decoder.whole(&body)
         } else {

@@ -21,7 +21,8 @@ pub enum Unread {
     /// It is longer than the plugin takes.
     #[error("the body is longer than {0} bytes")]
     TooLarge(u64),
-    /// Plugins hold as many bytes as they may together (`limits.buffer_total_bytes`).
+    /// Plugins hold as many bytes as they may together (`limits.buffer_total_bytes`), or as many of this sender's as it
+    /// leaves to others.
     #[error("plugins hold as many bytes of bodies as they may")]
     NoRoom,
     /// It has a content coding that is not known.
@@ -79,7 +80,8 @@ impl<P> AsRef<[u8]> for Counted<P> {
 
 impl Bodies {
     /// Reads a whole body into memory, at most `most` bytes. They count against the room that plugins have together
-    /// until the last clone of them is dropped. Trailers are left out.
+    /// until the last clone of them is dropped: no client holds more of it than it leaves to others. Trailers are left
+    /// out.
     ///
     /// # Errors
     /// [`Unread`]; what was read is then gone.
@@ -88,7 +90,7 @@ impl Bodies {
         if body.size_hint().lower() > limit {
             return Err(Unread::TooLarge(limit));
         }
-        let mut part = self.room.part();
+        let mut part = self.room.part(body.sender());
         let mut read = Pieces::default();
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             let Ok(data) = frame.map_err(Unread::Broken)?.into_data() else { continue };
@@ -107,7 +109,7 @@ impl Bodies {
     /// # Errors
     /// [`Unread::NoRoom`].
     pub fn hold(&self, bytes: Bytes) -> Result<Bytes, Unread> {
-        let mut part = self.room.part();
+        let mut part = self.room.part(None);
         part.grow(bytes.len()).map_err(|Full| Unread::NoRoom)?;
         Ok(counted(bytes, part))
     }
@@ -115,7 +117,7 @@ impl Bodies {
     /// A piece of a body on its own, which does not keep the buffer that it is cut from. It counts against the room
     /// with what it costs beside its bytes; `None` when there is no room for it.
     pub(crate) fn hold_piece(&self, piece: &[u8]) -> Option<Bytes> {
-        let mut part = self.room.part();
+        let mut part = self.room.part(None);
         part.grow(piece.len().saturating_add(PIECE)).ok()?;
         Some(counted(Bytes::copy_from_slice(piece), part))
     }
