@@ -15,6 +15,9 @@ const SMALL: u32 = 17;
 /// From so many bytes on, in a window of so many bits, the encoder takes larger tables.
 const LONG: (u64, u32) = (MIB, 19);
 
+/// From this level on an answer takes tens of times as long.
+pub(super) const SLOW: i32 = 10;
+
 /// The coding with its settings.
 #[derive(Debug)]
 pub(super) struct Brotli {
@@ -55,6 +58,10 @@ impl Coding for Brotli {
             _ => 8 + ((12 << window) / MIB),
         };
         tables * MIB + (4 << window)
+    }
+
+    fn is_slow(&self) -> bool {
+        self.level >= SLOW
     }
 
     fn begin(&self, length: Option<u64>) -> Box<dyn Encode> {

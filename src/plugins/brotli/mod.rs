@@ -21,8 +21,8 @@
 //!
 //! Caveats: an answer with a secret and a text that others choose gives the secret away by its compressed length (BREACH), TLS or not;
 //! don't list the types of such answers. `If-Match` never holds with a weak tag, so clients that edit by it need plain answers.
-//! `comp_level` 10 and 11 take tens of times as long as 6; they are for files that are
-//! compressed once. With an `lgwin` of 10 to 16 the encoder searches in another way, which takes about 34 MiB from level 5 on.
+//! `comp_level` 10 and 11 take tens of times as long as 6, beside the threads that serve; they are for files that are compressed
+//! once. With an `lgwin` of 10 to 16 the encoder searches in another way, which takes about 34 MiB from level 5 on.
 //!
 //! ```
 //! use tollgate::plugins::brotli::BrotliConfig;

@@ -2,16 +2,13 @@
 use brotli::enc::backward_references::BrotliEncoderMode;
 
 use super::config::BrotliConfig;
-use super::encoder::Brotli;
+use super::encoder::{Brotli, SLOW};
 use crate::PluginLayer;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::compress::{Compress, CompressLayer, Memory, Written, untold};
 
 /// The window that the encoder chooses by itself.
 const CHOSEN_WINDOW: u32 = 22;
-
-/// From this level on an answer takes tens of times as long.
-const SLOW: u32 = 10;
 
 /// Registry entry of `brotli`.
 #[derive(Clone, Debug, Default)]
@@ -73,12 +70,12 @@ impl Plugin for BrotliPlugin {
     }
 
     fn caveats(&self, config: &BrotliConfig) -> Vec<Caveat> {
-        let slow = (config.comp_level >= SLOW).then(|| {
-            let message =
-                "is slow: each answer takes tens of times as long as with 6, on a thread that serves others as well";
+        let is_slow = config.comp_level >= SLOW.unsigned_abs();
+        let slow = is_slow.then(|| {
+            let message = "is slow: each answer takes tens of times as long as with 6, and as much of a processor";
             Caveat::new("comp_level", message, "write 9 or less")
         });
-        let large = ((10..=16).contains(&config.lgwin) && (5..SLOW).contains(&config.comp_level)).then(|| {
+        let large = ((10..=16).contains(&config.lgwin) && config.comp_level >= 5 && !is_slow).then(|| {
             let message = "takes about 34 MiB for each answer: the encoder searches in another way";
             Caveat::new("lgwin", message, "write 17 or more, or a `comp_level` of 4 or less")
         });

@@ -18,7 +18,8 @@ pub(super) struct Asked {
     is_head: bool,
     no_transform: bool,
     by_proxy: bool,
-    if_none_match: Option<HeaderValue>,
+    /// Each line of the field.
+    if_none_match: SmallVec<[HeaderValue; 1]>,
 }
 
 impl Asked {
@@ -30,7 +31,7 @@ impl Asked {
             is_head: request.method() == Method::HEAD,
             no_transform: forbids_transforming(headers),
             by_proxy: headers.contains_key(VIA),
-            if_none_match: headers.get(IF_NONE_MATCH).cloned(),
+            if_none_match: headers.get_all(IF_NONE_MATCH).iter().cloned().collect(),
         }
     }
 
@@ -62,30 +63,49 @@ impl Asked {
         if varies {
             add_vary(response.headers_mut());
         }
-        let Some((kind, encoder)) = begun else { return response };
+        let Some((kind, begun)) = begun else { return response };
         let headers = response.headers_mut();
         headers.insert(CONTENT_ENCODING, kind.name());
         headers.remove(CONTENT_LENGTH);
         headers.remove(ACCEPT_RANGES);
         weaken(headers);
-        match encoder {
-            Some((encoder, memory)) => response.map(|body| Body::stream(Compressed::new(body, encoder, memory))),
+        match begun {
+            Some(begun) => response.map(|body| Body::stream(Compressed::new(body, begun))),
             None => response,
         }
     }
 
-    /// A 304 says the tag of what the client has, or it would not be taken for that (RFC 9111 §4.3.4).
+    /// A 304 says the tag of what the client has, or it would not be taken for that (RFC 9111 §4.3.4), and `Vary` as its 200
+    /// would (RFC 9110 §15.4.5), whichever coding that had.
     fn tell_unmodified<'o>(&self, mut offers: impl Iterator<Item = &'o Offer>, headers: &mut HeaderMap) {
-        let (Some(tag), Some(shown)) = (headers.get(ETAG), &self.if_none_match) else { return };
-        let weak = [b"W/", tag.as_bytes()].concat();
-        let mut tags = shown.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        if tag.as_bytes().starts_with(b"\"") && tags.any(|shown| shown == weak) {
+        if offers.any(|offer| offer.rules.vary && offer.rules.may_be_of(headers)) {
+            add_vary(headers);
+        }
+        let Some(tag) = headers.get(ETAG).map(HeaderValue::as_bytes).filter(|tag| tag.starts_with(b"\"")) else {
+            return;
+        };
+        if self.if_none_match.iter().any(|line| weak_tags(line.as_bytes()).any(|weak| weak == tag)) {
             weaken(headers);
-            if offers.any(|offer| offer.rules.vary) {
-                add_vary(headers);
-            }
         }
     }
+}
+
+/// The weak tags of a list (RFC 9110 §8.8.3), without `W/`. A tag may hold a comma.
+fn weak_tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let quote = |text: &[u8]| text.iter().position(|byte| *byte == b'"');
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        loop {
+            let begins = quote(rest)?;
+            let (before, tag) = rest.split_at_checked(begins)?;
+            let ends = quote(tag.get(1..)?)? + 2;
+            let (tag, behind) = tag.split_at_checked(ends)?;
+            rest = behind;
+            if before.ends_with(b"W/") {
+                return Some(tag);
+            }
+        }
+    })
 }
 
 /// Bytes of the body that a `GET` gets, if that is known.

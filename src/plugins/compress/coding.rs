@@ -36,6 +36,11 @@ pub(crate) trait Coding: fmt::Debug + Send + Sync + 'static {
     /// Bytes that an encoder takes at most for a body; of so many bytes, if that is known.
     fn cost(&self, length: Option<u64>) -> u64;
 
+    /// Whether 16 KiB may take longer than about 10 ms, so that they are encoded beside the threads that serve.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
     /// Begins such a body.
     fn begin(&self, length: Option<u64>) -> Box<dyn Encode>;
 }

@@ -3,10 +3,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::Coding;
 use super::answer::Asked;
-use super::memory::{Memory, Part};
+use super::engine::Begun;
+use super::memory::Memory;
 use super::rules::{Rules, Written};
-use super::{Coding, Encode};
 use crate::plugin::{Around, AroundLayer, ConfigError};
 use crate::{Next, Request, Response};
 
@@ -27,9 +28,9 @@ pub(super) struct Offer {
 
 impl Offer {
     /// Begins a body, if there is room for its encoder.
-    pub(super) fn begin(&self, length: Option<u64>) -> Option<(Box<dyn Encode>, Part)> {
+    pub(super) fn begin(&self, length: Option<u64>) -> Option<Begun> {
         let part = self.memory.take(self.coding.cost(length))?;
-        Some((self.coding.begin(length), part))
+        Some(Begun { encoder: self.coding.begin(length), _memory: part, is_slow: self.coding.is_slow() })
     }
 }
 
@@ -50,7 +51,7 @@ impl Compress {
     }
 
     #[cfg(test)]
-    pub(super) fn begin(&self, length: Option<u64>) -> Option<(Box<dyn Encode>, Part)> {
+    pub(super) fn begin(&self, length: Option<u64>) -> Option<Begun> {
         self.0.begin(length)
     }
 

@@ -13,14 +13,15 @@
 //! liked better count), in a request of at least `http_version`. A client that says nothing gets the answer as it is.
 //!
 //! **What changes.** `Content-Encoding` comes, `Content-Length` and `Accept-Ranges` go, a strong `ETag` becomes a weak one, since the
-//! bytes are others (RFC 9110 §8.8.1); the 304 to a client that shows such a weak tag says it, too. With `vary` the answer says
+//! bytes are others (RFC 9110 §8.8.1); the 304 to a client that shows such a weak tag says it, too, and each 304 says `Vary`. With `vary` the answer says
 //! `Vary: Accept-Encoding`, also to clients that get it as it is, so that caches keep both apart. The answer to a `HEAD` has the
 //! fields of the `GET`.
 //!
 //! **Streaming.** A body is never gathered: 16 KiB at a time go through the encoder, what comes out goes on in pieces of at most
 //! 16 KiB, and whenever the upstream pauses, what it sent so far is flushed. So the first byte is out after the first piece of the
 //! upstream, and events of a stream (`text/event-stream`, if it is listed) arrive one by one. A body that breaks off breaks off for
-//! the client, too. A client that does not read holds the upstream up, as without compression.
+//! the client, too. A client that does not read holds the upstream up, as without compression. Where 16 KiB can take longer than
+//! about 10 ms (`comp_level` from 10 on of brotli, from 13 on of zstd), they go through the encoder on a thread for blocking work.
 //!
 //! **Memory.** Each answer takes one piece of 16 KiB and its encoder, whose tables are large: see the plugins. All encoders of a gateway
 //! together take at most 256 MiB ([`Memory`]); an answer beyond that is compressed in another coding that stands around it and is
@@ -32,6 +33,7 @@ mod accept;
 mod answer;
 mod body;
 mod coding;
+mod engine;
 mod layer;
 mod memory;
 mod rules;

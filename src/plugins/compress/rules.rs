@@ -97,6 +97,11 @@ impl Rules {
             && !DIGESTS.iter().any(|name| headers.contains_key(name))
     }
 
+    /// Whether it may be one of those, by a head that need not say what its body would be: that of a 304.
+    pub(super) fn may_be_of(&self, headers: &HeaderMap) -> bool {
+        !headers.contains_key(CONTENT_TYPE) || self.lists(headers)
+    }
+
     fn lists(&self, headers: &HeaderMap) -> bool {
         let Some(told) = headers.get(CONTENT_TYPE) else { return false };
         let told = told.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();

@@ -2,6 +2,7 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
+use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use serde_json::{Value, json};
@@ -175,7 +176,7 @@ async fn an_answer_is_compressed_once_in_what_the_client_likes_best() {
 }
 
 #[tokio::test]
-async fn a_head_has_the_fields_of_the_get_and_a_304_its_tag() {
+async fn a_head_has_the_fields_of_the_get() {
     let head = || {
         let mut response = page();
         *response.body_mut() = Body::empty();
@@ -187,16 +188,35 @@ async fn a_head_has_the_fields_of_the_get_and_a_304_its_tag() {
     assert_eq!(field(&response, "content-encoding").as_deref(), Some("gzip"));
     assert_eq!(field(&response, "etag").as_deref(), Some("W/\"1\""));
     assert!(response.body().is_empty() && field(&response, "content-length").is_none());
+}
 
-    let unmodified = || http::Response::builder().status(304).header("etag", "\"1\"").body(Body::empty()).unwrap();
-    for (shown, tag, vary) in
-        [("\"0\", W/\"1\"", "W/\"1\"", Some("Accept-Encoding")), ("\"1\"", "\"1\"", None), ("*", "\"1\"", None)]
-    {
+#[tokio::test]
+async fn a_304_has_the_tag_of_what_the_client_has_and_what_the_200_depends_on() {
+    let layer = layer("gzip", &json!({}));
+    for (shown, tag, expected) in [
+        (&["\"0\", W/\"1\""][..], "\"1\"", "W/\"1\""),
+        (&["\"0\"", "W/\"2\",W/\"1\""], "\"1\"", "W/\"1\""),
+        (&["W/\"a, b\""], "\"a, b\"", "W/\"a, b\""),
+        (&["W/\"a, \"1\""], "\"1\"", "\"1\""),
+        (&["\"1\""], "\"1\"", "\"1\""),
+        (&["*"], "\"1\"", "\"1\""),
+        (&["W/\"1\""], "W/\"1\"", "W/\"1\""),
+        (&["W/\"1"], "\"1\"", "\"1\""),
+    ] {
+        let unmodified = move || http::Response::builder().status(304).header("etag", tag).body(Body::empty()).unwrap();
         let mut request = asking("gzip");
-        request.headers_mut().insert("if-none-match", shown.parse().unwrap());
-        let response = run(&layer("gzip", &json!({})), unmodified, request).await;
-        assert_eq!((field(&response, "etag").as_deref(), field(&response, "vary").as_deref()), (Some(tag), vary));
+        for line in shown {
+            request.headers_mut().append("if-none-match", line.parse().unwrap());
+        }
+        let response = run(&layer, unmodified, request).await;
+        let told = (field(&response, "etag"), field(&response, "vary"));
+        assert_eq!(told, (Some(expected.to_owned()), Some("Accept-Encoding".to_owned())), "{shown:?}");
     }
+    let of = |kind: &'static str| {
+        move || http::Response::builder().status(304).header("content-type", kind).body(Body::empty()).unwrap()
+    };
+    assert_eq!(field(&run(&layer, of("text/html"), asking("br")).await, "vary").as_deref(), Some("Accept-Encoding"));
+    assert_eq!(field(&run(&layer, of("image/png"), asking("gzip")).await, "vary"), None);
 }
 
 #[tokio::test]
@@ -254,6 +274,76 @@ async fn a_body_that_breaks_off_is_never_whole() {
         let stream = move || html().body(body.lock().unwrap().take().unwrap()).unwrap();
         let response = run(&layer(coding, &json!({})), stream, asking(coding)).await;
         assert!(matches!(response.into_body().collect().await, Err(BodyError::Incomplete)), "{coding}");
+    }
+}
+
+/// An encoder that notes the threads that it works on.
+#[derive(Debug)]
+struct Noting {
+    is_slow: bool,
+    threads: Threads,
+}
+
+type Threads = std::sync::Arc<std::sync::Mutex<std::collections::HashSet<std::thread::ThreadId>>>;
+
+struct NotingEncoder(compression_codecs::GzipEncoder, Threads);
+
+impl NotingEncoder {
+    fn note(&mut self) -> &mut compression_codecs::GzipEncoder {
+        self.1.lock().unwrap().insert(std::thread::current().id());
+        &mut self.0
+    }
+}
+
+impl compression_codecs::EncodeV2 for NotingEncoder {
+    fn encode(&mut self, text: &mut PartialBuffer<&[u8]>, room: &mut WriteBuffer<'_>) -> std::io::Result<()> {
+        self.note().encode(text, room)
+    }
+
+    fn flush(&mut self, room: &mut WriteBuffer<'_>) -> std::io::Result<bool> {
+        self.note().flush(room)
+    }
+
+    fn finish(&mut self, room: &mut WriteBuffer<'_>) -> std::io::Result<bool> {
+        self.note().finish(room)
+    }
+}
+
+impl Coding for Noting {
+    fn kind(&self) -> Kind {
+        Kind::Gzip
+    }
+
+    fn cost(&self, _: Option<u64>) -> u64 {
+        1
+    }
+
+    fn is_slow(&self) -> bool {
+        self.is_slow
+    }
+
+    fn begin(&self, _: Option<u64>) -> Box<dyn Encode> {
+        let encoder = compression_codecs::GzipEncoder::new(compression_codecs::core::Level::Fastest.into());
+        Box::new(NotingEncoder(encoder, self.threads.clone()))
+    }
+}
+
+#[tokio::test]
+async fn what_is_slow_works_on_no_thread_that_serves() {
+    let text = "a text of some length. ".repeat(10_000);
+    for is_slow in [false, true] {
+        let threads = Threads::default();
+        let rules = Written { types: Types::default(), min_length: 20, http_version: 1.1, vary: true };
+        let memory = Memory::default();
+        let coding = Noting { is_slow, threads: threads.clone() };
+        let layer = CompressLayer::of(Compress::new("test", coding, rules).unwrap().within(memory.clone()));
+        let body = text.clone();
+        let make = move || html().body(Body::from(body.clone())).unwrap();
+        let body = run(&layer.into(), make, asking("gzip")).await.into_body();
+        let received = body.collect().await.unwrap().to_bytes();
+        assert_eq!(decoded("gzip", &received), text.as_bytes());
+        assert_eq!(threads.lock().unwrap().contains(&std::thread::current().id()), !is_slow);
+        assert_eq!(memory.taken(), 0);
     }
 }
 

@@ -6,6 +6,9 @@ use crate::plugins::compress::{Coding, Encode, Kind, window};
 
 const MIB: u64 = 1024 * 1024;
 
+/// From this level on a block of 128 KiB takes tens of milliseconds.
+const SLOW: i32 = 13;
+
 /// The coding with its settings.
 #[derive(Debug)]
 pub(super) struct Zstd {
@@ -36,6 +39,10 @@ impl Coding for Zstd {
             _ => 82,
         };
         tables * MIB + (1 << self.window_log(length))
+    }
+
+    fn is_slow(&self) -> bool {
+        self.level >= SLOW
     }
 
     fn begin(&self, length: Option<u64>) -> Box<dyn Encode> {

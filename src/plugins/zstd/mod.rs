@@ -20,6 +20,7 @@
 //!
 //! Caveats: an answer with a secret and a text that others choose gives the secret away by its compressed length (BREACH), TLS or not;
 //! don't list the types of such answers. `If-Match` never holds with a weak tag, so clients that edit by it need plain answers.
+//! `comp_level` from 13 on takes 10 times as long as 3 and more, beside the threads that serve.
 //!
 //! ```
 //! use tollgate::plugins::compress::{Compress, CompressLayer};
