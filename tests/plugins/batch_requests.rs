@@ -1,6 +1,8 @@
 //! `batch-requests` as its example has it, and what a batch must not make possible.
 use serde_json::{Value, json};
+use tollgate::gateway::Gateway;
 
+use super::peers::origin::{Origin, Step};
 use super::peers::strict::Message;
 use super::support::{Rig, said};
 
@@ -140,4 +142,90 @@ plugin_metadata: [{{id: batch-requests, max_pipeline_items: {most}}}]
     assert_eq!(ask(&rig, &[], &batch).await.status(), 400);
     rig.apply(&yaml(2));
     assert_eq!(ask(&rig, &[], &batch).await.status(), 200);
+}
+
+/// A batch route, and `/data` to the origin.
+fn batch_before_origin(settings: &str) -> String {
+    format!(
+        "routes:
+  - {{id: batch, uri: /batch, plugins: {{public-api: {{uri: /apisix/batch-requests}}}}}}
+  - {{id: data, uri: /data, upstream: {{nodes: {{\"127.0.0.1:7001\": 1}}}}}}
+  - {{id: long, uri: /long, plugins: {{mocking: {{response_example: {}}}}}}}
+{settings}",
+        "x".repeat(1_000_000)
+    )
+}
+
+#[tokio::test]
+async fn sec_lim_04_what_the_client_is_told_counts_and_is_bounded_in_sum() {
+    let rig = Rig::of(&batch_before_origin("tollgate: {limits: {buffer_total_bytes: 3500000}}\n")).await;
+    let longs = |count: usize| json!({"pipeline": vec![json!({"path": "/long"}); count]});
+    let told = |all: Vec<Value>| {
+        all.iter().map(|answer| (answer["status"].as_u64(), answer["reason"].to_string())).collect::<Vec<_>>()
+    };
+    let fine = (Some(200), "\"OK\"".to_owned());
+    // an answer is held as a body until it is written down
+    let no_room = (Some(503), "\"no room for the answer\"".to_owned());
+    let all = told(answers(&ask(&rig, &[], &longs(4)).await));
+    assert_eq!(all, [fine.clone(), fine.clone(), fine.clone(), no_room]);
+    let again = told(answers(&ask(&rig, &[], &longs(1)).await));
+    assert!(again.iter().all(|answer| *answer == fine), "what was told is given back: {again:?}");
+
+    let rig = Rig::of(&batch_before_origin("")).await;
+    let all = told(answers(&ask(&rig, &[], &longs(18)).await));
+    assert!(all[..16].iter().all(|answer| *answer == fine), "{all:?}");
+    let too_long = (Some(502), "\"answer too long\"".to_owned());
+    assert_eq!(all[16..], [too_long.clone(), too_long], "16 MiB of all of them");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_told_and_the_next_request_goes_on() {
+    let broken = |_| {
+        vec![Step::Request, Step::send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"), Step::Finish, Step::Close]
+    };
+    let rig = Rig::before(Origin::scripted(broken).await, Gateway::builder(), &batch_before_origin("")).await;
+    let all = answers(&ask(&rig, &[], &json!({"pipeline": [{"path": "/data"}, {"path": "/none"}]})).await);
+    assert_eq!(all[0], json!({"status": 502, "reason": "answer broke off"}));
+    assert_eq!(all[1]["status"], 404);
+}
+
+#[tokio::test]
+async fn a_request_has_one_host() {
+    let rig = Rig::of(&batch_before_origin("")).await;
+    let hosts = json!({"pipeline": [{"path": "/data", "headers": {"Host": ["a.test", "b.test"]}}, {"path": "/data", "headers": {"Host": "a.test"}}]});
+    let all = answers(&ask(&rig, &[], &hosts).await);
+    assert_eq!((&all[0]["status"], &all[1]["status"]), (&json!(400), &json!(200)));
+    assert_eq!((rig.forwarded_count(), rig.forwarded().field("host")), (1, Some("a.test")));
+}
+
+#[tokio::test]
+async fn sec_plg_05_what_a_trusted_proxy_says_is_true_of_all_requests() {
+    let batch = json!({"pipeline": [{"path": "/data"}, {"path": "/data", "headers": {"X-Forwarded-For": "10.0.0.1"}}]});
+    let said = [("X-Forwarded-For", &b"203.0.113.9"[..]), ("X-Forwarded-Proto", b"https")];
+    for (settings, client, scheme) in
+        [("tollgate: {trusted_proxies: [127.0.0.0/8]}\n", "203.0.113.9, 127.0.0.1", "https"), ("", "127.0.0.1", "http")]
+    {
+        let rig = Rig::of(&batch_before_origin(settings)).await;
+        answers(&ask(&rig, &said, &batch).await);
+        for forwarded in rig.origin.requests() {
+            let told = (forwarded.field("x-forwarded-for"), forwarded.field("x-forwarded-proto"));
+            assert_eq!(told, (Some(client), Some(scheme)));
+        }
+        assert_eq!(rig.forwarded_count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_its_batch() {
+    let silent = |_| vec![Step::Request, Step::until("for ever")];
+    let rig = Rig::before(Origin::scripted(silent).await, Gateway::builder(), &batch_before_origin("")).await;
+    let batch = json!({"pipeline": [{"path": "/data"}, {"path": "/data"}]}).to_string();
+    let mut client = rig.client().await;
+    client
+        .send(format!("POST /batch HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {}\r\n\r\n{batch}", batch.len()))
+        .await;
+    rig.origin.wait(|seen| seen.len() == 1).await;
+    client.reset();
+    rig.origin.end_of(0).await;
+    assert_eq!(rig.forwarded_count(), 1, "the second one is never asked");
 }

@@ -5,6 +5,7 @@ use form_urlencoded::Serializer;
 use http::header::{ACCEPT_ENCODING, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::hop::is_hop;
@@ -12,6 +13,7 @@ use crate::{Body, Request};
 
 /// A batch as clients write it.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Batch {
     #[serde(default)]
     query: Map<String, Value>,
@@ -24,6 +26,7 @@ pub(super) struct Batch {
 
 /// One request of it.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Item {
     #[serde(default = "get")]
     method: String,
@@ -34,6 +37,11 @@ struct Item {
     headers: Map<String, Value>,
     #[serde(default)]
     body: Option<String>,
+    /// These two say nothing: no connection is made.
+    #[serde(default, rename = "version")]
+    _version: IgnoredAny,
+    #[serde(default, rename = "ssl_verify")]
+    _ssl_verify: IgnoredAny,
 }
 
 fn half_a_minute() -> u64 {
@@ -160,7 +168,8 @@ fn write(headers: &mut HeaderMap, fields: &Map<String, Value>) -> Result<(), Str
         if is_hop(parsed.as_str().as_bytes()) || parsed == http::header::CONTENT_LENGTH || parsed == EXPECT {
             return Err(format!("{name}: belongs to one connection"));
         }
-        if OF_THE_WAY.contains(&parsed.as_str()) {
+        // an answer in a coding could not be told in a text
+        if OF_THE_WAY.contains(&parsed.as_str()) || parsed == ACCEPT_ENCODING {
             continue;
         }
         let texts = texts(value).ok_or_else(|| format!("{name}: is no text"))?;
@@ -241,7 +250,7 @@ mod tests {
     #[test]
     fn a_request_has_what_is_its_own_before_what_all_have() {
         let batch = json!({
-            "query": {"a": 1, "b": "x y"}, "headers": {"X-All": "1", "apikey": "all"},
+            "query": {"a": 1, "b": "x y"}, "headers": {"X-All": "1", "apikey": "all", "Accept-Encoding": "gzip"},
             "pipeline": [
                 {"path": "/plain"},
                 {"method": "PUT", "path": "/own?c=2", "query": {"a": [3, true]}, "headers": {"X-ALL": "mine", "Host": "other"},
@@ -272,6 +281,11 @@ mod tests {
             (json!({}), "missing field `pipeline`"),
             (json!({"pipeline": []}), "pipeline: is empty"),
             (json!({"pipeline": [{}]}), "pipeline[0]: missing field `path`"),
+            (
+                json!({"pipeline": [{"path": "/"}], "heders": {}}),
+                "heders: unknown field `heders`, expected one of `query`",
+            ),
+            (json!({"pipeline": [{"path": "/", "heders": {}}]}), "pipeline[0].heders: unknown field `heders`"),
             (json!({"pipeline": [{"path": "a"}]}), "pipeline.0.path: does not begin"),
             (json!({"pipeline": [{"path": "/\u{7f}"}]}), "pipeline.0.path: holds a character"),
             (json!({"pipeline": [{"path": "/", "method": "A B"}]}), "pipeline.0.method: "),

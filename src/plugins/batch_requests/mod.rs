@@ -14,8 +14,8 @@
 //!    M"}`
 //! 4. each request goes through the whole gateway, one after the other: routes, authentication, limits, all of it
 //!
-//! A request has the fields of the outer one but for `Accept-Encoding`, `Content-*` and those of one hop, then `headers` and
-//! `query` of the batch, then its own, each replacing those before of the same name. It comes over the same connection from the
+//! A request has the fields of the outer one but for `Content-*` and those of one hop, then `headers` and `query` of the batch,
+//! then its own, each replacing those before of the same name; `Accept-Encoding` has none, since answers are told as texts. It comes over the same connection from the
 //! same client, as the outer request's route found him out: `real-ip` leaves him alone, and fields such as `X-Forwarded-For`
 //! that the batch names are dropped (security.md PLG-05).
 //!
@@ -28,8 +28,8 @@
 //! What the client is told is held in memory until it was sent, and counts against what all plugins together may hold
 //! (`buffer_total_bytes`); an answer beyond that is `{"status": 503, "reason": "no room for the answer"}`.
 //!
-//! Caveats: the access log has the batch alone. Limits count every request of a batch, but the outer route's count the batch as one. `version` and `ssl_verify` are
-//! taken and mean nothing, as no connection is made.
+//! Caveats: the access log has the batch alone. Limits count every request of a batch, but the outer route's count the batch as
+//! one. `version` and `ssl_verify` are taken and mean nothing, as no connection is made. Other fields are bad request bodies.
 //!
 //! ```json
 //! {"public-api": {"uri": "/apisix/batch-requests"}}
