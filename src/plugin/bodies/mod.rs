@@ -2,7 +2,7 @@
 //!
 //! A plugin asks its context for [`Bodies`](crate::plugin::BuildContext::bodies) when it is built and keeps it. What it
 //! collects counts against the room that all plugins of the gateway have together (`limits.buffer_total_bytes`,
-//! security.md LIM-04) until the last clone of the bytes is gone; what it parses is bounded in depth and number
+//! security.md LIM-04) until the last clone of the bytes is gone, and no client holds more of it than it leaves to others; what it parses is bounded in depth and number
 //! (`limits.max_parse_depth`, `limits.max_parse_nodes`, LIM-15), and a name that stands twice in one object is refused,
 //! because two readers of such a document see different things. What it unpacks is bounded in size and ratio
 //! (`limits.decompressed_bytes`, `limits.max_decompression_ratio`, LIM-14).
@@ -18,6 +18,8 @@
 //! # });
 //! ```
 mod ahead;
+#[cfg(feature = "validation")]
+mod charset;
 mod coding;
 mod collect;
 mod form;
@@ -32,6 +34,8 @@ pub(crate) mod unpack;
 
 #[cfg(feature = "body-transformer")]
 pub(crate) use ahead::Ahead;
+#[cfg(feature = "validation")]
+pub(crate) use charset::is_utf8;
 pub(crate) use collect::PIECE;
 pub use collect::Unread;
 pub use misread::Misread;

@@ -9,7 +9,7 @@ use super::multipart::{Part, parts};
 use super::parameter::add_plain;
 use super::shape::Shape;
 use super::style::Style;
-use crate::plugin::bodies::Bodies;
+use crate::plugin::bodies::{Bodies, is_utf8};
 use crate::plugins::json_schema::Schema;
 
 /// What a document says of an operation's body.
@@ -37,10 +37,12 @@ pub(super) struct Media {
 }
 
 /// How a field of a form is written.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Encoding {
     /// As JSON.
     pub(super) json: bool,
+    /// Media types that a part of `multipart/form-data` may say it is of; none for any.
+    pub(super) types: Box<[String]>,
     /// In this style, all items in one text.
     pub(super) joined: Option<Style>,
 }
@@ -83,7 +85,7 @@ impl BodyRule {
 }
 
 /// A media type without parameters, in lower case.
-fn essence(media_type: &str) -> String {
+pub(super) fn essence(media_type: &str) -> String {
     media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
@@ -113,8 +115,11 @@ impl Media {
         let told = |reason: String| format!("body: {reason}");
         let json = || bodies.json(text).map_err(|fault| told(format!("is no JSON to be taken: {fault}")));
         let essence = essence(content_type);
+        // what a service reads by another charset is another text
+        let is_utf8 = || if is_utf8(content_type.as_bytes()) { Ok(()) } else { Err(told(CHARSET.to_owned())) };
         let value = match &*essence {
-            known if is_json(known) => json()?,
+            known if is_json(known) => is_utf8().and_then(|()| json())?,
+            "application/x-www-form-urlencoded" if is_utf8().is_err() => return is_utf8(),
             "application/x-www-form-urlencoded" => self.form(text, bodies).map_err(told)?,
             "multipart/form-data" => self.multipart(content_type, text, bodies).map_err(told)?,
             text_type if text_type.starts_with("text/") => self.shape.value(&String::from_utf8_lossy(text)),
@@ -132,8 +137,8 @@ impl Media {
     fn form(&self, text: &[u8], bodies: &Bodies) -> Result<Value, String> {
         let mut object = Map::new();
         for (name, text) in bodies.form(text).map_err(|fault| fault.to_string())? {
-            let encoding = self.encoding.get(&name).copied().unwrap_or_default();
-            match encoding.joined {
+            let encoding = self.encoding.get(&name);
+            match encoding.and_then(|encoding| encoding.joined) {
                 Some(style) => {
                     if object.contains_key(&name) {
                         return Err(several(&name));
@@ -142,7 +147,13 @@ impl Media {
                         add_plain(&mut object, &name, item, &self.shape).map_err(|_| several(&name))?;
                     }
                 }
-                None => self.add(&mut object, &name, text.as_bytes(), encoding.json, bodies)?,
+                None => self.add(
+                    &mut object,
+                    &name,
+                    text.as_bytes(),
+                    encoding.is_some_and(|encoding| encoding.json),
+                    bodies,
+                )?,
             }
         }
         Ok(object.into())
@@ -153,9 +164,20 @@ impl Media {
         for Part { name, content_type, data } in
             parts(content_type, text, bodies.most_values()).map_err(|fault| fault.to_string())?
         {
-            let own = content_type.as_deref().and_then(|kind| kind.split(';').next());
-            let json = own.is_some_and(|kind| is_json(&kind.trim().to_ascii_lowercase()))
-                || own.is_none() && self.encoding.get(&name).is_some_and(|encoding| encoding.json);
+            let encoding = self.encoding.get(&name);
+            let json = match content_type.as_deref().map(essence) {
+                None => encoding.is_some_and(|encoding| encoding.json),
+                Some(own) => {
+                    let listed = encoding.map_or(&[][..], |encoding| &encoding.types);
+                    if !listed.is_empty() && !listed.iter().any(|range| covers(range, &own)) {
+                        return Err(format!("/{name}: its `Content-Type` is none of {}", listed.join(", ")));
+                    }
+                    is_json(&own)
+                }
+            };
+            if json && content_type.is_some_and(|own| !is_utf8(own.as_bytes())) {
+                return Err(format!("/{name}: {CHARSET}"));
+            }
             self.add(&mut object, &name, data, json, bodies)?;
         }
         Ok(object.into())
@@ -190,6 +212,9 @@ impl Media {
         Ok(())
     }
 }
+
+/// That a text is not in the one charset that is judged.
+const CHARSET: &str = "`charset` of `Content-Type` is another than utf-8";
 
 fn several(name: &str) -> String {
     format!("/{name}: stands there several times")

@@ -3,9 +3,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::anchors;
 use super::discriminator;
 use super::places::each_schema;
 use super::reference::{pointer, reference, resolve};
+use super::work::Work;
 
 /// Which schemas a document has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +43,15 @@ impl Dialect {
     ///
     /// # Errors
     /// What none can be made of.
-    pub(super) fn translate(self, document: &mut Value) -> Result<(), String> {
-        discriminator::tell_apart(document)?;
+    pub(super) fn translate(self, document: &mut Value, work: &Work) -> Result<(), String> {
+        if self == Self::V31 {
+            anchors::replace(document);
+        }
+        discriminator::tell_apart(document, work)?;
         let original = document.clone();
-        let translation = Translation { dialect: self, original: &original };
+        let translation = Translation { dialect: self, original: &original, work };
         each_schema(document, |schema| translation.schema(schema, &BTreeSet::new()));
-        Ok(())
+        work.judge()
     }
 }
 
@@ -56,6 +61,7 @@ const MOST_KIN: usize = 100;
 struct Translation<'d> {
     dialect: Dialect,
     original: &'d Value,
+    work: &'d Work,
 }
 
 /// Keywords with one schema.
@@ -104,7 +110,7 @@ impl Translation<'_> {
             named.for_each(|(_, schema)| self.schema(schema, &BTreeSet::new()));
         }
         bound_integers(fields);
-        discriminator::choose(fields);
+        discriminator::choose(fields, self.work);
         if self.dialect == Dialect::V30 {
             bound_exclusively(fields, "minimum", "exclusiveMinimum");
             bound_exclusively(fields, "maximum", "exclusiveMaximum");
@@ -114,7 +120,11 @@ impl Translation<'_> {
 
     /// The members with `readOnly` of a schema that is still as it was written, and of those behind its `$ref` and `allOf`.
     fn gather_read_only(&self, fields: &Map<String, Value>, seen: &mut BTreeSet<String>, names: &mut BTreeSet<String>) {
-        for (name, member) in fields.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let members = fields.get("properties").and_then(Value::as_object);
+        if !self.work.spend(members.map_or(1, |members| members.len() + 1)) {
+            return;
+        }
+        for (name, member) in members.into_iter().flatten() {
             if self.is_read_only(member) {
                 names.insert(name.clone());
             }
@@ -169,9 +179,10 @@ fn bound_exclusively(fields: &mut Map<String, Value>, bound: &str, exclusive: &s
     }
 }
 
-/// In 3.0 `nullable` allows null, whatever else a schema says.
+/// In 3.0 `nullable` allows null, whatever else a schema says but for `enum`, which names all there is (3.0.3).
 fn allow_null(fields: &mut Map<String, Value>) {
-    if fields.remove("nullable") != Some(Value::Bool(true)) {
+    let names_others = |values: &Value| values.as_array().is_some_and(|values| !values.contains(&Value::Null));
+    if fields.remove("nullable") != Some(Value::Bool(true)) || fields.get("enum").is_some_and(names_others) {
         return;
     }
     let rest = std::mem::take(fields);
@@ -187,7 +198,7 @@ mod tests {
             "S": schema, "Id": {"type": "integer", "readOnly": true},
             "Base": {"properties": {"id": {"$ref": "#/components/schemas/Id"}}},
         }}});
-        Dialect::of(&document).unwrap().translate(&mut document).unwrap();
+        Dialect::of(&document).unwrap().translate(&mut document, &Work::new()).unwrap();
         document["components"]["schemas"]["S"].take()
     }
 
@@ -210,6 +221,11 @@ mod tests {
         for (schema, expected) in [
             (json!({"type": "string", "nullable": true}), json!({"anyOf": [{"type": "null"}, {"type": "string"}]})),
             (json!({"type": "string", "nullable": false}), json!({"type": "string"})),
+            (json!({"enum": ["a"], "nullable": true}), json!({"enum": ["a"]})),
+            (
+                json!({"type": "string", "enum": ["a", null], "nullable": true}),
+                json!({"anyOf": [{"type": "null"}, {"type": "string", "enum": ["a", null]}]}),
+            ),
             (json!({"minimum": 1, "exclusiveMinimum": true}), json!({"exclusiveMinimum": 1})),
             (json!({"maximum": 1, "exclusiveMaximum": false}), json!({"maximum": 1})),
             (

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::reference::{below, pointer, reference, resolve};
+use super::work::Work;
 
 type Object = Map<String, Value>;
 
@@ -20,20 +21,22 @@ const MOST_CHOICES: usize = 100_000;
 /// Writes bases anew, and those that take them in.
 ///
 /// # Errors
-/// When there are too many choices.
-pub(super) fn tell_apart(document: &mut Value) -> Result<(), String> {
+/// When there are too many choices, or is too much work.
+pub(super) fn tell_apart(document: &mut Value, work: &Work) -> Result<(), String> {
     let Some(schemas) = document.pointer(SCHEMAS).and_then(Value::as_object) else { return Ok(()) };
     let kin = Kin::of(document, schemas);
     let mut bases = BTreeMap::new();
     let mut choices = 0;
     for name in schemas.keys() {
-        if let Some(base) = kin.base(name) {
+        if let Some(base) = kin.base(name, work) {
+            work.spend(base.heirs.len() * base.mapping.as_ref().and_then(Value::as_object).map_or(0, Object::len));
             choices += base.heirs.len();
             if choices > MOST_CHOICES {
                 return Err(format!("`discriminator`s lead to more than {MOST_CHOICES} choices"));
             }
             bases.insert(name.clone(), base);
         }
+        work.judge()?;
     }
     let aliases = kin.aliases;
     let Some(schemas) = document.pointer_mut(SCHEMAS).and_then(Value::as_object_mut) else { return Ok(()) };
@@ -51,13 +54,17 @@ pub(super) fn tell_apart(document: &mut Value) -> Result<(), String> {
 }
 
 /// Chooses among the schemas beside a `discriminator`, if each is a reference.
-pub(super) fn choose(fields: &mut Object) {
+pub(super) fn choose(fields: &mut Object, work: &Work) {
     let Some(discriminator) = fields.get("discriminator") else { return };
     let Some(member) = member(discriminator) else { return };
     let Some(keyword) = choosing_keyword(fields) else { return };
     let choices = fields.get(keyword).and_then(Value::as_array).into_iter().flatten();
     let is_null = |choice: &&Value| choice.get("type").and_then(Value::as_str) == Some("null");
     let (nulls, choices): (Vec<_>, Vec<_>) = choices.partition(is_null);
+    let mapped = discriminator.get("mapping").and_then(Value::as_object).map_or(0, Object::len);
+    if !work.spend(choices.len() * mapped) {
+        return;
+    }
     let choices = choices.into_iter().map(|choice| {
         let target = choice.get("$ref")?.as_str()?;
         Some((names_of(&pointer(target).ok()?, discriminator.get("mapping")), target.to_owned()))
@@ -216,10 +223,10 @@ impl<'d> Kin<'d> {
     }
 
     /// What a schema of that name chooses from, if it does.
-    fn base(&self, name: &str) -> Option<Base> {
-        let (owner, discriminator) = self.discriminator(name)?;
+    fn base(&self, name: &str, work: &Work) -> Option<Base> {
+        let (owner, discriminator) = self.discriminator(name, work)?;
         let mut heirs = BTreeSet::new();
-        self.gather_heirs(name, &mut heirs);
+        self.gather_heirs(name, &mut heirs, work);
         let own = self.schemas.get(name).and_then(Value::as_object).filter(|_| owner == name);
         let keyword = own.and_then(choosing_keyword);
         let mapping = discriminator.get("mapping");
@@ -236,10 +243,10 @@ impl<'d> Kin<'d> {
     }
 
     /// The discriminator of a schema, or of the nearest one that it takes in; and whose it is.
-    fn discriminator(&self, name: &str) -> Option<(String, &'d Value)> {
+    fn discriminator(&self, name: &str, work: &Work) -> Option<(String, &'d Value)> {
         let mut seen = BTreeSet::new();
         let mut generation = vec![name.to_owned()];
-        while !generation.is_empty() {
+        while !generation.is_empty() && work.spend(generation.len()) {
             let found = generation.iter().find_map(|name| {
                 let discriminator = self.schemas.get(name)?.get("discriminator")?;
                 member(discriminator).map(|_| (name.clone(), discriminator))
@@ -253,9 +260,9 @@ impl<'d> Kin<'d> {
         None
     }
 
-    fn gather_heirs(&self, name: &str, heirs: &mut BTreeSet<String>) {
+    fn gather_heirs(&self, name: &str, heirs: &mut BTreeSet<String>, work: &Work) {
         let mut next = vec![name];
-        while let Some(name) = next.pop() {
+        while let Some(name) = next.pop().filter(|_| work.spend(1)) {
             let children = self.children.get(name).into_iter().flatten();
             next.extend(children.filter(|child| heirs.insert((**child).to_owned())));
         }
@@ -268,7 +275,7 @@ mod tests {
 
     fn schemas(schemas: Value) -> Value {
         let mut document = json!({"components": {"schemas": schemas}});
-        tell_apart(&mut document).unwrap();
+        tell_apart(&mut document, &Work::new()).unwrap();
         document["components"]["schemas"].take()
     }
 
@@ -287,7 +294,7 @@ mod tests {
         });
         let chosen = |schema: &Value| {
             let mut fields = schema.as_object().unwrap().clone();
-            choose(&mut fields);
+            choose(&mut fields, &Work::new());
             Value::from(fields)
         };
         let made = chosen(&schema);
@@ -349,6 +356,9 @@ mod tests {
             chain.insert(format!("S{at}"), json!({"allOf": [{"$ref": format!("#/components/schemas/S{}", at - 1)}]}));
         }
         let mut document = json!({"components": {"schemas": chain}});
-        assert!(tell_apart(&mut document).unwrap_err().contains("more than 100000 choices"));
+        assert!(tell_apart(&mut document.clone(), &Work::new()).unwrap_err().contains("more than 100000 choices"));
+        document["components"]["schemas"]["S0"] = json!({});
+        assert_eq!(tell_apart(&mut document.clone(), &Work::new()), Ok(()));
+        assert!(tell_apart(&mut document, &Work::of(100_000)).is_err(), "all the way up from each");
     }
 }

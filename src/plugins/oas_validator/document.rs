@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, Method};
-use jsonschema::Registry;
+use jsonschema::{PatternCache, Registry};
 use serde_json::{Map, Value};
 
 use super::api::{Api, Operation};
-use super::body::{BodyRule, Encoding, Media, is_json};
+use super::body::{BodyRule, Encoding, Media, essence, is_json};
 use super::dialect::Dialect;
 use super::parameter::{Parameter, Place, Written};
 use super::paths::Paths;
@@ -17,6 +17,7 @@ use super::servers::bases;
 use super::shape::Shape;
 use super::style::Style;
 use super::text;
+use super::work::Work;
 use crate::plugins::json_schema::Schema;
 
 /// What schemas call the document.
@@ -40,21 +41,34 @@ const METHODS: [(&str, Method); 8] = [
 pub(super) fn compile(text: &[u8]) -> Result<Api, String> {
     let mut document = text::read(text)?;
     let dialect = Dialect::of(&document).ok_or("`openapi` is neither 3.0 nor 3.1")?;
-    dialect.translate(&mut document)?;
+    let work = Work::new();
+    dialect.translate(&mut document, &work)?;
     let registry = Registry::new().draft(dialect.draft()).add(HERE, dialect.draft().create_resource_ref(&document));
     let registry = registry.and_then(|registry| registry.prepare()).map_err(|error| error.to_string())?;
-    Compiler { document: &document, registry: &registry, dialect, made: HashMap::new() }.api()
+    let patterns = PatternCache::new();
+    Compiler { document: &document, registry: &registry, dialect, patterns, work, made: HashMap::new() }.api()
 }
 
 struct Compiler<'d> {
     document: &'d Value,
     registry: &'d Registry<'d>,
     dialect: Dialect,
+    /// The same ones stand at many places.
+    patterns: PatternCache,
+    work: Work,
     /// By place: operations that name the same one share it.
     made: HashMap<String, Arc<Schema>>,
 }
 
 type Object = Map<String, Value>;
+
+/// A parameter: where it is to be found in requests, its name, and where it is described.
+type Described = (Place, String, String);
+
+/// Whether one of that name and place is there.
+fn is_among(there: &[Described], (place, name, _): &Described) -> bool {
+    there.iter().any(|(own_place, own_name, _)| own_place == place && own_name == name)
+}
 
 /// An operation, and where it is served.
 struct Served {
@@ -62,6 +76,20 @@ struct Served {
     operation: Arc<Operation>,
     /// `None` where neither it nor its path names servers.
     bases: Option<BTreeSet<String>>,
+}
+
+impl Served {
+    /// A parameter of the path that its template does not have would be missing for ever.
+    fn names_captures(&self, template: &str) -> Result<(), String> {
+        let parameters = self.operation.parameters.iter().filter(|parameter| parameter.place == Place::Path);
+        match parameters.into_iter().find(|one| !template.contains(&format!("{{{}}}", one.name))) {
+            Some(Parameter { name, .. }) => {
+                let method = self.method.as_str().to_ascii_lowercase();
+                Err(format!("{method}: parameter `{name}` is in the path, which has no `{{{name}}}`: write one name"))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 impl<'d> Compiler<'d> {
@@ -74,6 +102,7 @@ impl<'d> Compiler<'d> {
         for template in paths.keys().filter(|template| template.starts_with('/')) {
             let wrong = |reason: &str| format!("`paths.{template}` {reason}");
             let item = self.item(below("/paths", template)).map_err(|reason| wrong(&reason))?;
+            item.iter().try_for_each(|one| one.names_captures(template)).map_err(|reason| wrong(&reason))?;
             api.add(template, item.iter().map(|one| (one.method.clone(), Arc::clone(&one.operation))))
                 .map_err(wrong)?;
             let own: BTreeSet<&String> = item.iter().flat_map(|one| one.bases.as_ref().unwrap_or(&common)).collect();
@@ -90,15 +119,27 @@ impl<'d> Compiler<'d> {
         Ok(api)
     }
 
+    /// The operations of a path. What stands beside its `$ref` goes before what that leads to.
     fn item(&mut self, at: String) -> Result<Vec<Served>, String> {
+        let beside = self.document.pointer(&at).and_then(Value::as_object).filter(|item| item.contains_key("$ref"));
+        let beside = beside.map(|item| (item, at.clone()));
         let (item, at) = self.object(at)?;
-        let common = self.parameters(item, &at)?;
-        let of_all = bases(item)?;
+        let parts: Vec<_> = beside.into_iter().chain([(item, at)]).collect();
+        let mut common = Vec::new();
+        let mut of_all = None;
+        for (item, at) in &parts {
+            for one in self.parameters(item, at)? {
+                if !is_among(&common, &one) {
+                    common.push(one);
+                }
+            }
+            of_all = of_all.or(bases(item)?);
+        }
         let mut operations = Vec::new();
         for (name, method) in METHODS {
-            if item.contains_key(name) {
+            if let Some((_, at)) = parts.iter().find(|(item, _)| item.contains_key(name)) {
                 let told = |reason: String| format!("{name}: {reason}");
-                let at = below(&at, name);
+                let at = below(at, name);
                 let bases = bases(self.object(at.clone()).map_err(told)?.0).map_err(told)?.or_else(|| of_all.clone());
                 let operation = Arc::new(self.operation(at, &common).map_err(told)?);
                 operations.push(Served { method, operation, bases });
@@ -107,16 +148,12 @@ impl<'d> Compiler<'d> {
         Ok(operations)
     }
 
-    fn operation(&mut self, at: String, common: &[(Place, String, String)]) -> Result<Operation, String> {
+    fn operation(&mut self, at: String, common: &[Described]) -> Result<Operation, String> {
         let (operation, at) = self.object(at)?;
         let mut places = self.parameters(operation, &at)?;
         // an operation's own parameter replaces the path's of the same name and place
-        let own = places.len();
-        for (place, name, at) in common {
-            if !places.iter().take(own).any(|(own_place, own_name, _)| own_place == place && own_name == name) {
-                places.push((place.clone(), name.clone(), at.clone()));
-            }
-        }
+        let inherited: Vec<_> = common.iter().filter(|one| !is_among(&places, one)).cloned().collect();
+        places.extend(inherited);
         let parameters = places.into_iter().map(|(place, name, at)| {
             let label = format!("parameter `{name}`");
             self.parameter(place, name, at).map_err(|reason| format!("{label}: {reason}"))
@@ -127,8 +164,8 @@ impl<'d> Compiler<'d> {
         Ok(Operation { parameters, body })
     }
 
-    /// The parameters under `parameters`: where they are to be found in requests, their names, and where they are described.
-    fn parameters(&self, item: &'d Object, at: &str) -> Result<Vec<(Place, String, String)>, String> {
+    /// The parameters under `parameters`.
+    fn parameters(&self, item: &'d Object, at: &str) -> Result<Vec<Described>, String> {
         let count = item.get("parameters").and_then(Value::as_array).map_or(0, Vec::len);
         let at = below(at, "parameters");
         let mut places = Vec::with_capacity(count);
@@ -201,7 +238,8 @@ impl<'d> Compiler<'d> {
     /// What texts can become by what stands under `schema` at a place.
     fn shape_below(&self, at: &str) -> Result<Shape, String> {
         let schema = self.document.pointer(&below(at, "schema"));
-        schema.map_or_else(|| Ok(Shape::default()), |schema| Shape::of(self.document, schema))
+        let shape = schema.map(|schema| Shape::of(self.document, schema, &self.work)).unwrap_or_default();
+        self.work.judge().map(|()| shape)
     }
 
     /// What stands under `schema` at a place.
@@ -211,16 +249,17 @@ impl<'d> Compiler<'d> {
         // one that only names another one is that
         let named =
             schema.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.get("$ref")?.as_str());
-        let place = match named {
-            Some(named) => pointer(named)?,
-            None => place,
-        };
+        // one that no place is known of is for the schema's own rules to find
+        let place = named.and_then(|named| pointer(named).ok()).unwrap_or(place);
         if let Some(made) = self.made.get(&place) {
             return Ok(Some(Arc::clone(made)));
         }
+        self.work.spend_on(self.document, &place);
+        self.work.judge()?;
         let options = jsonschema::options()
             .with_draft(self.dialect.draft())
             .with_registry(self.registry)
+            .with_pattern_cache(self.patterns.clone())
             .should_validate_formats(true);
         let there = serde_json::json!({"$ref": format!("{HERE}{}", reference(&place))});
         let made = Arc::new(Schema::build(&options, &there).map_err(|reason| format!("schema: {reason}"))?);
@@ -263,8 +302,8 @@ fn encoding_of(encoding: &Value) -> Encoding {
     let text = |field: &str| encoding.get(field).and_then(Value::as_str);
     let style = text("style").and_then(Style::parse).unwrap_or(Style::Form);
     let explode = encoding.get("explode").and_then(Value::as_bool).unwrap_or(style == Style::Form);
-    Encoding {
-        json: text("contentType").is_some_and(|kind| is_json(&kind.to_ascii_lowercase())),
-        joined: (!explode).then_some(style),
-    }
+    let types: Box<[String]> =
+        text("contentType").into_iter().flat_map(|types| types.split(',')).map(essence).collect();
+    let json = !types.is_empty() && types.iter().all(|kind| is_json(kind));
+    Encoding { json, types, joined: (!explode).then_some(style) }
 }

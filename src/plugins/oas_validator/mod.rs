@@ -20,23 +20,29 @@
 //! parameter `name`. Bodies are read as JSON (`application/json`, `text/json`, `+json`), forms, `multipart/form-data` or
 //! text; of other types only the type is judged, unless the schema admits no text: then they must be JSON. Of several listed
 //! types the most exact one counts (`application/json; version=1` before `application/json`, `application/*+json`,
-//! `application/*`, `*/*`). A form of several parts has nothing before its first boundary and behind its last one. Security
-//! schemes are the business of authentication plugins.
+//! `application/*`, `*/*`). A form of several parts has nothing before its first boundary and behind its last one, and a
+//! part that says its type says one of `contentType` of its `encoding`. JSON and forms are in UTF-8: with another `charset`, or with
+//! bytes that are none, they do not fit. Security schemes are the business of authentication plugins.
 //!
 //! Schemas: those of 3.0 with `nullable`, boolean `exclusiveMinimum` and `exclusiveMaximum`; those of 3.1 are JSON Schema
-//! 2020-12. Formats are checked. Where patterns look around (`(?=…)`), no text may be longer than 8 KiB. A `discriminator`
+//! 2020-12. Formats are checked. A list of values admits null only where it names it, `nullable` or not. A text that a pattern
+//! judges that looks around (`(?=…)`) is at most 64 KiB long, and takes a bounded number of steps back; else the body does not
+//! fit. A `discriminator`
 //! beside `oneOf` or `anyOf` chooses the one schema that counts; alone it chooses among the schemas that take its own one in
-//! by `allOf`, at any distance, and itself. Members with `readOnly` need not be there though `required`. `$ref` leads to the
+//! by `allOf`, at any distance, and itself. Members with `readOnly` need not be there though `required`, and pass when they are.
+//! Names are told apart by case: where a service does not, `additionalProperties: false` refuses the others. `$ref` leads to the
 //! same document only.
 //!
-//! Documents are in JSON or, with the feature `yaml`, in YAML. Keys that stand twice are refused.
+//! Documents are in JSON or, with the feature `yaml`, in YAML. Keys that stand twice are refused; so are parameters in the path that
+//! the path does not have, and documents whose schemas lead to one another so often that they take more than 5,000,000 steps to
+//! compile (about a step for each value that a schema of a request leads to, for each place that names it).
 //!
 //! A document by `spec_url` (at most 16 MiB) is fetched with the first request, which waits, and anew in the background
 //! when it is `spec_url_ttl` seconds old (metadata, 3600); while it cannot be had, or is no such document, the last good one
 //! counts, and every 10 s there is another try. Blocks with the same address and fields share it, also across reloads.
 //!
 //! Bodies of types without a schema stream. Others are held in memory until they were sent on, plain beside packed; all
-//! plugins together have `buffer_total_bytes`, and beyond that the answer is 503. Depth, number of values and repeated names
+//! plugins together have `buffer_total_bytes`, one client no more of it than it leaves to others, and beyond that the answer is 503. Depth, number of values and repeated names
 //! in JSON are bounded by `tollgate.limits`.
 //!
 //! ```
@@ -52,6 +58,7 @@
 //! ```json
 //! {"oas-validator": {"spec_url": "http://127.0.0.1:9000/openapi.json", "verbose_errors": true}}
 //! ```
+mod anchors;
 mod api;
 mod body;
 mod config;
@@ -74,6 +81,7 @@ mod style;
 #[cfg(test)]
 mod tests;
 mod text;
+mod work;
 
 pub use config::{OasValidatorConfig, OasValidatorMetadata};
 pub use layer::{OasValidator, OasValidatorLayer};

@@ -151,7 +151,7 @@ impl Parameter {
     ) -> Result<Option<Value>, &'static str> {
         let decode = self.place.decode();
         let repeats = match (&self.place, style) {
-            (Place::Query, Style::Form) => explode,
+            (Place::Query, Style::Form | Style::SpaceDelimited | Style::PipeDelimited) => explode,
             // several lines of a field are one list (RFC 9110 §5.3)
             (Place::Header(_), _) => true,
             _ => false,

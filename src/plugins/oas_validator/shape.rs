@@ -1,22 +1,21 @@
 //! What texts can become: values outside of JSON have no types, so the schema says which they are meant to have.
-use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Number, Value};
 
 use super::reference::{pointer, resolve};
+use super::work::Work;
 
 /// How deep values can stand inside one another where they are not JSON.
 const DEPTH: usize = 3;
 
-/// How many schemas are looked at for one place in a request.
-const MOST: usize = 100_000;
+/// What looking at a schema costs beside what compiling it costs.
+const STEPS: usize = 5;
 
 /// A look at a schema and those that it leads to.
 struct Walk<'d> {
     document: &'d Value,
-    /// How many more may be looked at.
-    left: Cell<usize>,
+    work: &'d Work,
 }
 
 /// The types that a schema allows.
@@ -43,18 +42,11 @@ pub(super) struct Members {
 }
 
 impl Shape {
-    /// What the schema at this place of a document allows.
-    ///
-    /// # Errors
-    /// When it leads to too many others.
-    pub(super) fn of(document: &Value, schema: &Value) -> Result<Self, String> {
+    /// What the schema at this place of a document allows, as far as there is `work` left.
+    pub(super) fn of(document: &Value, schema: &Value, work: &Work) -> Self {
         let mut shape = Self::default();
-        let walk = Walk { document, left: Cell::new(MOST) };
-        shape.add(&walk, schema, DEPTH, &mut BTreeSet::new());
-        match walk.left.get() {
-            0 => Err(format!("schema: leads to more than {MOST} others, which is too many to read texts by")),
-            _ => Ok(shape),
-        }
+        shape.add(&Walk { document, work }, schema, DEPTH, &mut BTreeSet::new());
+        shape
     }
 
     /// A text that nothing is said of.
@@ -73,8 +65,9 @@ impl Shape {
 
     fn add(&mut self, walk: &Walk<'_>, schema: &Value, depth: usize, seen: &mut BTreeSet<String>) {
         let Some(fields) = schema.as_object() else { return };
-        let Some(left) = walk.left.get().checked_sub(1) else { return };
-        walk.left.set(left);
+        if !walk.work.spend(STEPS) {
+            return;
+        }
         self.judged |= fields.keys().any(|keyword| !is_annotation(keyword));
         if let Some(reference) = fields.get("$ref").and_then(Value::as_str)
             && let Ok(place) = pointer(reference)
@@ -193,7 +186,7 @@ impl Shape {
 }
 
 /// Whether a keyword refuses nothing.
-fn is_annotation(keyword: &str) -> bool {
+pub(super) fn is_annotation(keyword: &str) -> bool {
     const NOTES: [&str; 9] =
         ["title", "description", "default", "example", "examples", "deprecated", "readOnly", "writeOnly", "$comment"];
     NOTES.contains(&keyword) || keyword.starts_with("x-")
@@ -229,7 +222,7 @@ mod tests {
             (json!({}), "7", json!("7")),
             (json!({"$ref": "#/gone"}), "7", json!("7")),
         ] {
-            assert_eq!(Shape::of(&document, &schema).unwrap().value(text), value, "{schema} {text}");
+            assert_eq!(Shape::of(&document, &schema, &Work::new()).value(text), value, "{schema} {text}");
         }
     }
 
@@ -237,13 +230,16 @@ mod tests {
     fn a_schema_that_holds_itself_has_an_end() {
         let document = json!({"tree": {"properties": {"left": {"$ref": "#/tree"}, "right": {"$ref": "#/tree"}},
             "items": {"$ref": "#/tree"}, "allOf": [{"$ref": "#/tree"}]}});
-        let shape = Shape::of(&document, &json!({"$ref": "#/tree"})).unwrap();
+        let shape = Shape::of(&document, &json!({"$ref": "#/tree"}), &Work::new());
         assert!(shape.is_object() || shape.is_array(2));
-        let many = vec![json!({"$ref": "#/wide"}); 100];
-        assert!(Shape::of(&json!({"wide": {"allOf": many}}), &json!({"$ref": "#/wide"})).is_ok());
+        let of = |wide: Value, steps| {
+            let work = Work::of(steps);
+            Shape::of(&json!({"wide": wide}), &json!({"$ref": "#/wide"}), &work);
+            work.judge()
+        };
+        assert_eq!(of(json!({"allOf": vec![json!({"$ref": "#/wide"}); 100]}), 1000), Ok(()));
         let members: serde_json::Map<_, _> = (0..200).map(|at| (at.to_string(), json!({"$ref": "#/wide"}))).collect();
-        let error = Shape::of(&json!({"wide": {"properties": members}}), &json!({"$ref": "#/wide"})).unwrap_err();
-        assert!(error.contains("more than 100000"), "{error}");
+        assert!(of(json!({"properties": members}), 100_000).is_err());
     }
 
     #[test]
@@ -253,7 +249,7 @@ mod tests {
             (json!({"anyOf": [{"type": "null"}, {"type": "array", "items": {}}]}), false, true),
             (json!({"type": ["object", "string"]}), false, false),
         ] {
-            let shape = Shape::of(&Value::Null, &schema).unwrap();
+            let shape = Shape::of(&Value::Null, &schema, &Work::new());
             assert_eq!((shape.is_object(), shape.is_array(1)), (object, array), "{schema}");
         }
     }

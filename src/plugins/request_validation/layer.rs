@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::defaults::Defaults;
 use super::once::{Once, several};
 use super::{RequestValidationConfig, RequestValidationPlugin};
-use crate::plugin::bodies::{Bodies, Unread};
+use crate::plugin::bodies::{Bodies, Unread, is_utf8};
 use crate::plugin::{AroundLayer, ConfigError, Hop, Plugin as _};
 use crate::plugins::checks;
 use crate::plugins::json_schema::{Schema, shortened};
@@ -137,6 +137,9 @@ impl RequestValidation {
         let Some(is_form) = is_form(&head.headers) else {
             return self.reject("`Content-Type` stands there several times");
         };
+        if head.headers.get(CONTENT_TYPE).is_some_and(|told| !is_utf8(told.as_bytes())) {
+            return self.reject("`charset` of `Content-Type` is another than utf-8");
+        }
         let sent = match self.bodies.collect(body, self.most).await {
             Ok(sent) if sent.is_empty() => return self.reject(""),
             Ok(sent) => sent,

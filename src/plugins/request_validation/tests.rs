@@ -120,6 +120,10 @@ async fn a_form_is_an_object_of_texts() {
     for body in ["b=x&b=y", "a=1&a=2", "a=1&b=1&b=2&b=3"] {
         assert_eq!(through(block.clone(), form(), body).await.0, 400, "{body}");
     }
+    assert_eq!(through(block.clone(), form(), "a=1&%ff=2").await, (400, "the form is not in UTF-8".to_owned()));
+    let strange = || post().header("content-type", "application/x-www-form-urlencoded; charset=utf-16");
+    let says = "`charset` of `Content-Type` is another than utf-8";
+    assert_eq!(through(block.clone(), strange(), "a=1").await, (400, says.to_owned()));
     let twice = form().header("content-type", "application/json");
     assert_eq!(through(block, twice, "a=1").await, (400, "`Content-Type` stands there several times".to_owned()));
 }
