@@ -97,8 +97,8 @@ one of your own.
 
 A block is `name: {fields}` under `plugins` of a route, service, plugin config, consumer, consumer group or global rule. A field
 that is not named here is refused. Every block may have `_meta`: `disable`, `priority`, `filter`, `error_response`. A request
-passes the stages in the order of the table, inside a stage global rules first, then the higher priority first; its answer passes
-them the other way round.
+passes the stages in the order of the table, inside a stage global rules first (caches of theirs stand among the route's plugins), then
+the higher priority first; its answer passes them the other way round.
 
 ";
 

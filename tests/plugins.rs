@@ -82,6 +82,9 @@ mod support;
 #[cfg(feature = "full")]
 #[path = "plugins/body_transformer.rs"]
 mod body_transformer;
+#[cfg(feature = "cache")]
+#[path = "plugins/cache_keys.rs"]
+mod cache_keys;
 #[cfg(feature = "full")]
 #[path = "plugins/compress.rs"]
 mod compress;

@@ -36,6 +36,8 @@ pub(crate) enum Landing {
     Kept,
     /// What came is nobody else's: go yourself.
     NotKept,
+    /// The upstream is away, and what is kept stands in for it: look again.
+    Failed,
     /// Its client went away: look again, one of you goes.
     Abandoned,
 }
@@ -121,7 +123,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_leads_and_the_others_hear_how_it_ends() {
         let (flights, key) = (Flights::default(), KeyBuilder::default().finish());
-        for landing in [Landing::Kept, Landing::NotKept, Landing::Abandoned] {
+        for landing in [Landing::Kept, Landing::NotKept, Landing::Failed, Landing::Abandoned] {
             let Joined::Leads(flight) = flights.join(key, PATIENCE) else { panic!("follows") };
             let hears = follower(&flights, key);
             assert_eq!(*hears.borrow(), Landing::Underway);

@@ -6,10 +6,10 @@ use http::{HeaderMap, HeaderName};
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
-use super::callers::Callers;
 use super::fetches::{Fetches, Fetching};
 use super::key::CacheKey;
 use super::slot::Slot;
+use super::urls::Urls;
 
 /// Something that is kept.
 pub(super) trait Entry: Clone + Send + Sync + 'static {
@@ -28,23 +28,22 @@ pub(super) struct Index<E: Entry> {
 #[derive(Debug, Default)]
 struct Stripe {
     fetches: Fetches,
-    callers: Callers,
+    urls: Urls,
 }
 
 const STRIPES: usize = 64;
 /// One shard for so many bytes: a lock of its own, and an equal share of the room.
 const SHARD: u64 = 256 << 20;
-/// What a slot takes beside what is kept in it: its place in the table, and what the table notes of keys that went.
+/// What a slot takes beside what is kept in it: its place in the table and among the keys of its URL, and what the table notes of
+/// keys that went.
 const SLOT: u64 = 112;
-/// What a key of one caller takes beside that, to be found by its URL.
-const CALLER: u64 = 48;
 
 #[derive(Clone)]
 struct Weigh;
 
 impl<E: Entry> Weighter<CacheKey, Slot<E>> for Weigh {
-    fn weight(&self, key: &CacheKey, slot: &Slot<E>) -> u64 {
-        SLOT + if key.is_callers() { CALLER } else { 0 } + slot.weight()
+    fn weight(&self, _: &CacheKey, slot: &Slot<E>) -> u64 {
+        SLOT + slot.weight()
     }
 }
 
@@ -121,7 +120,7 @@ impl<E: Entry> Index<E> {
         evicted.retain(|(other, _)| *other != key);
         let is_kept = self.slots.peek(&key).is_some();
         if is_kept {
-            stripe.callers.add(key);
+            stripe.urls.add(key);
         } else {
             evicted.push((key, slot));
         }
@@ -129,24 +128,27 @@ impl<E: Entry> Index<E> {
         (is_kept, entries.collect())
     }
 
-    /// Forgets which callers' keys there were of what went. Not to be asked with a stripe held.
+    /// Forgets that there were keys of what went. Not to be asked with a stripe held.
     fn forget(&self, evicted: &[(CacheKey, E)]) {
-        for (key, _) in evicted.iter().filter(|(key, _)| key.is_callers()) {
+        for (key, _) in evicted {
             let mut stripe = self.stripe(key);
             // It may be there again.
             if self.slots.peek(key).is_none() {
-                stripe.callers.forget(key);
+                stripe.urls.forget(key);
             }
         }
     }
 
-    /// Takes everything out that stands under a key, and under those of all callers of its URL.
+    /// Whether anything is kept of the URL of a key.
+    pub(super) fn has_of_url(&self, key: &CacheKey) -> bool {
+        self.stripe(key).urls.of(key).next().is_some()
+    }
+
+    /// Takes everything out that stands under the keys of a key's URL.
     pub(super) fn remove(&self, key: &CacheKey) -> Vec<(CacheKey, E)> {
         let mut stripe = self.stripe(key);
         stripe.fetches.overtake(key.url());
-        let mut keys = stripe.callers.take(key.url());
-        keys.insert(*key);
-        let gone = keys.iter().filter_map(|key| self.slots.remove(key));
+        let gone = stripe.urls.take(key).into_iter().filter_map(|key| self.slots.remove(&key));
         gone.flat_map(|(key, slot)| slot.entries().map(|entry| (key, entry.clone())).collect::<Vec<_>>()).collect()
     }
 
@@ -157,7 +159,7 @@ impl<E: Entry> Index<E> {
             Some(Some(rest)) => self.insert(&mut stripe, *key, rest).1,
             Some(None) => {
                 self.slots.remove(key);
-                stripe.callers.forget(key);
+                stripe.urls.forget(key);
                 Vec::new()
             }
             None => Vec::new(),
@@ -302,13 +304,11 @@ mod tests {
     }
 
     fn own(number: u32, caller: u32) -> CacheKey {
-        let mut by = KeyBuilder::default();
-        by.part(&caller.to_le_bytes());
-        key(number).of_caller(&by)
+        KeyBuilder::default().part(&number.to_le_bytes()).end_url().part(&caller.to_le_bytes()).finish()
     }
 
     #[test]
-    fn a_removal_takes_the_answers_of_all_callers() {
+    fn a_removal_takes_all_answers_of_the_url() {
         let index = Index::new(1 << 20);
         let keep = |key: CacheKey| index.put(key, &[], 0, Weighty(1), &index.fetching(&key)).unwrap();
         let begun = index.fetching(&own(1, 9));
@@ -317,8 +317,9 @@ mod tests {
             keep(own(2, caller));
         }
         keep(key(1));
-        assert_eq!(index.remove(&own(1, 0)).len(), 3);
-        assert_eq!(index.remove(&key(1)).len(), 1);
+        assert!(index.has_of_url(&own(1, 7)));
+        assert_eq!(index.remove(&own(1, 7)).len(), 4);
+        assert!(!index.has_of_url(&own(1, 0)) && index.has_of_url(&key(2)));
         assert!(index.put(own(1, 9), &[], 0, Weighty(1), &begun).is_err());
         keep(own(2, 3));
         index.drop_where(&own(2, 3), |_| true);
@@ -326,9 +327,9 @@ mod tests {
     }
 
     #[test]
-    fn callers_that_go_for_want_of_room_leave_nothing_behind() {
+    fn keys_that_go_for_want_of_room_leave_nothing_behind() {
         let index = Index::new(1 << 16);
-        let known = || index.stripes.iter().map(|stripe| stripe.lock().unwrap().callers.count()).sum::<usize>();
+        let known = || index.stripes.iter().map(|stripe| stripe.lock().unwrap().urls.count()).sum::<usize>();
         for number in 0..1000 {
             let key = own(number % 10, number);
             index.put(key, &[], 0, Weighty(1000), &index.fetching(&key)).unwrap();

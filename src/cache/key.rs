@@ -1,37 +1,49 @@
 //! What an answer is kept under.
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// What an answer is kept under: 128 bits of BLAKE3 over what the plugin puts into it, each part with its length before it,
 /// so that no two lists of parts read alike.
 ///
-/// The first half is that of the URL, or whatever the plugin has in its place; the second is everybody's, or one caller's.
-/// So all that is kept of a URL can be taken out together.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// The first half is that of the URL, or whatever the plugin has in its place; the second tells apart the answers that there
+/// are of it: by route, by scheme, by caller. So all that is kept of a URL can be taken out together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheKey([u8; 16]);
 
 /// A key in the making.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KeyBuilder(blake3::Hasher);
-
-/// Set in the second half of keys of one caller.
-const CALLERS: u8 = 0x80;
+pub(crate) struct KeyBuilder {
+    hasher: blake3::Hasher,
+    /// The first half, once it is known.
+    url: Option<[u8; 8]>,
+}
 
 impl KeyBuilder {
     /// Adds a part.
     pub(crate) fn part(&mut self, part: &[u8]) -> &mut Self {
-        self.0.update(&(part.len() as u64).to_le_bytes()).update(part);
+        self.hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         self
     }
 
-    /// Everybody's key.
+    /// What was added so far is the URL. What is added from now on tells its answers apart.
+    pub(crate) fn end_url(&mut self) -> &mut Self {
+        let [url @ .., _, _, _, _, _, _, _, _] = self.hash();
+        self.url = Some(url);
+        self
+    }
+
+    /// The key of all that was added. Its second half, too, is made of the URL and the rest, so that both together are as good as
+    /// one hash of all.
     pub(crate) fn finish(&self) -> CacheKey {
-        let mut key = CacheKey(self.hash());
-        key.mark(0);
-        key
+        let mut key = self.hash();
+        if let Some(url) = self.url {
+            key.iter_mut().zip(url).for_each(|(byte, url)| *byte = url);
+        }
+        CacheKey(key)
     }
 
     fn hash(&self) -> [u8; 16] {
-        self.0.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
+        self.hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
     }
 }
 
@@ -46,32 +58,20 @@ impl CacheKey {
         &self.0
     }
 
-    /// The key of the same for one caller alone.
-    pub(crate) fn of_caller(&self, caller: &KeyBuilder) -> Self {
-        let own = KeyBuilder::default().part(&self.0).part(&caller.hash()).hash();
-        let mut key = *self;
-        for (byte, own) in key.0.iter_mut().skip(8).zip(own) {
-            *byte = own;
-        }
-        key.mark(CALLERS);
-        key
-    }
-
-    /// Whether it is one caller's.
-    pub(super) fn is_callers(&self) -> bool {
-        let [.., own, _, _, _, _, _, _, _] = self.0;
-        own & CALLERS != 0
-    }
-
-    /// What it has in common with everybody's and all callers' keys of its URL.
+    /// What it has in common with all keys of its URL.
     pub(super) fn url(&self) -> u64 {
         let [url @ .., _, _, _, _, _, _, _, _] = self.0;
         u64::from_le_bytes(url)
     }
 
-    fn mark(&mut self, whose: u8) {
-        let [.., own, _, _, _, _, _, _, _] = &mut self.0;
-        *own = *own & !CALLERS | whose;
+    /// From the first to the last key that its URL may have.
+    pub(super) fn of_url(&self) -> RangeInclusive<Self> {
+        let with = |rest: u8| {
+            let mut key = *self;
+            key.0.iter_mut().skip(8).for_each(|byte| *byte = rest);
+            key
+        };
+        with(0)..=with(0xff)
     }
 
     /// The key of one of several answers, for what is told apart by both; of the only one (0) the key itself.
@@ -136,19 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_callers_have_the_url_in_common() {
-        let page = |name: &[u8]| KeyBuilder::default().part(name).finish();
-        let caller = |name: &[u8]| {
-            let mut key = KeyBuilder::default();
-            key.part(name);
-            key
-        };
-        let (everybodys, anns) = (page(b"x"), page(b"x").of_caller(&caller(b"ann")));
-        assert_eq!((everybodys.is_callers(), anns.is_callers()), (false, true));
-        assert_eq!(everybodys.url(), anns.url());
-        assert_eq!(anns, page(b"x").of_caller(&caller(b"ann")));
-        let others = [everybodys, page(b"x").of_caller(&caller(b"bob")), page(b"y").of_caller(&caller(b"ann"))];
-        assert!(others.iter().all(|other| *other != anns));
-        assert_ne!(anns.url(), page(b"y").url());
+    fn keys_of_one_url_have_its_half_in_common() {
+        let key = |url: &[u8], rest: &[u8]| KeyBuilder::default().part(url).end_url().part(rest).finish();
+        let (anns, bobs, other) = (key(b"x", b"ann"), key(b"x", b"bob"), key(b"y", b"ann"));
+        assert_eq!(anns, key(b"x", b"ann"));
+        assert!(anns != bobs && anns != other && anns.as_bytes()[8..] != other.as_bytes()[8..]);
+        assert_eq!(anns.url(), bobs.url());
+        assert_eq!(anns.url(), KeyBuilder::default().part(b"x").finish().url(), "as long as nothing else was added");
+        assert_ne!(anns.url(), other.url());
+        for (one, is_in) in [(anns, true), (bobs, true), (other, false)] {
+            assert_eq!(anns.of_url().contains(&one), is_in);
+        }
     }
 }

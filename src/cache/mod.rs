@@ -13,7 +13,6 @@
 //! assert_eq!(zone.stats().entries, 0);
 //! # let _ = zones;
 //! ```
-mod callers;
 mod clock;
 mod content;
 mod disk;
@@ -22,10 +21,11 @@ mod flight;
 mod index;
 mod key;
 mod memory;
+mod notes;
 mod record;
-mod refusals;
 mod slot;
 pub(crate) mod stats;
+mod urls;
 mod variant;
 mod writer;
 mod zone;

@@ -13,11 +13,16 @@ use super::disk::Disk;
 use super::flight::Flights;
 use super::index::Looked;
 use super::memory::{Memory, MemoryWriter};
-use super::refusals::Refusals;
+use super::notes::Notes;
 use super::stats::Counters;
 use super::{CacheKey, Draft, Fetching, Joined, Meta, Stats, Writer, record};
 use crate::Body;
 use crate::model::CacheZoneSpec;
+
+/// For so many milliseconds nobody waits for an answer that is not kept.
+const REFUSED: u64 = 10_000;
+/// For so many milliseconds what is over stands in for an upstream that is away without its being asked again.
+const FAILED: u64 = 1000;
 
 /// A place where answers are kept. It lives as long as anybody holds it: over reloads, as long as a block names it.
 pub struct Zone {
@@ -25,7 +30,10 @@ pub struct Zone {
     clock: Clock,
     pub(super) store: Store,
     flights: Flights,
-    refusals: Refusals,
+    /// Keys whose last answer was not to be kept: nobody waits for another's.
+    refusals: Notes,
+    /// Keys whose upstream was away a moment ago.
+    failures: Notes,
     counters: Arc<Counters>,
 }
 
@@ -81,7 +89,8 @@ impl Zone {
             None => Store::Memory(Arc::new(Memory::new(spec.memory_size.0, Arc::clone(&counters)))),
             Some(folder) => Store::Disk(Disk::new(folder.clone(), &spec, clock, Arc::clone(&counters))),
         };
-        Arc::new(Self { spec, clock, store, flights: Flights::default(), refusals: Refusals::new(), counters })
+        let (refusals, failures) = (Notes::new(REFUSED), Notes::new(FAILED));
+        Arc::new(Self { spec, clock, store, flights: Flights::default(), refusals, failures, counters })
     }
 
     /// Its name.
@@ -198,16 +207,25 @@ impl Zone {
         self.refusals.hold(key, self.now())
     }
 
-    /// Whether an answer of that key is kept.
+    /// Notes for a moment that the upstream is away and something that is kept stands in for answers of this key.
+    pub(crate) fn fail(&self, key: CacheKey) {
+        self.failures.note(key, self.now());
+    }
+
+    /// Whether [`Zone::fail`] was said of that key a moment ago.
+    pub(crate) fn failed(&self, key: CacheKey) -> bool {
+        self.failures.hold(key, self.now())
+    }
+
+    /// Whether an answer of the URL of that key is kept.
     pub(crate) fn keeps(&self, key: CacheKey) -> bool {
         match &self.store {
-            Store::Memory(memory) => memory.index.get(&key).is_some_and(|slot| slot.entries().next().is_some()),
-            Store::Disk(disk) => disk.index().get(&key).is_some_and(|slot| slot.entries().next().is_some()),
+            Store::Memory(memory) => memory.index.has_of_url(&key),
+            Store::Disk(disk) => disk.index().has_of_url(&key),
         }
     }
 
-    /// Takes all answers of a key out, those of all callers of its URL, and those that are being stored. Tells whether
-    /// there were any.
+    /// Takes all answers of the URL of a key out, and those that are being stored. Tells whether there were any.
     pub(crate) async fn purge(&self, key: CacheKey) -> bool {
         match &self.store {
             Store::Memory(memory) => !memory.index.remove(&key).is_empty(),

@@ -220,7 +220,7 @@ fn build(
     let priority = meta.priority.unwrap_or_else(|| entry.priority());
     let place = |stage| {
         let place = Place::plugin(stage, kind == Kind::GlobalRule, priority, entry.name());
-        place.of_differing_stages(entry.stages_differ())
+        place.of_differing_stages(entry.stages_differ()).among_routes(entry.stands_among_routes())
     };
     let (yields, sets_body_limit) = (entry.yields_to_route(), entry.sets_body_limit());
     let mut resolved = None;

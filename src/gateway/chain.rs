@@ -23,13 +23,15 @@ pub(crate) struct Block {
     pub(crate) sets_body_limit: bool,
 }
 
-/// The sort key, outermost first: stage, global before route, priority downwards, name, order of writing.
+/// The sort key, outermost first: stage, global before route, priority downwards, name, order of writing. Some blocks of global
+/// rules stand among the route's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     stage: Stage,
-    of_route: bool,
+    among_routes: bool,
     priority: Reverse<i64>,
     name: &'static str,
+    of_route: bool,
     written: usize,
     /// Whether blocks of the plugin that stand elsewhere do something else. The same for all of a name.
     stages_differ: bool,
@@ -38,7 +40,14 @@ pub(crate) struct Place {
 impl Place {
     /// A plugin's place.
     pub(crate) fn plugin(stage: Stage, global: bool, priority: i32, name: &'static str) -> Self {
-        Self { stage, of_route: !global, priority: Reverse(priority.into()), name, written: 0, stages_differ: false }
+        let of_route = !global;
+        let priority = Reverse(priority.into());
+        Self { stage, among_routes: of_route, priority, name, of_route, written: 0, stages_differ: false }
+    }
+
+    /// The same place among the blocks of routes, if `is_among`, for a block of a global rule as well.
+    pub(crate) fn among_routes(self, is_among: bool) -> Self {
+        Self { among_routes: self.among_routes || is_among, ..self }
     }
 
     /// The same place of a plugin whose blocks do different things in different stages, or do not.
@@ -73,9 +82,10 @@ impl Place {
     pub(crate) fn code(written: usize) -> Self {
         Self {
             stage: Stage::Edge,
-            of_route: true,
+            among_routes: true,
             priority: Reverse(i64::MAX),
             name: "",
+            of_route: true,
             written,
             stages_differ: false,
         }
@@ -194,6 +204,8 @@ mod tests {
             Place::plugin(Stage::Access, false, 1, "z"),
             Place::plugin(Stage::Edge, false, 9000, "edge"),
             Place::plugin(Stage::Access, true, 0, "global"),
+            Place::plugin(Stage::Access, true, 2, "aa").among_routes(true),
+            Place::plugin(Stage::Access, true, 2, "b").among_routes(true),
             Place::plugin(Stage::Access, false, 2, "b"),
             Place::plugin(Stage::Access, false, 2, "a"),
             Place::code(1),
@@ -201,11 +213,10 @@ mod tests {
             Place::plugin(Stage::Edge, true, 1, "global edge"),
         ];
         places.sort();
-        let names: Vec<_> = places.iter().map(|place| (place.name, place.written)).collect();
-        assert_eq!(
-            names,
-            [("global edge", 0), ("", 0), ("", 1), ("edge", 0), ("global", 0), ("a", 0), ("b", 0), ("z", 0)]
-        );
+        let names: Vec<_> = places.iter().map(|place| place.name).collect();
+        assert_eq!(names, ["global edge", "", "", "edge", "global", "a", "aa", "b", "b", "z"]);
+        assert_eq!((places[1].written, places[2].written), (0, 1));
+        assert!(!places[7].of_route && places[8].of_route, "the global rule's stands outside of the route's");
     }
 
     #[tokio::test]

@@ -20,6 +20,9 @@ pub trait Plugin: Send + Sync + 'static {
     const PRIORITY: i32;
     /// Whether a global rule's block gives way where the route has one of its own, instead of both running.
     const YIELDS_TO_ROUTE: bool = false;
+    /// Whether a global rule's block stands among the route's blocks of its stage, by its priority, and not outside of all of them:
+    /// what answers in the place of a route must not do so before the route's own access lists have been asked.
+    const STANDS_AMONG_ROUTES: bool = false;
     /// Whether its layers set another limit of a request's body than the gateway's (`limits.body_bytes`): routes with such a block
     /// hold bodies against the limit only when they are read.
     const SETS_BODY_LIMIT: bool = false;
@@ -53,6 +56,9 @@ pub trait Plugin: Send + Sync + 'static {
     /// Request fields by which a block tells upstreams who calls. A client's copies of them never pass, on any route,
     /// whether or not the plugin runs there (security.md HOP-05). `X-Consumer-*`, `X-Credential-*` and `X-Userinfo`
     /// need not be named.
+    ///
+    /// A layer that knows the caller by itself leaves a [`Consumer`](crate::Consumer) or an
+    /// [`ExternalUser`](crate::request::ExternalUser) with the request as well: by these, caches keep callers' answers apart.
     fn identity_fields(&self, config: &Self::Config) -> Vec<HeaderName> {
         let _ = config;
         Vec::new()

@@ -102,6 +102,11 @@ impl Entry {
         self.plugin.yields_to_route()
     }
 
+    /// Whether a global rule's block stands among the route's; see [`Plugin::STANDS_AMONG_ROUTES`].
+    pub fn stands_among_routes(&self) -> bool {
+        self.plugin.stands_among_routes()
+    }
+
     /// Whether its layers set another limit of a request's body; see [`Plugin::SETS_BODY_LIMIT`].
     pub fn sets_body_limit(&self) -> bool {
         self.plugin.sets_body_limit()
@@ -194,6 +199,7 @@ trait Erased: Any + Send + Sync {
     fn build(&self, block: &Map<String, Value>, cx: &BuildContext<'_>) -> Result<Built, ConfigError>;
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError>;
     fn yields_to_route(&self) -> bool;
+    fn stands_among_routes(&self) -> bool;
     fn sets_body_limit(&self) -> bool;
     fn stages_differ(&self) -> bool;
     fn secret_fields(&self) -> &'static [&'static str];
@@ -205,6 +211,10 @@ trait Erased: Any + Send + Sync {
 impl<P: Plugin> Erased for P {
     fn yields_to_route(&self) -> bool {
         P::YIELDS_TO_ROUTE
+    }
+
+    fn stands_among_routes(&self) -> bool {
+        P::STANDS_AMONG_ROUTES
     }
 
     fn sets_body_limit(&self) -> bool {

@@ -14,8 +14,11 @@
 //! `proxy-rewrite` has a `host`. Where a cycle stands outlives reloads that leave the rule's weights as they are.
 //! Weights whose cycle is longer than 65,536 are scaled down to that.
 //!
-//! Where `api-breaker` has its `fallback_upstream_id` answer, nothing is picked: the upstreams of the rules are to be
-//! left in peace.
+//! Where `api-breaker` has its `fallback_upstream_id` answer, that one takes the place of what was picked: the upstreams of the
+//! rules are to be left in peace.
+//!
+//! It stands before the caches, with a priority of 1086 where APISIX has 966, so that each upstream's answers are kept for those
+//! alone for whom it was picked.
 //!
 //! Stage: access. Writes the request extension [`UpstreamChoice`]; outside of a gateway nobody reads it.
 //!
@@ -363,7 +366,8 @@ impl Cycles {
 impl Plugin for TrafficSplitPlugin {
     const NAME: &'static str = "traffic-split";
     const STAGE: Stage = Stage::Access;
-    const PRIORITY: i32 = 966;
+    // Above caches, which are to know what the request is meant for; the catalogue has 966.
+    const PRIORITY: i32 = 1086;
     const SECRET_FIELDS: &'static [&'static str] = &[
         "rules.*.weighted_upstreams.*.upstream.tls.client_key",
         "rules.*.weighted_upstreams.*.upstream.affinity.secret",

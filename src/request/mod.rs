@@ -28,7 +28,7 @@ mod vars;
 pub(crate) use arrival::{Arrival, arrive, drop_what_is_written, take_off};
 pub(crate) use aside::SteppedAside;
 pub(crate) use body_limit::BodyLimit;
-#[cfg(any(feature = "cache", feature = "callout"))]
+#[cfg(any(feature = "cache", feature = "callout", feature = "jwe"))]
 pub(crate) use caller_fields::CallerFields;
 #[cfg(feature = "cache")]
 pub(crate) use caller_identity::CallerIdentity;

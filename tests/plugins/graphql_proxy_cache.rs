@@ -26,6 +26,12 @@ async fn queries_are_kept_and_mutations_pass() {
         assert_eq!((status(&answer), answer.field("apisix-cache-key")), ("BYPASS", None));
     }
     assert_eq!(rig.forwarded().text(), r#"{"query": "query {a} mutation {b}"}"#);
+    // an old name of the same JSON, which is no document by itself
+    for media in ["application/graphql+json", "Application/JSON; charset=utf-8"] {
+        for _ in 0..2 {
+            assert_eq!(status(&post(&rig, media, r#"{"query": "mutation {pay}"}"#).await), "BYPASS", "{media}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -43,6 +49,7 @@ async fn what_is_no_query_is_told_so() {
         ("application/graphql", "{a", "Invalid graphql request: failed to parse graphql query"),
         ("application/graphql", " ", "Invalid graphql request: empty graphql query"),
         ("text/plain", "{a}", "invalid graphql request, error content-type: text/plain"),
+        ("application/graphqlx", "{a}", "invalid graphql request, error content-type: application/graphqlx"),
     ] {
         let answer = post(&rig, media, body).await;
         assert_eq!((answer.status(), said(&answer, "message").as_str()), (400, says), "{media} {body}");

@@ -2,7 +2,7 @@
 use super::support::{Rig, refused, route_with, said};
 
 /// `{"sub":"7"}` for the example's consumer, sealed by Python's `cryptography`.
-const TOKEN: &str = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiYWNtZS1rZXkifQ..AgICAgICAgICAgIC.sy71iZx_Tglij1g.JEWs9eaXunNfLhtnhZNS8w";
+pub(super) const TOKEN: &str = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiYWNtZS1rZXkifQ..AgICAgICAgICAgIC.sy71iZx_Tglij1g.JEWs9eaXunNfLhtnhZNS8w";
 
 /// The header of that token, with `none` as its `alg`.
 const NO_ALG: &str = "eyJhbGciOiJub25lIiwiZW5jIjoiQTI1NkdDTSIsImtpZCI6ImFjbWUta2V5In0";

@@ -342,8 +342,9 @@ async fn routes_of_one_path_keep_their_answers_apart() {
     }
     let purge = rig.ask("PURGE /", &[("x-staff", "1")]).await;
     assert_eq!(purge.status(), 200);
-    assert_eq!(status(&rig.get("/", &[("x-staff", "0")]).await), "HIT");
-    assert_eq!(status(&rig.get("/", &[("x-staff", "1")]).await), "MISS");
+    for staff in ["0", "1"] {
+        assert_eq!(status(&rig.get("/", &[("x-staff", staff)]).await), "MISS", "what is taken out is the URL");
+    }
 }
 
 #[cfg(feature = "callout")]

@@ -48,7 +48,7 @@ impl Folder {
         folder.join(name)
     }
 
-    /// Removes every file of a key, and of all callers' keys of its URL.
+    /// Removes every file of a key's URL.
     pub(super) fn clear(&self, key: CacheKey) -> io::Result<usize> {
         let (folder, _) = self.place(key, 0);
         let entries = match fs::read_dir(folder) {

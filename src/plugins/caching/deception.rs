@@ -11,17 +11,22 @@ const FILES: [&str; 40] = [
 /// Media types of pages and of what applications say.
 const PAGES: [&str; 5] = ["text/html", "application/xhtml+xml", "application/json", "application/xml", "text/xml"];
 
-/// Whether an answer is something else than its path says.
-pub(super) fn deceives(path: &str, answer: &HeaderMap) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let Some((_, end)) = name.rsplit_once('.') else { return false };
-    if !FILES.iter().any(|file| file.eq_ignore_ascii_case(end)) {
+/// Whether an answer is something else than one of its paths says.
+pub(super) fn deceives(paths: &[&[u8]], answer: &HeaderMap) -> bool {
+    if !paths.iter().any(|path| is_files(path)) {
         return false;
     }
     let media = answer.get(CONTENT_TYPE).map_or(&b""[..], |media| media.as_bytes());
     let media = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let is_json = media.last_chunk::<5>().is_some_and(|end| end.eq_ignore_ascii_case(b"+json"));
     is_json || PAGES.iter().any(|page| page.as_bytes().eq_ignore_ascii_case(media))
+}
+
+/// Whether a path ends as those of files do.
+fn is_files(path: &[u8]) -> bool {
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let end = name.iter().rposition(|byte| *byte == b'.').and_then(|dot| name.get(dot + 1..));
+    end.is_some_and(|end| FILES.iter().any(|file| file.as_bytes().eq_ignore_ascii_case(end)))
 }
 
 #[cfg(test)]
@@ -45,7 +50,8 @@ mod tests {
             ("/x.css", "", false),
         ] {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media))]);
-            assert_eq!(deceives(path, &headers), wanted, "{path} {media}");
+            assert_eq!(deceives(&[path.as_bytes()], &headers), wanted, "{path} {media}");
+            assert_eq!(deceives(&[b"/index.php", path.as_bytes()], &headers), wanted, "{path} {media}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The way of a request through the cache.
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
@@ -57,6 +57,22 @@ enum Use {
     Over(&'static str),
 }
 
+/// Request extension: the zones in which a fetch is under way for this request already. A cache further in of the same zone does
+/// not wait for it, which would be waiting for itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Leads(Vec<Weak<Zone>>);
+
+impl Leads {
+    pub(super) fn note(request: &mut Request, zone: &Arc<Zone>) {
+        request.extensions_mut().get_or_insert_default::<Self>().0.push(Arc::downgrade(zone));
+    }
+
+    fn has(request: &Request, zone: &Arc<Zone>) -> bool {
+        let leads = request.extensions().get::<Self>();
+        leads.is_some_and(|leads| leads.0.iter().any(|other| other.as_ptr() == Arc::as_ptr(zone)))
+    }
+}
+
 /// After so many waits for others' answers a request goes itself.
 const WAITS: u32 = 4;
 /// An update in the background that takes longer is begun again.
@@ -89,6 +105,8 @@ impl Engine {
                     match usable(&stored, &query.control, now) {
                         Use::Fresh => return self.hit(&stored, &wanted, head, "HIT"),
                         Use::Stale => return self.hit(&stored, &wanted, head, "STALE"),
+                        // What would not be kept is not fetched for nothing.
+                        Use::Updating if !query.stores => return self.hit(&stored, &wanted, head, "STALE"),
                         Use::Updating => {
                             self.update(query, &request, &next, &stored, variant);
                             return self.hit(&stored, &wanted, head, "UPDATING");
@@ -101,9 +119,14 @@ impl Engine {
             if query.control.only_if_cached {
                 break;
             }
+            if let Some(stored) = stale.as_ref().filter(|stored| self.may_stand_in(stored))
+                && self.zone.failed(query.together())
+            {
+                return self.hit(stored, &wanted, head, "STALE");
+            }
             // What they bring is not kept, so nobody is to wait for them.
             let alone = head || !query.stores || wanted.range.is_some() && stale.is_none();
-            if alone || self.policy.collapse.is_zero() {
+            if alone || self.policy.collapse.is_zero() || Leads::has(&request, &self.zone) {
                 break;
             }
             match self.zone.join(query.flight(missing), self.policy.collapse) {
@@ -135,19 +158,19 @@ impl Engine {
         self.fetch(Fetch { query, wanted, stale, flight: None, status }, request, &next).await
     }
 
-    /// Sends a request on that the cache has nothing to do with. One that changes what is there takes what was kept of it
+    /// Sends a request on that the cache has nothing to do with. One that changes what is there takes what was kept of its `url`
     /// out (RFC 9111 §4.4).
     pub(in super::super) async fn pass(
         &self,
-        key: Option<CacheKey>,
+        url: Option<CacheKey>,
         request: Request,
         next: &Next,
         status: &'static str,
     ) -> Response {
         let response = next.run(request).await;
         let succeeded = response.status().is_success() || response.status().is_redirection();
-        if let Some(key) = key.filter(|_| succeeded) {
-            self.zone.purge(key).await;
+        if let Some(url) = url.filter(|_| succeeded) {
+            self.zone.purge(url).await;
         }
         self.policy.mark(response, status)
     }

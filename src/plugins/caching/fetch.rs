@@ -7,11 +7,11 @@ use http::{Method, StatusCode, Uri};
 
 use super::body::{Kept, Storing};
 use super::conditional::{ask_for_all, ask_whether};
-use super::engine::{Engine, Fetch};
+use super::engine::{Engine, Fetch, Leads};
 use super::policy::Asked;
 use crate::cache::stats::count;
 use crate::cache::{Draft, Fetching, Landing, Stored, Writer};
-use crate::request::CallerFields;
+use crate::request::SharedFacts;
 use crate::{Body, Fault, Next, Request, Response};
 
 /// Fields that describe the body that is kept: another answer, which has none, says nothing of it (RFC 9111 §3.2).
@@ -21,6 +21,8 @@ const OF_THE_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_
 struct Sent {
     headers: HeaderMap,
     uri: Uri,
+    /// What tells the path that was asked for, in a gateway.
+    facts: Option<SharedFacts>,
     at: u64,
     /// What is taken out from then on makes the answer one that is not kept.
     fetching: Fetching,
@@ -39,13 +41,16 @@ impl Engine {
         let sent = Sent {
             headers: if keeps { request.headers().clone() } else { HeaderMap::new() },
             uri: request.uri().clone(),
+            facts: request.extensions().get().cloned(),
             at: self.zone.now(),
             fetching: self.zone.fetching(asked.query.key),
             keeps,
             head,
         };
-        let told = request.extensions().get::<CallerFields>().cloned();
-        self.policy.unkeyed.take_off(request.headers_mut(), told.as_ref().map_or(&[], |told| &told.0));
+        self.policy.unkeyed.take_off(&mut request);
+        if asked.flight.is_some() {
+            Leads::note(&mut request, &self.zone);
+        }
         match &asked.stale {
             // the answer to a POST cannot be asked after by its tag
             Some(stored) if request.method() != Method::POST => ask_whether(request.headers_mut(), &stored.headers()),
@@ -57,7 +62,12 @@ impl Engine {
             Some(stored) if response.status() == StatusCode::NOT_MODIFIED => {
                 self.good_still(asked, sent, stored, response)
             }
-            Some(stored) if self.may_stand_in(&stored, &response) => {
+            Some(stored) if is_failure(&response) && self.may_stand_in(&stored) => {
+                // Those who wait have it as well, and who comes next need not wait to be told the same.
+                self.zone.fail(asked.query.together());
+                if let Some(flight) = asked.flight {
+                    flight.land(Landing::Failed);
+                }
                 self.hit(&stored, &asked.wanted, sent.head, "STALE")
             }
             _ => self.keep(asked, &sent, response),
@@ -65,11 +75,21 @@ impl Engine {
     }
 
     /// Whether what is kept stands in for an answer that is none (RFC 5861 §4).
-    fn may_stand_in(&self, stored: &Stored, response: &Response) -> bool {
-        let failed = matches!(response.status().as_u16(), 500 | 502 | 503 | 504)
-            || response.status().is_server_error() && response.extensions().get::<Fault>().is_some();
+    pub(super) fn may_stand_in(&self, stored: &Stored) -> bool {
         let stale_for = stored.meta.stale_for(self.zone.now()).unwrap_or(0);
-        failed && stale_for < u64::from(stored.meta.if_error)
+        stale_for < u64::from(stored.meta.if_error)
+    }
+
+    /// Takes what is kept out, if it is over. As long as it is fresh its origin stands by it, whatever one who wanted something
+    /// fresher was told.
+    fn withdraw(&self, asked: &Fetch, stored: &Stored) {
+        if self.is_over(stored) {
+            self.zone.withdraw(asked.query.key, stored);
+        }
+    }
+
+    fn is_over(&self, stored: &Stored) -> bool {
+        stored.meta.stale_for(self.zone.now()).is_some()
     }
 
     /// The upstream says that what is kept is good still (RFC 9111 §4.3.4): its fields are brought up to date.
@@ -97,7 +117,7 @@ impl Engine {
             }
         } else {
             // it says with the same breath that nobody is to keep it
-            self.zone.withdraw(asked.query.key, &stored);
+            self.withdraw(&asked, &stored);
             if let Some(flight) = asked.flight {
                 flight.land(Landing::NotKept);
             }
@@ -116,9 +136,11 @@ impl Engine {
         let length = expected(&parts);
         let writer = judged.ok().and_then(|draft| self.begin(&asked, sent, draft, length));
         let Some(writer) = writer else {
-            self.zone.refuse(asked.query.together());
+            if asked.stale.as_ref().is_none_or(|stored| self.is_over(stored)) {
+                self.zone.refuse(asked.query.together());
+            }
             if let Some(stored) = asked.stale.as_ref().filter(|_| supersedes(&parts)) {
-                self.zone.withdraw(asked.query.key, stored);
+                self.withdraw(&asked, stored);
             }
             if let Some(flight) = asked.flight {
                 flight.land(Landing::NotKept);
@@ -148,16 +170,26 @@ impl Engine {
     }
 
     fn asked<'a>(&self, asked: &Fetch, sent: &'a Sent, came: u64) -> Asked<'a> {
-        Asked { authorized: asked.query.authorized, path: sent.uri.path(), sent: sent.at, came }
+        let facts = sent.facts.as_ref().map(|facts| &*facts.0);
+        let given =
+            facts.and_then(|facts| facts.given.as_ref()?.target.as_ref()).map(|target| target.path().as_bytes());
+        let path = sent.uri.path().as_bytes();
+        let asked_for = facts.and_then(|facts| facts.path.as_deref()).or(given).unwrap_or(path);
+        Asked { authorized: asked.query.authorized, paths: [path, asked_for], sent: sent.at, came }
     }
 }
 
+/// Whether an answer is none.
+fn is_failure(response: &Response) -> bool {
+    matches!(response.status().as_u16(), 500 | 502 | 503 | 504)
+        || response.status().is_server_error() && response.extensions().get::<Fault>().is_some()
+}
+
 /// Whether an answer says something of what there is, so that an older one that is over stands in for it no longer.
-/// Errors and limits speak of their own request.
+/// Errors and limits speak of their own request, and who is not let in learns nothing.
 fn supersedes(answer: &Parts) -> bool {
     let status = answer.status;
-    let speaks =
-        status.is_success() || status.is_redirection() || matches!(status.as_u16(), 401 | 403 | 404 | 410 | 451);
+    let speaks = status.is_success() || status.is_redirection() || matches!(status.as_u16(), 404 | 410 | 451);
     speaks && answer.extensions.get::<Fault>().is_none()
 }
 

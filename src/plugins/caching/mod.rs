@@ -15,4 +15,4 @@ pub(super) use directives::CacheControl;
 pub(super) use engine::{Engine, Query, is_beside};
 pub(super) use lifetime::Lifetime;
 pub(super) use policy::Policy;
-pub(super) use unkeyed::Unkeyed;
+pub(super) use unkeyed::{OF_THE_GATEWAY, Unkeyed};

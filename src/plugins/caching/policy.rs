@@ -45,7 +45,8 @@ pub(in super::super) struct Policy {
 pub(super) struct Asked<'a> {
     /// It brought credentials, or is a known caller's, and the key does not say whose.
     pub(super) authorized: bool,
-    pub(super) path: &'a str,
+    /// The path that was sent, and the one that was asked for.
+    pub(super) paths: [&'a [u8]; 2],
     /// When it was sent, and when its answer came, in milliseconds since 1970.
     pub(super) sent: u64,
     pub(super) came: u64,
@@ -97,7 +98,7 @@ impl Policy {
         if control.no_store || control.no_cache || headers.contains_key(CONTENT_RANGE) {
             return Err(NotKept::Forbidden);
         }
-        if status == StatusCode::OK && deceives(asked.path, headers) {
+        if status == StatusCode::OK && deceives(&asked.paths, headers) {
             return Err(NotKept::Deceives);
         }
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -224,7 +225,8 @@ pub(super) mod tests {
     /// 2001-09-09T01:46:40Z
     pub(in super::super) const NOW: u64 = 1_000_000_000_000;
     pub(in super::super) const DATE_NOW: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
-    pub(in super::super) const ASKED: Asked<'_> = Asked { authorized: false, path: "/", sent: NOW, came: NOW };
+    pub(in super::super) const ASKED: Asked<'_> =
+        Asked { authorized: false, paths: [b"/", b"/"], sent: NOW, came: NOW };
 
     #[test]
     fn sec_cache_02_what_is_not_everybodys_is_not_kept() {
@@ -249,9 +251,10 @@ pub(super) mod tests {
         }
         let own = reject_empty(StatusCode::NOT_FOUND, "x").into_parts().0;
         assert_eq!(policy.judge(ASKED, &own).map(drop), Err(NotKept::Own));
-        let style = Asked { path: "/account/x.css", ..ASKED };
         let page = answer(200, &[("content-type", "text/html")]);
-        assert_eq!(policy.judge(style, &page).map(drop), Err(NotKept::Deceives));
+        for paths in [[&b"/account/x.css"[..], b"/"], [b"/index.php", b"/account/x.css"]] {
+            assert_eq!(policy.judge(Asked { paths, ..ASKED }, &page).map(drop), Err(NotKept::Deceives));
+        }
     }
 
     #[test]

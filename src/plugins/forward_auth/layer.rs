@@ -192,7 +192,7 @@ impl Around for ForwardAuth {
         match self.judge(answer, request.headers_mut()) {
             Ok(()) => {
                 if self.upstream_headers.iter().any(|name| request.headers().contains_key(name)) {
-                    request.extensions_mut().insert(CallerFields(Arc::clone(&self.upstream_headers)));
+                    CallerFields::add(request.extensions_mut(), &self.upstream_headers);
                 }
                 next.run(request).await
             }

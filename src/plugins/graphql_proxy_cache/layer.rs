@@ -49,7 +49,7 @@ impl GraphqlProxyCache {
             return Err(ConfigError::invalid(NAME, "cache_ttl", "is at least 1 second"));
         }
         let parts = ["$route_id", "$service_id", "$request_uri", "$http_accept"].map(str::to_owned);
-        let keys = Keys::new(&parts, config.consumer_isolation)?;
+        let keys = Keys::new(&parts, config.consumer_isolation)?.one_by_one();
         let policy = Policy {
             plugin: NAME,
             status_field: HeaderName::from_static("apisix-cache-status"),
@@ -92,9 +92,11 @@ impl GraphqlProxyCache {
             return Err(invalid("Invalid graphql request: can't get graphql request body"));
         }
         let media = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes).to_ascii_lowercase();
-        if media.starts_with(b"application/graphql") {
+        // Without parameters: `application/graphql+json` is JSON.
+        let essence = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        if essence == b"application/graphql" {
             text(body)
-        } else if media.starts_with(b"application/json") {
+        } else if essence == b"application/json" || essence.ends_with(b"+json") {
             let body = self.bodies.json(body).map_err(|_| invalid(UNREADABLE))?;
             let query = body.get("query").and_then(serde_json::Value::as_str).map(str::to_owned);
             query.ok_or_else(|| invalid("invalid graphql request, json body[query] is nil"))
@@ -150,7 +152,7 @@ impl Around for GraphqlProxyCache {
             control: CacheControl::default(),
         };
         let mut response = self.engine.serve(query, request, next).await;
-        if let Ok(key) = HeaderValue::try_from(keyed.url.to_string()) {
+        if let Ok(key) = HeaderValue::try_from(keyed.everybodys.to_string()) {
             response.headers_mut().insert(KEY_FIELD, key);
         }
         response

@@ -1,13 +1,14 @@
 //! `graphql-proxy-cache`: keeps the answers to GraphQL queries, in memory or on disk. Stage: access.
 //!
 //! Decision: 1. other methods than GET and POST: 405. 2. The document is the argument `query` of a GET, the member `query` of
-//! a POST's JSON, or the body of one with `application/graphql`; what is none: 400. 3. A document with a mutation or a
+//! a POST's JSON (`application/json` and all of `+json`), or the body of one with `application/graphql`; what is none: 400. 3. A document with a mutation or a
 //! subscription passes, and nothing is kept. 4. Any other is answered out of the cache, or its answer is kept if it is a 200
 //! that may be, by the rules of [`proxy-cache`](#proxy-cache): `private`, `no-store`, credentials and `Set-Cookie` hold
 //! here as there, one request fetches what is missing, and what an origin cuts off is not kept.
 //!
 //! The key is scheme, host and port, route, service, method, query string, `Accept`, body with its type, and with
 //! `consumer_isolation` the caller.
+//! In a global rule it stands among the route's plugins, by its priority; a route's own block alone counts.
 //! `APISIX-Cache-Key` tells it, `Apisix-Cache-Status` what the cache did: `HIT`, `MISS`, `EXPIRED`, `REVALIDATED`, `UPDATING`,
 //! `STALE`, `BYPASS`.
 //!

@@ -24,6 +24,8 @@ impl Plugin for GraphqlProxyCachePlugin {
     const NAME: &'static str = "graphql-proxy-cache";
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 1009;
+    const YIELDS_TO_ROUTE: bool = true;
+    const STANDS_AMONG_ROUTES: bool = true;
     type Config = GraphqlProxyCacheConfig;
 
     fn schema(of: SchemaOf) -> Option<serde_json::Value> {

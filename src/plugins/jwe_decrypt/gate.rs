@@ -1,4 +1,6 @@
 //! The decision, and the layer.
+use std::sync::Arc;
+
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderValue, StatusCode};
 
@@ -9,6 +11,7 @@ use crate::error::reject;
 use crate::plugin::{ConfigError, ConsumerLookup, Gate, GateLayer, Plugin as _};
 use crate::plugins::checks::own_field;
 use crate::plugins::consumer_auth::{Repeated, authorization, single, without_bearer};
+use crate::request::CallerFields;
 
 const NAME: &str = JweDecryptPlugin::NAME;
 
@@ -45,6 +48,8 @@ impl JweDecryptRejection {
 pub struct JweDecrypt {
     header: HeaderName,
     forward: HeaderName,
+    /// The same, as what tells the upstream who calls.
+    tells: Arc<[HeaderName]>,
     strict: bool,
     vouched: Vouched,
     consumers: ConsumerLookup,
@@ -64,7 +69,8 @@ impl JweDecrypt {
         })?;
         let forward = own_field(NAME, "forward_header", &config.forward_header)?;
         let vouched = if config.unauthenticated_header { Vouched::OrNot } else { Vouched::Always };
-        Ok(Self { header, forward, strict: config.strict, vouched, consumers: consumers.into() })
+        let tells = [forward.clone()].into();
+        Ok(Self { header, forward, tells, strict: config.strict, vouched, consumers: consumers.into() })
     }
 
     /// What is in the token of a request.
@@ -90,6 +96,7 @@ impl Gate for JweDecrypt {
         match self.open(request) {
             Ok(value) => {
                 request.headers_mut().insert(self.forward.clone(), value);
+                CallerFields::add(request.extensions_mut(), &self.tells);
                 Ok(())
             }
             Err(JweDecryptRejection::Missing) if !self.strict => {

@@ -13,9 +13,9 @@ use crate::error::Response;
 use crate::hop::is_hop;
 use crate::plugin::{ConfigError, ConsumerLookup, Gate, GateLayer, Plugin as _};
 use crate::plugins::consumer_auth::{Argument, Entrance, Repeated, authorization, single, without_bearer};
-#[cfg(feature = "cache")]
-use crate::request::CallerIdentity;
 use crate::request::Consumer;
+#[cfg(feature = "cache")]
+use crate::request::{CallerFields, CallerIdentity};
 
 /// Why `jwt-auth` turned a request away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +56,9 @@ pub struct JwtAuth {
     key_claim: String,
     required: Vec<TimeClaim>,
     to_headers: Vec<(HeaderName, String)>,
+    /// The names of these. Claims in them may be the token's own, such as `jti`.
+    #[cfg(feature = "cache")]
+    tells: std::sync::Arc<[HeaderName]>,
     store: bool,
     hide: bool,
     entrance: Entrance,
@@ -84,6 +87,7 @@ impl JwtAuth {
             return Err(invalid("claims_to_verify", "names a claim twice: remove one"));
         }
         let to_headers = config.claims_to_headers.into_iter().map(|(header, claim)| Ok((writable(&header)?, claim)));
+        let to_headers = to_headers.collect::<Result<Vec<_>, ConfigError>>()?;
         let (realm, anonymous) = (&config.realm, config.anonymous_consumer);
         Ok(Self {
             header,
@@ -92,7 +96,9 @@ impl JwtAuth {
             one_location: config.one_location,
             key_claim: config.key_claim_name,
             required,
-            to_headers: to_headers.collect::<Result<_, ConfigError>>()?,
+            #[cfg(feature = "cache")]
+            tells: to_headers.iter().map(|(name, _)| name.clone()).collect(),
+            to_headers,
             store: config.store_in_ctx,
             hide: config.hide_credentials,
             entrance: Entrance::new(JwtAuthPlugin::NAME, "Bearer", realm, anonymous, consumers.into())?,
@@ -170,6 +176,9 @@ impl JwtAuth {
         if let Some(claims) = &claims {
             let is_authorization = place == Some(Place::Header) && self.header == AUTHORIZATION;
             CallerIdentity::add_claims(request.extensions_mut(), claims.shared(), is_authorization);
+            if !self.tells.is_empty() {
+                CallerFields::add(request.extensions_mut(), &self.tells);
+            }
         }
         if let Some(claims) = claims.filter(|_| self.store) {
             request.extensions_mut().insert(claims);

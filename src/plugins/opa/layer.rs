@@ -20,6 +20,7 @@ use crate::plugin::bodies::Bodies;
 use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
 use crate::plugins::callout::{Calling, Callout, CalloutError, Callouts, http_uri};
 use crate::plugins::checks::{own_field, within};
+use crate::request::CallerFields;
 use crate::{Next, Request, Response};
 
 /// Applies [`Opa`].
@@ -33,7 +34,7 @@ pub struct Opa {
     /// Longest body that is told, if bodies are.
     max_body: Option<usize>,
     bodies: Bodies,
-    upstream: Vec<HeaderName>,
+    upstream: Arc<[HeaderName]>,
 }
 
 /// Who decides.
@@ -130,7 +131,12 @@ impl Opa {
             reject_empty(undecided.status(), NAME)
         })?;
         match follow(&decision, &self.upstream, request.headers_mut()) {
-            Ok(()) => Ok(request),
+            Ok(()) => {
+                if self.upstream.iter().any(|name| request.headers().contains_key(name)) {
+                    CallerFields::add(request.extensions_mut(), &self.upstream);
+                }
+                Ok(request)
+            }
             Err(Stopped::Refused(answer)) => Err(*answer),
             Err(Stopped::Unfulfillable(name)) => {
                 let undecided = Undecided::Field(name);

@@ -17,7 +17,8 @@ pub struct ProxyCacheConfig {
     /// Default `["$host", "$request_uri"]`.
     pub cache_key: Vec<String>,
     /// Methods that are answered out of the cache: `GET`, `HEAD`, `POST`. A HEAD is answered by what is kept of a GET and is
-    /// never kept itself. Of a POST the body, up to 64 KiB, is part of the key; a longer one passes. Default `["GET", "HEAD"]`.
+    /// never kept itself. A POST is then a question that changes nothing; its body, up to 64 KiB, is part of the key, and a longer
+    /// one passes. Default `["GET", "HEAD"]`.
     pub cache_method: Vec<CacheMethod>,
     /// Statuses that are kept, 200–599; 206 and 304 never are. Default `[200, 301, 404]`.
     pub cache_http_status: Vec<u16>,

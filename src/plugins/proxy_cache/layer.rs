@@ -117,8 +117,7 @@ impl ProxyCache {
         if !client.is_some_and(|client| self.purge_from.contains(client)) {
             return reject(StatusCode::FORBIDDEN, NAME, "Your IP address is not allowed to purge");
         }
-        let key = self.keys.of(&request, &Method::GET, b"").url;
-        let was_there = self.engine.zone.purge(key).await;
+        let was_there = self.engine.zone.purge(self.keys.url(&request)).await;
         reject_empty(if was_there { StatusCode::OK } else { StatusCode::NOT_FOUND }, NAME)
     }
 
@@ -154,14 +153,14 @@ impl Around for ProxyCache {
         if request.method().as_str() == "PURGE" {
             return self.purge(request).await;
         }
+        let changes = |request: &Request| (!request.method().is_safe()).then(|| self.keys.url(request));
         if !self.methods.contains(request.method()) {
-            let key = (!request.method().is_safe()).then(|| self.keys.of(&request, &Method::GET, b"").url);
-            return self.engine.pass(key, request, &next, "MISS").await;
+            return self.engine.pass(changes(&request), request, &next, "MISS").await;
         }
         let is_post = *request.method() == Method::POST;
         let length = request.body().size_hint().exact().unwrap_or(u64::MAX);
         if is_beside(&request) || length > if is_post { KEYED_BODY as u64 } else { 0 } {
-            return self.engine.pass(None, request, &next, "BYPASS").await;
+            return self.engine.pass(changes(&request), request, &next, "BYPASS").await;
         }
         let body = match self.bodies.collect(std::mem::take(request.body_mut()), KEYED_BODY).await {
             Ok(body) => body,

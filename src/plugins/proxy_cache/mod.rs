@@ -1,7 +1,7 @@
 //! `proxy-cache`: keeps answers of upstreams, in memory or on disk, and gives them to whoever asks for the same again (a
 //! shared cache, RFC 9111). Stage: access.
 //!
-//! Decision: 1. `PURGE` takes out what is kept of the URL, all variants of it, of all callers: 200, or 404 if nothing
+//! Decision: 1. `PURGE` takes out what the zone keeps of the URL, all variants of it, of all callers and routes: 200, or 404 if nothing
 //! was there; 403 unless the client is in `purge_from`, and comes through no proxy that is not trusted. 2. Methods that
 //! are not in `cache_method`, upgrades, `If-Match`, GETs with a body and POSTs with conditions or ranges pass; a method
 //! that changes something takes out what was kept of the URL when it succeeds. 3. What is kept and fresh is the answer,
@@ -14,10 +14,11 @@
 //! `cache_set_cookie`), parts (206), the gateway's own errors, pages under names of files (`/account/x.css` as HTML),
 //! bodies that only the end of the connection ends, streams of events, answers with trailers, and answers to requests
 //! with credentials or of known callers, unless the answer says `public`, `s-maxage` or `must-revalidate` or the key
-//! holds the caller. The key is route, scheme, host and port, target and host as plugins have changed them, method,
+//! holds the caller. The key is route, scheme, host and port, target, host and upstream as plugins have changed them, method,
 //! `cache_key`, of a POST the body with its type, and with `consumer_isolation` the caller; beside it answers are told apart
 //! by the fields that their `Vary` names.
-//! `X-Forwarded-*`, `X-Original-URL` and the like do not reach the upstream, unless `cache_key` has them.
+//! `X-Forwarded-*`, `X-Original-URL` and the like do not reach the upstream, unless `cache_key` has them or a plugin has written them
+//! to tell who calls.
 //!
 //! How long an answer is fresh: on disk as long as it says itself (`s-maxage`, `max-age`, `Expires`), else `cache_ttl`, else
 //! the zone's; in memory `cache_ttl` whatever the answer says, or with `cache_control` as long as it says itself, and one
@@ -27,7 +28,9 @@
 //! (good still); `UPDATING` (over, and being fetched anew); `STALE` (over, and the upstream is away; or the request wanted it
 //! fresher than it was and it has been fetched anew). 504 without a body answers `only-if-cached`.
 //!
-//! What is answered here passes no plugin further in: a hit is not counted by limits, whose priority is lower.
+//! What is answered here passes no plugin further in: a hit is not counted by limits, whose priority is lower, nor judged by
+//! `oas-validator`. In a global rule it stands among the route's plugins, by its priority, so that access lists of routes come first; where a
+//! route has a block of its own, that one alone counts.
 //! [cache.md](cache.md) tells more.
 //!
 //! ```

@@ -62,6 +62,8 @@ impl Plugin for ProxyCachePlugin {
     const NAME: &'static str = "proxy-cache";
     const STAGE: Stage = Stage::Access;
     const PRIORITY: i32 = 1085;
+    const YIELDS_TO_ROUTE: bool = true;
+    const STANDS_AMONG_ROUTES: bool = true;
     type Config = ProxyCacheConfig;
 
     fn schema(of: SchemaOf) -> Option<serde_json::Value> {

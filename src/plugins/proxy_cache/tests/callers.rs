@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::rig::{Origin, Rig, reply, request, status};
 use crate::Consumer;
 use crate::model::ConsumerSpec;
-use crate::request::{CallerIdentity, ExternalUser};
+use crate::request::{CallerFields, CallerIdentity, ExternalUser};
 
 #[tokio::test(start_paused = true)]
 async fn sec_cache_02_credentials_and_callers_are_kept_apart() {
@@ -122,4 +122,22 @@ async fn users_of_one_consumer_are_told_apart_by_what_was_verified_and_by_nothin
         let answer = rig.send(by(claims, credentials, is_authorization)).await;
         assert_eq!(status(&answer), wanted, "{told}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_several_layers_tell_the_origin_of_the_caller_counts_together() {
+    let told = |user: &str, role: &str| {
+        let mut request = request("GET", "/", &[("x-user", user), ("x-role", role)]);
+        for name in ["x-user", "x-role"] {
+            CallerFields::add(request.extensions_mut(), &[http::HeaderName::from_static(name)].into());
+        }
+        request
+    };
+    let rig = Rig::new(json!({}), &[reply(200, &[], "x")]);
+    for (user, role, wanted) in [("ann", "a", "MISS"), ("bob", "a", "MISS"), ("ann", "b", "MISS"), ("ann", "a", "HIT")]
+    {
+        assert_eq!(status(&rig.send(told(user, role)).await), wanted, "{user} {role}");
+    }
+    // nobody is told of without the mark of a layer
+    assert_eq!(rig.status("/", &[("x-user", "ann"), ("x-role", "a")]).await, "MISS");
 }

@@ -146,3 +146,52 @@ async fn lifetimes_are_hidden_where_that_is_wanted() {
         assert_eq!((answer.header("cache-control"), answer.header("expires")), (None, None));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_fresh_stays_whatever_one_who_wants_it_fresher_is_told() {
+    let kept = || reply(200, &[("etag", "\"1\""), ("cache-control", "max-age=60")], "one");
+    for said in [
+        reply(403, &[], "not you"),
+        reply(401, &[], "who are you"),
+        reply(200, &[("set-cookie", "session=")], "of one"),
+        reply(200, &[("cache-control", "private")], "of one"),
+        reply(304, &[("etag", "\"1\""), ("cache-control", "no-store")], ""),
+        reply(404, &[("cache-control", "no-store")], "hidden"),
+    ] {
+        let rig = Rig::new(json!({"cache_control": true}), &[kept(), said.clone(), kept()]);
+        rig.get("/", &[]).await;
+        pass(1).await;
+        for control in ["max-age=0", "min-fresh=100"] {
+            rig.get("/", &[("cache-control", control), ("user-agent", "evil")]).await;
+            let told = format!("{} {control}", said.0);
+            assert_eq!((rig.status("/", &[]).await.as_str(), rig.zone.stats().entries), ("HIT", 1), "{told}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_let_in_withdraws_nothing() {
+    for status in [401, 403] {
+        let kept = reply(200, &[("cache-control", "stale-if-error=900")], "one");
+        let block = json!({"cache_ttl": 10, "cache_http_status": [200]});
+        let rig = Rig::new(block, &[kept, reply(status, &[], "not you"), reply(503, &[], "away")]);
+        rig.get("/", &[]).await;
+        pass(10).await;
+        assert_eq!(rig.get("/", &[]).await.status(), status);
+        assert_eq!(rig.get("/", &[]).await.body(), "one", "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_not_be_kept_is_not_fetched_in_the_background() {
+    let block = json!({"cache_ttl": 10, "stale_while_revalidate": 20, "no_cache": ["$http_x_once"]});
+    let rig = Rig::new(block, &[reply(200, &[], "one")]);
+    rig.get("/", &[]).await;
+    pass(15).await;
+    assert_eq!(rig.status("/", &[("x-once", "1")]).await, "STALE");
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(rig.origin.count(), 1);
+    assert_eq!(rig.status("/", &[]).await, "UPDATING");
+}

@@ -101,3 +101,33 @@ async fn what_goes_goes_for_all_callers() {
         assert_eq!(rig.zone.stats().entries, 0, "{what}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_posts_go_with_their_url() {
+    let rig = Rig::new(json!({"cache_method": ["GET", "POST"]}), &[reply(200, &[], "x")]);
+    let post =
+        |fields: &[(&'static str, &str)], body: &'static str| request("POST", "/", fields).map(|_| Body::from(body));
+    let conditional = || post(&[("if-match", "\"1\"")], "a");
+    for (taken_out_by, told) in [(from(request("PURGE", "/", &[]), "127.0.0.1:1"), ""), (conditional(), "BYPASS")] {
+        for wanted in ["MISS", "HIT"] {
+            for body in ["a", "b"] {
+                assert_eq!(status(&rig.send(post(&[], body)).await), wanted, "{told} {body}");
+            }
+            assert_eq!(rig.status("/", &[]).await, wanted);
+        }
+        assert_eq!(status(&rig.send(taken_out_by).await), told);
+        assert_eq!(rig.zone.stats().entries, 0, "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_goes_whatever_else_the_key_holds() {
+    let rig = Rig::new(json!({"cache_key": ["$uri", "$cookie_lang"]}), &[reply(200, &[], "x")]);
+    for lang in ["lang=de", "lang=en"] {
+        rig.get("/?a", &[("cookie", lang)]).await;
+    }
+    rig.get("/other", &[]).await;
+    assert_eq!(rig.send(from(request("PURGE", "/?b", &[]), "127.0.0.1:1")).await.status(), 200);
+    assert_eq!(rig.zone.stats().entries, 1);
+    assert_eq!(rig.status("/other", &[]).await, "HIT");
+}

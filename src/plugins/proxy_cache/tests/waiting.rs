@@ -143,3 +143,52 @@ async fn who_has_waited_long_enough_goes_himself() {
     }
     assert_eq!(began.elapsed().as_secs(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn while_the_upstream_is_away_nobody_waits_longer_than_the_first() {
+    let gate = Arc::new(Notify::new());
+    let kept = reply(200, &[("cache-control", "stale-if-error=900")], "old");
+    let mut origin = Origin::answering(&[kept, reply(503, &[], "away")]);
+    origin.gate = Some(Arc::clone(&gate));
+    let rig = Arc::new(Rig::over(json!({"cache_ttl": 10}), origin));
+    gate.notify_one();
+    rig.get("/", &[]).await;
+    pass(10).await;
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let rig = Arc::clone(&rig);
+        clients.spawn(async move { rig.status("/", &[]).await });
+    }
+    while rig.origin.count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    gate.notify_one();
+    let said = clients.join_all().await;
+    assert_eq!(said.iter().filter(|status| *status == "STALE").count(), 100);
+    assert_eq!(rig.origin.count(), 2, "the others had no need to ask");
+    // for a moment who comes anew is answered at once, and then one asks again
+    assert_eq!((rig.status("/", &[]).await.as_str(), rig.origin.count()), ("STALE", 2));
+    pass(1).await;
+    gate.notify_one();
+    assert_eq!((rig.status("/", &[]).await.as_str(), rig.origin.count()), ("STALE", 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_inside_of_one_of_the_same_zone_does_not_wait_for_it() {
+    let origin = Origin::answering(&[reply(200, &[], "x")]);
+    let rig = Rig::over(json!({"cache_ttl": 10}), origin);
+    let (outer, inner, end) = (rig.layer.clone(), rig.layer.clone(), rig.origin.end());
+    let both = outer.wrap(inner.wrap(end));
+    let began = tokio::time::Instant::now();
+    for wanted in ["MISS", "HIT"] {
+        let answer = both.run(request("GET", "/", &[])).await;
+        assert_eq!(answer.headers()["apisix-cache-status"], wanted);
+        assert_eq!(answer.into_body().buffer(100).await.unwrap(), "x");
+    }
+    pass(10).await;
+    let answer = both.run(request("GET", "/", &[])).await;
+    assert_eq!((answer.status().as_u16(), began.elapsed().as_secs(), rig.origin.count()), (200, 10, 2));
+}

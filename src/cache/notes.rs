@@ -1,4 +1,4 @@
-//! What is not kept, for a while (RFC 9111 §4, "collapsed requests").
+//! What was found out about keys, for a while.
 use std::fmt;
 use std::hash::RandomState;
 
@@ -7,32 +7,34 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::CacheKey;
 
-/// Keys whose last answer was not to be kept: nobody waits for another's. So many at most, whatever the zone may
-/// hold, and beside it, so that they drive nothing out.
-pub(super) struct Refusals(Cache<CacheKey, u64, UnitWeighter, RandomState>);
+/// Keys of which something was found out that holds for a while. So many at most, whatever the zone may hold, and beside it, so
+/// that they drive nothing out.
+pub(super) struct Notes {
+    until: Cache<CacheKey, u64, UnitWeighter, RandomState>,
+    /// In milliseconds.
+    a_while: u64,
+}
 
 const MOST: usize = 16_384;
-/// For so many milliseconds.
-const A_WHILE: u64 = 10_000;
 
-impl Refusals {
-    pub(super) fn new() -> Self {
-        let cache = Cache::with(MOST, MOST as u64, UnitWeighter, RandomState::new(), DefaultLifecycle::default());
-        Self(cache)
+impl Notes {
+    pub(super) fn new(a_while: u64) -> Self {
+        let until = Cache::with(MOST, MOST as u64, UnitWeighter, RandomState::new(), DefaultLifecycle::default());
+        Self { until, a_while }
     }
 
     pub(super) fn note(&self, key: CacheKey, now: u64) {
-        self.0.insert(key, now + A_WHILE);
+        self.until.insert(key, now + self.a_while);
     }
 
     pub(super) fn hold(&self, key: CacheKey, now: u64) -> bool {
-        self.0.get(&key).is_some_and(|until| until > now)
+        self.until.get(&key).is_some_and(|until| until > now)
     }
 }
 
-impl fmt::Debug for Refusals {
+impl fmt::Debug for Notes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Refusals({})", self.0.len())
+        write!(f, "Notes({})", self.until.len())
     }
 }
 
@@ -54,11 +56,11 @@ mod tests {
 
     #[test]
     fn they_lapse_and_are_bounded() {
-        let refusals = Refusals::new();
+        let notes = Notes::new(10_000);
         let key = |number: usize| KeyBuilder::default().part(&number.to_le_bytes()).finish();
-        refusals.note(key(0), 5);
-        assert!(refusals.hold(key(0), 10_004) && !refusals.hold(key(0), 10_005) && !refusals.hold(key(1), 5));
-        (0..2 * MOST).for_each(|number| refusals.note(key(number), 5));
-        assert!(refusals.0.len() <= MOST, "{refusals:?}");
+        notes.note(key(0), 5);
+        assert!(notes.hold(key(0), 10_004) && !notes.hold(key(0), 10_005) && !notes.hold(key(1), 5));
+        (0..2 * MOST).for_each(|number| notes.note(key(number), 5));
+        assert!(notes.until.len() <= MOST, "{notes:?}");
     }
 }
