@@ -7,7 +7,7 @@
 //! only walks through them.
 mod around;
 mod authenticate;
-#[cfg(any(feature = "casbin", feature = "grpc-transcode"))]
+#[cfg(any(feature = "casbin", feature = "grpc-transcode", feature = "validation"))]
 mod bench;
 pub mod bodies;
 mod choice;
@@ -22,7 +22,7 @@ mod stage;
 
 pub use around::{Around, AroundLayer, Hop, Surrounded};
 pub use authenticate::{Authenticate, Authenticating, ConsumerLookup};
-#[cfg(any(feature = "casbin", feature = "grpc-transcode"))]
+#[cfg(any(feature = "casbin", feature = "grpc-transcode", feature = "validation"))]
 pub(crate) use bench::Bench;
 pub use choice::UpstreamChoice;
 pub(crate) use choice::{ChoiceStands, CopyOf};

@@ -93,7 +93,7 @@ impl Registry {
         registry.register(super::referer_restriction::RefererRestrictionPlugin);
         registry.register(super::request_id::RequestIdPlugin);
         #[cfg(feature = "validation")]
-        registry.register(super::request_validation::RequestValidationPlugin);
+        registry.register(super::request_validation::RequestValidationPlugin::default());
         registry.register(super::response_rewrite::ResponseRewritePlugin);
         registry.register(super::serverless_post_function::ServerlessPostFunctionPlugin::default());
         registry.register(super::serverless_pre_function::ServerlessPreFunctionPlugin::default());

@@ -12,14 +12,14 @@ use super::remote::{Address, Remote, Remotes};
 use super::sent::Sent;
 use super::{OasValidatorConfig, OasValidatorMetadata, OasValidatorPlugin, document};
 use crate::plugin::bodies::{Bodies, Unread};
-use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
+use crate::plugin::{Around, AroundLayer, Bench, ConfigError, Plugin as _};
 use crate::plugins::callout::http_uri;
 use crate::plugins::json_schema;
 use crate::{Body, Next, Request, Response, reject};
 
 const NAME: &str = OasValidatorPlugin::NAME;
 
-/// From so many bytes on a body is judged on a thread of its own, so that it holds up no other request.
+/// From so many bytes on a body is judged at the bench, so that it holds up no other request.
 const LARGE: usize = 64 * 1024;
 
 /// One block of `oas-validator`, compiled.
@@ -32,6 +32,7 @@ pub struct OasValidator {
     status: StatusCode,
     most: usize,
     bodies: Bodies,
+    bench: Bench,
 }
 
 #[derive(Debug)]
@@ -125,7 +126,13 @@ impl OasValidator {
             status,
             most: usize::try_from(config.max_req_body_size).unwrap_or(usize::MAX),
             bodies: lent.bodies,
+            bench: Bench::default(),
         })
+    }
+
+    /// The same, where large bodies are judged at a bench that is shared.
+    pub(super) fn at(self, bench: &Bench) -> Self {
+        Self { bench: bench.clone(), ..self }
     }
 
     async fn api(&self) -> Option<Arc<Api>> {
@@ -184,8 +191,8 @@ impl OasValidator {
             return media.judge(&content_type, &plain, &self.bodies).map_err(Refused::Unfit);
         }
         let bodies = self.bodies.clone();
-        let judging = tokio::task::spawn_blocking(move || media.judge(&content_type, &plain, &bodies));
-        judging.await.unwrap_or_else(|_| Err("judging it failed".to_owned())).map_err(Refused::Unfit)
+        let judging = self.bench.run(move || media.judge(&content_type, &plain, &bodies));
+        judging.await.unwrap_or_else(|| Err("judging it failed".to_owned())).map_err(Refused::Unfit)
     }
 
     /// The answer to a request that does not fit, unless it goes on all the same.
@@ -234,5 +241,37 @@ fn content_type(headers: &HeaderMap) -> Result<Option<&str>, String> {
     match types.next() {
         Some(_) => Err("`Content-Type` stands there several times".to_owned()),
         None => first.map(|value| value.to_str().map_err(|_| "`Content-Type` is no text".to_owned())).transpose(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::PluginLayer;
+    use crate::plugins::testing::{ask, configured};
+
+    #[tokio::test]
+    async fn large_bodies_wait_for_a_place_and_small_ones_need_none() {
+        let content = json!({"application/json": {"schema": {"type": "array"}}});
+        let paths = json!({"/a": {"post": {"requestBody": {"content": content}}}});
+        let spec = json!({"openapi": "3.0.3", "paths": paths}).to_string();
+        let (bench, place) = Bench::taken();
+        let validator = OasValidator::new(configured(json!({"spec": spec}))).unwrap();
+        let layer = PluginLayer::from(OasValidatorLayer::of(validator.at(&bench)));
+        let answer = async |length: usize| {
+            let body = format!("[{}]", " ".repeat(length - 2));
+            let request = http::Request::post("/a").header(CONTENT_TYPE, "application/json").body(Body::from(body));
+            ask(&layer, request.unwrap()).await
+        };
+        assert_eq!(answer(LARGE - 1).await.status(), 200);
+        let mut large = std::pin::pin!(answer(LARGE));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            assert!(futures_util::poll!(&mut large).is_pending());
+        }
+        drop(place);
+        assert_eq!(large.await.status(), 200);
     }
 }

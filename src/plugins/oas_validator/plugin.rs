@@ -5,13 +5,15 @@ use super::layer::Lent;
 use super::remote::Remotes;
 use super::{OasValidator, OasValidatorConfig, OasValidatorLayer, OasValidatorMetadata};
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage, shape};
+use crate::plugin::{Bench, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage, shape};
 use crate::plugins::json_schema::held_bodies;
 
 /// Builds [`OasValidator`] from configuration. Blocks with the same `spec_url` share the document, also across reloads.
 #[derive(Debug, Default)]
 pub struct OasValidatorPlugin {
     remotes: Remotes,
+    /// Of all blocks of a gateway.
+    bench: Bench,
 }
 
 impl Plugin for OasValidatorPlugin {
@@ -37,7 +39,7 @@ impl Plugin for OasValidatorPlugin {
     fn build(&self, config: OasValidatorConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
         let metadata = cx.metadata(Self::NAME)?.unwrap_or_default();
         let lent = Lent { bodies: cx.bodies(), remotes: &self.remotes, metadata };
-        Ok(OasValidatorLayer::of(OasValidator::with(config, lent)?).into())
+        Ok(OasValidatorLayer::of(OasValidator::with(config, lent)?.at(&self.bench)).into())
     }
 
     fn check_metadata(&self, metadata: &Map<String, Value>) -> Result<(), ConfigError> {

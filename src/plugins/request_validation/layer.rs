@@ -11,14 +11,14 @@ use super::defaults::Defaults;
 use super::once::{Once, several};
 use super::{RequestValidationConfig, RequestValidationPlugin};
 use crate::plugin::bodies::{Bodies, Unread, is_utf8};
-use crate::plugin::{AroundLayer, ConfigError, Hop, Plugin as _};
+use crate::plugin::{AroundLayer, Bench, ConfigError, Hop, Plugin as _};
 use crate::plugins::checks;
 use crate::plugins::json_schema::{Schema, shortened};
 use crate::{Body, BoxFuture, Next, Request, Response, reject_empty, reject_text};
 
 const NAME: &str = RequestValidationPlugin::NAME;
 
-/// From so many bytes on a body is judged on a thread of its own.
+/// From so many bytes on a body is judged beside the threads that serve requests.
 const LARGE: usize = 64 * 1024;
 
 /// Fields that tell of the very bytes of a body, which go where a default was filled in.
@@ -40,6 +40,7 @@ pub struct RequestValidation {
     status: StatusCode,
     message: Option<String>,
     bodies: Bodies,
+    bench: Bench,
 }
 
 /// A schema, and what else follows of it.
@@ -94,7 +95,13 @@ impl RequestValidation {
             status,
             message: config.rejected_msg,
             bodies,
+            bench: Bench::default(),
         })
+    }
+
+    /// The same, where large bodies are judged at a bench that is shared.
+    pub(super) fn at(self, bench: &Bench) -> Self {
+        Self { bench: bench.clone(), ..self }
     }
 
     fn judge_fields(&self, headers: &HeaderMap) -> Result<(), String> {
@@ -122,14 +129,14 @@ impl RequestValidation {
         Ok(filling.and_then(|defaults| defaults.filled(std::str::from_utf8(text).ok()?)))
     }
 
-    /// As [`Self::judge_body`], large ones on a thread of their own, so that they hold up no other request.
+    /// As [`Self::judge_body`], large ones at the bench, so that they hold up no other request.
     async fn judge_plain(self: &Arc<Self>, is_form: bool, plain: Bytes) -> Result<Option<String>, String> {
         if plain.len() < LARGE {
             return self.judge_body(is_form, &plain);
         }
         let me = Arc::clone(self);
-        let judging = tokio::task::spawn_blocking(move || me.judge_body(is_form, &plain));
-        judging.await.unwrap_or_else(|_| Err("judging it failed".to_owned()))
+        let judging = self.bench.run(move || me.judge_body(is_form, &plain));
+        judging.await.unwrap_or_else(|| Err("judging it failed".to_owned()))
     }
 
     async fn with_body(self: Arc<Self>, request: Request, next: Next) -> Response {

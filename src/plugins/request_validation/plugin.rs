@@ -1,12 +1,15 @@
 //! The registry's entry.
 use super::{RequestValidation, RequestValidationConfig, RequestValidationLayer};
 use crate::PluginLayer;
-use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
+use crate::plugin::{Bench, BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
 use crate::plugins::json_schema::held_bodies;
 
 /// Builds [`RequestValidation`] from configuration.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RequestValidationPlugin;
+#[derive(Clone, Debug, Default)]
+pub struct RequestValidationPlugin {
+    /// Of all blocks of a gateway.
+    bench: Bench,
+}
 
 impl Plugin for RequestValidationPlugin {
     const NAME: &'static str = "request-validation";
@@ -23,6 +26,6 @@ impl Plugin for RequestValidationPlugin {
     }
 
     fn build(&self, config: RequestValidationConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
-        Ok(RequestValidationLayer::of(RequestValidation::with_bodies(config, cx.bodies())?).into())
+        Ok(RequestValidationLayer::of(RequestValidation::with_bodies(config, cx.bodies())?.at(&self.bench)).into())
     }
 }

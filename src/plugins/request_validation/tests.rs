@@ -2,6 +2,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::plugin::Bench;
 use crate::{Body, Next, PluginLayer, Request, Response};
 
 fn built(block: Value) -> Result<RequestValidation, crate::plugin::ConfigError> {
@@ -176,4 +177,24 @@ async fn sec_lim_14_a_packed_body_is_judged_by_what_it_hides() {
     assert_eq!(through(block.clone(), packed(), gzip(&" ".repeat(1 << 20))).await.0, 413);
     let unknown = http::Request::post("/").header("content-encoding", "zstd");
     assert_eq!(through(block, unknown, "{}").await.0, 415);
+}
+
+#[tokio::test]
+async fn large_bodies_wait_for_a_place_and_small_ones_need_none() {
+    let (bench, place) = Bench::taken();
+    let validation = built(json!({"body_schema": {"type": "array"}})).unwrap().at(&bench);
+    let chain =
+        PluginLayer::from(RequestValidationLayer::of(validation)).wrap(Next::from_fn(async |_| Response::default()));
+    let answer = async |spaces: usize| {
+        let body = Body::from(format!("[{}]", " ".repeat(spaces)));
+        chain.run(post().body(body).unwrap()).await.status().as_u16()
+    };
+    assert_eq!(answer(1000).await, 200);
+    let mut large = std::pin::pin!(answer(64 * 1024));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        assert!(futures_util::poll!(&mut large).is_pending());
+    }
+    drop(place);
+    assert_eq!(large.await, 200);
 }
