@@ -10,7 +10,12 @@ use super::CacheKey;
 
 /// The fetches that others wait for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Flights(Arc<Mutex<HashMap<CacheKey, Underway>>>);
+pub(super) struct Flights(Arc<[Mutex<Table>; STRIPES]>);
+
+type Table = HashMap<CacheKey, Underway>;
+
+/// One table for each 16th of the keys, so that those who miss seldom wait for each other.
+const STRIPES: usize = 16;
 
 #[derive(Debug)]
 struct Underway {
@@ -63,7 +68,7 @@ impl Flights {
     /// Follows the fetch of that key, unless there is none or it has taken longer than `patience`: a leader that
     /// lasts as long as its client reads does not hold up everybody.
     pub(super) fn join(&self, key: CacheKey, patience: Duration) -> Joined {
-        let mut table = self.table();
+        let mut table = self.table(&key);
         let mut after = Predecessor::Gone;
         if let Some(underway) = table.get(&key) {
             if underway.began.elapsed() < patience {
@@ -76,8 +81,15 @@ impl Flights {
         Joined::Leads(Flight { flights: self.clone(), key, told })
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<CacheKey, Underway>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self, key: &CacheKey) -> MutexGuard<'_, Table> {
+        let ([first, ..], [stripe, ..]) = (key.as_bytes(), &*self.0);
+        let stripe = self.0.get(usize::from(*first) % STRIPES).unwrap_or(stripe);
+        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|stripe| stripe.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
     }
 }
 
@@ -90,7 +102,7 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let mut table = self.flights.table();
+        let mut table = self.flights.table(&self.key);
         // Another may have taken its place.
         if table.get(&self.key).is_some_and(|underway| underway.hears.same_channel(&self.told.subscribe())) {
             table.remove(&self.key);
@@ -132,7 +144,7 @@ mod tests {
                 landing => flight.land(landing),
             }
             assert_eq!(*hears.borrow(), landing);
-            assert!(flights.table().is_empty());
+            assert!(flights.is_empty());
         }
     }
 
@@ -149,6 +161,6 @@ mod tests {
         assert!(matches!(flights.join(key, PATIENCE), Joined::Follows(..)), "the second's place is its own");
         second.land(Landing::Kept);
         assert_eq!(*new.borrow(), Landing::Kept);
-        assert!(flights.table().is_empty());
+        assert!(flights.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderName;
 
 use super::content::Content;
@@ -96,7 +96,8 @@ pub(crate) struct MemoryWriter {
     variant: u64,
     fetching: Fetching,
     pieces: Vec<Bytes>,
-    piece: BytesMut,
+    /// The one that is not whole yet. It never has more room than a piece.
+    piece: Vec<u8>,
     length: u64,
     /// It is too long, or too much is on its way in.
     failed: bool,
@@ -112,7 +113,7 @@ impl MemoryWriter {
             variant: draft.meta.variant,
             fetching,
             pieces: Vec::new(),
-            piece: BytesMut::new(),
+            piece: Vec::new(),
             length: 0,
             failed: false,
         })
@@ -131,11 +132,10 @@ impl MemoryWriter {
             return;
         }
         while !data.is_empty() {
-            let room = PIECE - self.piece.len();
-            let part = data.split_to(room.min(data.len()));
-            self.piece.extend_from_slice(&part);
+            let part = data.split_to((PIECE - self.piece.len()).min(data.len()));
+            gather(&mut self.piece, &part);
             if self.piece.len() == PIECE {
-                self.pieces.push(self.piece.split().freeze());
+                self.pieces.push(std::mem::take(&mut self.piece).into());
             }
         }
     }
@@ -156,8 +156,8 @@ impl MemoryWriter {
         } else {
             let mut pieces = std::mem::take(&mut self.pieces);
             if !self.piece.is_empty() {
-                // by its own size: what it was gathered in is as large as a whole piece
-                pieces.push(Bytes::copy_from_slice(&self.piece));
+                // by its own size: it may have room for a whole one
+                pieces.push(std::mem::take(&mut self.piece).into_boxed_slice().into());
             }
             Kept::Large(Arc::new((std::mem::take(&mut self.head).into(), pieces.into(), self.length)))
         };
@@ -192,8 +192,18 @@ impl MemoryWriter {
 
     fn release(&mut self) {
         self.memory.filling.fetch_sub(std::mem::take(&mut self.length), Relaxed);
-        (self.pieces, self.piece) = (Vec::new(), BytesMut::new());
+        (self.pieces, self.piece) = (Vec::new(), Vec::new());
     }
+}
+
+/// Adds to a piece. Its room doubles up to that of a whole one, and no further: what a zone holds is what it counts.
+fn gather(piece: &mut Vec<u8>, part: &[u8]) {
+    let needed = piece.len() + part.len();
+    if needed > piece.capacity() {
+        let room = needed.max((piece.capacity() * 2).min(PIECE));
+        piece.reserve_exact(room - piece.len());
+    }
+    piece.extend_from_slice(part);
 }
 
 impl Drop for MemoryWriter {
@@ -244,6 +254,18 @@ mod tests {
             assert_eq!(body, vec![b'x'; length]);
         }
         assert_eq!(memory.filling.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn pieces_have_no_room_that_is_not_counted() {
+        for part in [1, 1000, 10_240, 16_384, 40_000] {
+            let mut piece = Vec::new();
+            while piece.len() < PIECE {
+                let some = vec![b'x'; part.min(PIECE - piece.len())];
+                gather(&mut piece, &some);
+                assert!(piece.capacity() <= PIECE, "{part}: {}", piece.capacity());
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
 use super::disk::DiskWriter;
 use super::memory::MemoryWriter;
@@ -40,7 +41,7 @@ impl Writer {
     }
 
     /// The body is whole: keeps the answer, and tells those who wait for it. What is to be done on disk is done in the
-    /// background.
+    /// background, and not at all where there is no runtime any more.
     pub(crate) fn finish(self, flight: Option<Flight>) {
         let land = |kept| {
             if let Some(flight) = flight {
@@ -50,7 +51,9 @@ impl Writer {
         match self {
             Self::Memory(writer) => land(writer.finish()),
             Self::Disk(writer) => {
-                tokio::spawn(async move { land(writer.finish().await) });
+                if let Ok(runtime) = Handle::try_current() {
+                    runtime.spawn(async move { land(writer.finish().await) });
+                }
             }
         }
     }

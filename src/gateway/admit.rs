@@ -2,7 +2,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::{Blocked, Described, Finding, Fold, Id, Items, Kind, MatchPart, Rejected, Settings, Snapshot};
+use crate::model::{
+    Blocked, Described, Finding, Fold, Id, Items, Kind, MatchPart, Rejected, Settings, Snapshot, faulty_zones,
+    leave_out, stand_in,
+};
 
 /// What [`admit`] made of a candidate.
 #[derive(Clone, Debug)]
@@ -34,7 +37,8 @@ pub struct Faulty {
 /// id; warnings change nothing. If `previous` has an item of the same kind and id, it takes the place of the faulty
 /// one; else the item is left out. What must not be taken over by a broader item then becomes [`Snapshot::blocked`], and
 /// fails closed: a route whose paths, hosts and methods are known, and a certificate that demands some of clients, by its
-/// names. Faulty settings give way to the previous ones, else to the defaults. Lists without faults stay the very same
+/// names. Faulty settings give way to the previous ones, else to the defaults; where all that is wrong with them is single
+/// zones of `cache_zones`, those alone do. Lists without faults stay the very same
 /// lists.
 ///
 /// A predecessor may not fit what has changed around it: judge the result, and admit it once more without `previous`
@@ -42,7 +46,11 @@ pub struct Faulty {
 pub fn admit(candidate: Snapshot, findings: &[Finding], previous: Option<&Snapshot>) -> Admitted {
     let rejected = candidate.rejected.clone();
     let known: HashSet<_> = rejected.iter().map(|item| (item.kind, &item.id, item.index)).collect();
-    let is_known = |finding: &Finding| known.contains(&(finding.kind, &finding.id, finding.index));
+    let is_known = |finding: &Finding| match finding.kind {
+        // Of settings that were rejected for single zones the others are in use.
+        Kind::Settings => rejected.iter().flat_map(|item| &item.findings).any(|other| other.key() == finding.key()),
+        _ => known.contains(&(finding.kind, &finding.id, finding.index)),
+    };
     let errors = findings.iter().filter(|finding| finding.is_error() && !is_known(finding)).collect();
     let mut sieve = Sieve { rejected: &rejected, errors, kept: Vec::new(), left_out: Vec::new(), blocked: Vec::new() };
     let nothing = Snapshot::default();
@@ -67,11 +75,22 @@ impl Sieve<'_> {
     fn settings(&mut self, candidate: &Snapshot, previous: Option<&Snapshot>) -> Arc<Settings> {
         let rejected = self.rejected.iter().filter(|item| item.kind == Kind::Settings).flat_map(|item| &item.findings);
         let errors = self.errors.iter().copied().filter(|finding| finding.kind == Kind::Settings);
-        let findings: Vec<Finding> = rejected.chain(errors).cloned().collect();
+        let findings: Vec<Finding> = rejected.chain(errors.clone()).cloned().collect();
         if findings.is_empty() {
             return Arc::clone(&candidate.settings);
         }
+        let of_zones = faulty_zones(&findings).is_some();
         let faulty = Faulty { kind: Kind::Settings, id: None, findings };
+        if of_zones {
+            let mut settings = Settings::clone(&candidate.settings);
+            // Those that were rejected are gone already.
+            leave_out(&mut settings.cache_zones, &faulty_zones(errors).unwrap_or_default());
+            let stands_in =
+                previous.is_some_and(|before| stand_in(&mut settings.cache_zones, &before.settings.cache_zones));
+            let list = if stands_in { &mut self.kept } else { &mut self.left_out };
+            list.push(faulty);
+            return Arc::new(settings);
+        }
         match previous {
             Some(previous) => {
                 self.kept.push(faulty);
@@ -320,6 +339,48 @@ mod tests {
         let refused = [Finding::error(Kind::Settings, None, "listeners[0].address", "is in use")];
         let candidate = snapshot(json!({"tollgate": {"workers": 2}}));
         assert_eq!(admit(candidate, &refused, Some(&previous())).snapshot.settings.workers, Some(7));
+    }
+
+    #[test]
+    fn a_faulty_zone_leaves_the_others_and_the_rest_of_the_settings() {
+        let zones = |settings: &Settings| {
+            let told = |zone: &crate::model::CacheZoneSpec| format!("{} {}", zone.name, zone.memory_size);
+            settings.cache_zones.iter().map(told).collect::<Vec<_>>()
+        };
+        let before = snapshot(json!({"tollgate": {"workers": 7, "cache_zones": [
+            {"name": "a", "memory_size": "1m"}, {"name": "b", "memory_size": "1m"}, {"name": "c", "memory_size": "1m"},
+        ]}}));
+        let candidate = || {
+            snapshot(json!({"tollgate": {"workers": 2, "cache_zones": [
+                {"name": "a", "memory_size": "2m"}, {"name": "b", "memory_size": "2k"}, {"name": "c", "memory_size": "2m"},
+            ]}}))
+        };
+        let admitted = admit(candidate(), &[], Some(&before));
+        assert_eq!(zones(&admitted.snapshot.settings), ["a 2m", "c 2m", "b 1m"]);
+        assert_eq!(
+            (admitted.snapshot.settings.workers, names(&admitted.kept)),
+            (Some(2), vec!["settings ".to_owned()])
+        );
+        assert!(admitted.kept[0].findings[0].path.starts_with("cache_zones[1].memory_size"));
+        assert!(check(&admitted.snapshot).is_empty());
+
+        let first = admit(candidate(), &[], None);
+        assert_eq!(
+            (zones(&first.snapshot.settings), first.snapshot.settings.workers),
+            (vec!["a 2m".into(), "c 2m".into()], Some(2))
+        );
+        assert_eq!(names(&first.left_out), ["settings "]);
+
+        // another fault is one of all settings
+        let more = [Finding::error(Kind::Settings, None, "listeners[0].address", "is in use")];
+        assert_eq!(*admit(candidate(), &more, Some(&before)).snapshot.settings, *before.settings);
+
+        let mut built = snapshot(json!({"tollgate": {"workers": 3}}));
+        let spec = |name: &str, size| crate::model::CacheZoneSpec::memory(name, crate::model::ByteSize(size));
+        Arc::make_mut(&mut built.settings).cache_zones = vec![spec("b", 1), spec("d", 2 << 20)];
+        let findings = check(&built);
+        let admitted = admit(built, &findings, Some(&before));
+        assert_eq!(zones(&admitted.snapshot.settings), ["d 2m", "a 1m", "b 1m", "c 1m"]);
     }
 
     #[test]

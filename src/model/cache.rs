@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::check::shape::{Field, List, Rule, Shape, Struct, Text};
 use super::check::walk::Walk;
+use super::{Finding, Kind};
 
 /// A zone that plugins such as `proxy-cache` keep answers in: on disk if it has a `disk_path`, else in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -176,35 +177,75 @@ const ZONE: Struct = Struct::new(&[
 
 pub(crate) const CACHE_ZONES: Shape = Shape::List(&List { of: Shape::Struct(&ZONE), min: 0, max: 1000, unique: true });
 
-/// Names and folders of zones are theirs alone.
+/// Names and folders of zones are theirs alone. Of two of one name or folder the later is at fault, of two folders the inner.
 pub(crate) fn apart<'v>(settings: &'v Map<String, Value>, walk: &mut Walk<'_, 'v>) {
     let zones = settings.get("cache_zones").and_then(Value::as_array);
     let told = |zone: &'v Value, field| zone.get(field).and_then(Value::as_str);
+    let mut fault = |index: usize, field: &'static str, problem: String| {
+        let judge = |walk: &mut Walk<'_, 'v>| walk.error(problem, "give each zone its own");
+        walk.under("cache_zones", |walk| walk.at(index, |walk| walk.under(field, judge)));
+    };
     let mut names = HashSet::new();
     let mut folders = Vec::new();
-    for zone in zones.into_iter().flatten() {
+    for (index, zone) in zones.into_iter().flatten().enumerate() {
         if let Some(name) = told(zone, "name").filter(|name| !names.insert(*name)) {
-            let problem = format!("has the name {name} twice");
-            walk.under("cache_zones", |walk| walk.error(problem, "give each zone its own"));
+            fault(index, "name", format!("is {name}, the name of an earlier zone"));
         }
         if let Some(path) = told(zone, "disk_path") {
-            folders.push((path.to_owned(), whole(path)));
+            folders.push((Some(index), path.to_owned(), whole(path)));
         }
     }
     // A zone that is there unasked has its folder as well.
     for zone in CacheZoneSpec::standard().into_iter().filter(|zone| !names.contains(&*zone.name)) {
-        folders.extend(zone.disk_path.map(|path| (path.display().to_string(), path)));
+        folders.extend(zone.disk_path.map(|path| (None, path.display().to_string(), path)));
     }
-    for (index, (text, folder)) in folders.iter().enumerate() {
-        let around = folders.iter().enumerate().find(|(other, (_, around))| match folder == around {
-            true => *other < index,
+    for (place, (index, text, folder)) in folders.iter().enumerate() {
+        let around = folders.iter().enumerate().find(|(other, (_, _, around))| match folder == around {
+            true => *other < place,
             false => folder.starts_with(around),
         });
-        if let Some((_, (around, _))) = around {
-            let problem = format!("has the disk_path {text} in {around}, which is another zone's");
-            walk.under("cache_zones", |walk| walk.error(problem, "give each zone its own"));
+        match around {
+            None => {}
+            Some((_, (Some(outer), around, _))) if index.is_none() => {
+                fault(*outer, "disk_path", format!("is {around}, around {text}, which is another zone's"));
+            }
+            Some((_, (_, around, _))) => {
+                let index = index.unwrap_or_default();
+                fault(index, "disk_path", format!("is {text}, in {around}, which is another zone's"));
+            }
         }
     }
+}
+
+/// Which entry of `cache_zones` a fault of the settings is of.
+fn faulty(fault: &Finding) -> Option<usize> {
+    let (index, _) = fault.path.strip_prefix("cache_zones[")?.split_once(']')?;
+    index.parse().ok().filter(|_| fault.kind == Kind::Settings)
+}
+
+/// The entries of `cache_zones` that errors of the settings are of; `None` if one is of something else. Zones are things of
+/// their own: without these the settings are as good.
+pub(crate) fn faulty_zones<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Option<HashSet<usize>> {
+    findings.into_iter().filter(|finding| finding.is_error()).map(faulty).collect()
+}
+
+/// A list without these entries.
+pub(crate) fn leave_out<T>(list: &mut Vec<T>, entries: &HashSet<usize>) {
+    let mut places = 0..;
+    list.retain(|_| places.next().is_some_and(|place| !entries.contains(&place)));
+}
+
+/// Has zones of `before` stand in for those that are missing, as far as their names and folders are free. Tells whether any
+/// does.
+pub(crate) fn stand_in(zones: &mut Vec<CacheZoneSpec>, before: &[CacheZoneSpec]) -> bool {
+    let meet = |one: &CacheZoneSpec, other: &CacheZoneSpec| {
+        let folders = one.disk_path.as_ref().zip(other.disk_path.as_ref());
+        one.name == other.name || folders.is_some_and(|(one, other)| one.starts_with(other) || other.starts_with(one))
+    };
+    let missing: Vec<_> = before.iter().filter(|old| !zones.iter().any(|zone| meet(zone, old))).cloned().collect();
+    let found = !missing.is_empty();
+    zones.extend(missing);
+    found
 }
 
 /// A path without what means nothing in it.
@@ -227,6 +268,30 @@ mod tests {
         for text in ["7", "2k", "50m", "1g", "1025m", "0"] {
             assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn faults_of_zones_are_told_from_others() {
+        let fault = |path: &str| Finding::error(Kind::Settings, None, path, "is wrong");
+        let zones = |paths: &[&str]| faulty_zones(&paths.iter().map(|path| fault(path)).collect::<Vec<_>>());
+        assert_eq!(zones(&[]), Some(HashSet::new()));
+        assert_eq!(zones(&["cache_zones[3].name", "cache_zones[12]"]), Some([3, 12].into()));
+        for other in ["cache_zones", "workers", "cache_zones_of[1]", "cache_zones[x]", "limits.cache_zones[1]"] {
+            assert_eq!(zones(&["cache_zones[3].name", other]), None, "{other}");
+        }
+        let mut list = vec!['a', 'b', 'c'];
+        leave_out(&mut list, &[0, 2].into());
+        assert_eq!(list, ['b']);
+    }
+
+    #[test]
+    fn zones_of_before_stand_in_where_there_is_room() {
+        let disk = |name: &str, folder: &str| CacheZoneSpec::disk(name, folder, disk_size());
+        let mut zones = vec![disk("a", "/x"), CacheZoneSpec::memory("m", memory_size())];
+        let before = [disk("a", "/y"), disk("b", "/x/b"), disk("c", "/"), disk("d", "/z"), disk("e", "/xx")];
+        assert!(stand_in(&mut zones, &before));
+        assert_eq!(zones.iter().map(|zone| &*zone.name).collect::<Vec<_>>(), ["a", "m", "d", "e"]);
+        assert!(!stand_in(&mut zones, &before));
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub use acme::{AcmeBinding, AcmeChallenge, AcmeKeyType, AcmeSettings};
 pub use admin::{AdminKey, AdminRole, AdminSettings, Role};
 pub use balancing::{Affinity, SameSite, SlowStart};
 pub use cache::{ByteSize, CacheZoneSpec, NotASize};
+pub(crate) use cache::{faulty_zones, leave_out, stand_in};
 pub(crate) use check::hint::closest;
 pub(crate) use check::shape::is_reference;
 pub(crate) use check::{Described, GlobalPlugins, duplicate};

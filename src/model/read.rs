@@ -11,7 +11,7 @@ use super::check::{Described, GlobalPlugins, dangling, duplicate, hint, judge};
 use super::settings::SETTINGS;
 use super::{
     ConsumerSpec, CredentialSpec, EnabledPlugin, Finding, Id, IpOrCidr, Items, Kind, MatchPart, Method, Rejected,
-    Resource, Settings, Severity, Snapshot, SslSpec, UnknownFields,
+    Resource, Settings, Severity, Snapshot, SslSpec, UnknownFields, faulty_zones, leave_out,
 };
 
 /// How a document is read.
@@ -139,13 +139,24 @@ impl Reader {
         let before = self.findings.len();
         let mut walk = Walk::new(Kind::Settings, None, None, self.rules, &mut self.findings);
         walk.value(value, &SETTINGS);
-        let faultless = !walk.failed();
-        match Settings::deserialize(value) {
-            Ok(settings) if faultless => return settings,
-            Err(error) if faultless => {
+        let zones = faulty_zones(self.findings.get(before..).unwrap_or_default());
+        let mut value = value.clone();
+        if let Some(zones) = &zones
+            && let Some(list) = value.get_mut("cache_zones").and_then(Value::as_array_mut)
+        {
+            leave_out(list, zones);
+        }
+        let settings = zones.map(|zones| (Settings::deserialize(&value), zones));
+        match settings {
+            Some((Ok(settings), zones)) if zones.is_empty() => return settings,
+            Some((Ok(settings), _)) => {
+                self.reject(Kind::Settings, None, None, None, before);
+                return settings;
+            }
+            Some((Err(error), _)) => {
                 self.findings.push(Finding::error(Kind::Settings, None, "", error.to_string()));
             }
-            _ => {}
+            None => {}
         }
         self.reject(Kind::Settings, None, None, None, before);
         Settings::default()

@@ -75,6 +75,7 @@ async fn answers_are_taken_out_by_their_key() {
         (purge("disk", &whole), 400),
         (purge("memory", "graphql/00000000000000000000000000000000"), 404),
         (purge("memory", "graphql/x"), 404),
+        (purge("memory", &format!("another/{key}")), 404),
         (purge("memory", &whole), 200),
         (purge("memory", &whole), 404),
     ] {

@@ -125,6 +125,46 @@ async fn answers_on_disk_outlive_the_gateway() {
 }
 
 #[tokio::test]
+async fn a_folder_is_taken_over_live_when_its_gateway_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (disk(folder.path()), disk(folder.path()));
+    let first = over(&old, origin("x").await).await;
+    assert_eq!(status(&first.get("/a", &[]).await), "MISS");
+    until(&old, |zone| zone.stats().stored == 1).await;
+    // as when a new program is started before the one before it has ended
+    let second = over(&new, origin("another").await).await;
+    for _ in 0..3 {
+        let answer = second.get("/a", &[]).await;
+        assert_eq!((status(&answer), answer.text().as_str()), ("MISS", "another"));
+    }
+    assert_eq!((new.stats().stored, new.stats().errors, files(folder.path()).len()), (0, 0, 1));
+    assert_eq!(status(&first.get("/a", &[]).await), "HIT", "the first has it still");
+    drop((first, old));
+    until(&new, |zone| zone.stats().entries == 1).await;
+    let answer = second.get("/a", &[]).await;
+    assert_eq!((status(&answer), answer.text().as_str()), ("HIT", "x"));
+    assert_eq!(status(&second.get("/b", &[]).await), "MISS");
+    until(&new, |zone| zone.stats().stored == 1).await;
+    assert_eq!(status(&second.get("/b", &[]).await), "HIT");
+}
+
+#[tokio::test]
+async fn a_global_cache_leaves_routes_with_their_own_to_them() {
+    let cache = "{proxy-cache: {cache_strategy: memory}}";
+    let rig = Rig::of(&format!("global_rules: [{{id: all, plugins: {cache}}}]\n{}", route_with(cache))).await;
+    for wanted in ["MISS", "HIT"] {
+        assert_eq!(status(&rig.get("/", &[]).await), wanted);
+    }
+    assert_eq!(rig.ask("PURGE /", &[]).await.status(), 200);
+    let answer = rig.get("/", &[]).await;
+    assert_eq!((status(&answer), answer.field("age"), rig.forwarded_count()), ("MISS", None, 2));
+    rig.apply(&format!("global_rules: [{{id: all, plugins: {cache}}}]\n{}", route_with("{}")));
+    for wanted in ["MISS", "HIT"] {
+        assert_eq!(status(&rig.get("/other", &[]).await), wanted, "the others are the rule's");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_has_rotted_is_dropped_and_fetched_anew() {
     let folder = tempfile::tempdir().unwrap();
     let body = "y".repeat(100_000);
@@ -388,14 +428,17 @@ fn zones_are_judged_with_the_settings() {
         ("[{name: a, memory_size: 1k}]", "at least 1m"),
         ("[{name: a, disk_path: cache}]", "the whole path of a folder"),
         ("[{name: a, cache_levels: '3'}]", "each 1 or 2"),
-        ("[{name: a}, {name: a, memory_size: 60m}]", "the name a twice"),
+        ("[{name: a}, {name: a, memory_size: 60m}]", "cache_zones[1].name: is a, the name of an earlier zone"),
         ("[{name: a, disk_path: /x/../y}]", "without .."),
-        ("[{name: a, disk_path: /x}, {name: b, disk_path: /x}]", "the disk_path /x in /x, which is another zone's"),
-        ("[{name: a, disk_path: /x/./}, {name: b, disk_path: /x}]", "the disk_path /x in /x/./, which"),
-        ("[{name: a, disk_path: /x/y}, {name: b, disk_path: /x}]", "the disk_path /x/y in /x, which"),
+        (
+            "[{name: a, disk_path: /x}, {name: b, disk_path: /x}]",
+            "cache_zones[1].disk_path: is /x, in /x, which is another zone's",
+        ),
+        ("[{name: a, disk_path: /x/./}, {name: b, disk_path: /x}]", "cache_zones[1].disk_path: is /x, in /x/./, which"),
+        ("[{name: a, disk_path: /x/y}, {name: b, disk_path: /x}]", "cache_zones[0].disk_path: is /x/y, in /x, which"),
         (
             "[{name: a, disk_path: /var/tmp/tollgate}]",
-            "disk_path /var/tmp/tollgate/disk_cache_one in /var/tmp/tollgate",
+            "cache_zones[0].disk_path: is /var/tmp/tollgate, around /var/tmp/tollgate/disk_cache_one, which",
         ),
         ("[{name: a, size: 1m}]", "size"),
     ] {

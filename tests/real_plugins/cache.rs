@@ -183,6 +183,7 @@ async fn queries_are_kept_and_mutations_pass() {
         (format!("disk/graphql/{key}"), 400),
         ("memory/graphql".to_owned(), 400),
         ("memory/graphql/0123456789abcdef".to_owned(), 404),
+        (format!("memory/another/{key}"), 404),
         (format!("memory/graphql/{key}"), 200),
         (format!("memory/graphql/{key}"), 404),
     ] {

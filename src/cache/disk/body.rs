@@ -35,22 +35,25 @@ impl OnDisk {
         self.opening.body_len
     }
 
-    /// Bytes of the body from `from` on, at most [`READ`], and not past `end`.
-    fn read(&self, from: u64, end: u64) -> io::Result<Bytes> {
+    /// What is read at once of a part of the body: whole blocks, or their sums say nothing; at most [`READ`].
+    fn piece(&self, part: &Range<u64>) -> Range<u64> {
         let block = BLOCK as u64;
-        // whole blocks, or their sums say nothing
-        let first = from / block * block;
-        let last = (first + READ as u64).min(end.div_ceil(block) * block).min(self.len());
-        let mut bytes = vec![0; usize::try_from(last.saturating_sub(first)).unwrap_or_default()];
-        read_at(&self.file, &mut bytes, self.opening.body_at + first)?;
-        if !self.are_sound(&bytes, first) {
+        let first = part.start / block * block;
+        first..(first + READ as u64).min(part.end.div_ceil(block) * block).min(self.len())
+    }
+
+    /// Reads a piece into an empty buffer, and gives what is in it of a part of the body.
+    fn read(&self, piece: Range<u64>, part: Range<u64>, mut buffer: Vec<u8>) -> io::Result<Bytes> {
+        let length = usize::try_from(piece.end.saturating_sub(piece.start)).unwrap_or_default();
+        fill(&self.file, &mut buffer, length, self.opening.body_at + piece.start)?;
+        if !self.are_sound(&buffer, piece.start) {
             self.disk.drop_corrupt(self.key, self.at);
             return Err(io::Error::other("a kept answer is not as it was written"));
         }
-        let mut bytes = Bytes::from(bytes);
-        let place = |at: u64| usize::try_from(at - first).unwrap_or(usize::MAX);
-        bytes.truncate(place(end.min(last)));
-        Ok(bytes.split_off(place(from).min(bytes.len())))
+        let mut bytes = Bytes::from(buffer);
+        let place = |at: u64| usize::try_from(at.saturating_sub(piece.start)).unwrap_or(usize::MAX);
+        bytes.truncate(place(part.end.min(piece.end)));
+        Ok(bytes.split_off(place(part.start).min(bytes.len())))
     }
 
     /// Whether blocks, the first of which begins at `first`, are as they were written.
@@ -86,6 +89,29 @@ pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> 
     }
 }
 
+/// Reads exactly so many bytes from there into an empty buffer.
+fn fill(file: &File, buffer: &mut Vec<u8>, length: usize, at: u64) -> io::Result<()> {
+    buffer.reserve_exact(length);
+    #[cfg(unix)]
+    while buffer.len() < length {
+        use rustix::io::{Errno, pread};
+        // What is to be read over need not be written to before.
+        let from = at + buffer.len() as u64;
+        match pread(file, rustix::buffer::spare_capacity(buffer), from) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        buffer.resize(length, 0);
+        read_at(file, buffer, at)?;
+    }
+    buffer.truncate(length);
+    Ok(())
+}
+
 /// A part of a body, read piece by piece on threads that may block. One piece is in memory at a time.
 pub(in super::super) struct FileBody {
     on_disk: Arc<OnDisk>,
@@ -107,12 +133,13 @@ impl HttpBody for FileBody {
         if self.left.is_empty() {
             return Poll::Ready(None);
         }
-        let Range { start, end } = self.left;
+        let part = self.left.clone();
         let on_disk = Arc::clone(&self.on_disk);
         let reading = self.reading.get_or_insert_with(|| {
-            let pace = &on_disk.disk.pace;
+            let piece = on_disk.piece(&part);
+            let room = usize::try_from(piece.end.saturating_sub(piece.start)).unwrap_or_default();
             let from = Arc::clone(&on_disk);
-            Box::pin(pace.reading(READS, move || from.read(start, end)))
+            Box::pin(on_disk.disk.pace.reading(READS, room, move |buffer| from.read(piece, part, buffer)))
         });
         let read = ready!(reading.as_mut().poll(cx));
         self.reading = None;
@@ -123,7 +150,7 @@ impl HttpBody for FileBody {
                 Ok(Frame::data(bytes))
             }
             Err(error) => {
-                self.left.start = end;
+                self.left.start = self.left.end;
                 Err(error.into())
             }
         }))

@@ -34,16 +34,23 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Reads, when it is its turn.
+    /// Reads, when it is its turn, into an empty buffer that has so much `room`. The buffer is made on the caller's thread, where
+    /// what is read is dropped as well: allocators keep much of what is made on one thread and dropped on another, for each
+    /// of the many threads that may block.
     ///
     /// # Errors
     /// What `read` says, and [`io::ErrorKind::TimedOut`].
     pub(super) fn reading<T: Send + 'static>(
         &self,
         within: Duration,
-        read: impl FnOnce() -> io::Result<T> + Send + 'static,
+        room: usize,
+        read: impl FnOnce(Vec<u8>) -> io::Result<T> + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send + 'static {
-        let read = in_turn(Arc::clone(&self.readers), read);
+        let places = Arc::clone(&self.readers);
+        let read = in_turn(places, move || {
+            let buffer = Vec::with_capacity(room);
+            move || read(buffer)
+        });
         async move { timeout(within, read).await.unwrap_or_else(|late| Err(late.into())) }
     }
 
@@ -55,7 +62,7 @@ impl Pace {
         &self,
         write: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send + 'static {
-        in_turn(Arc::clone(&self.writers), write)
+        in_turn(Arc::clone(&self.writers), || write)
     }
 
     /// Whether so many bytes more may wait for the disk. If so they do, until [`Pace::release`].
@@ -79,12 +86,14 @@ impl Pace {
     }
 }
 
-/// The place is free when the work is done, whether or not anybody waits for it still.
-async fn in_turn<T: Send + 'static>(
+/// Prepares work here when it is its turn, and does it on a thread that may block. The place is free when the work is done,
+/// whether or not anybody waits for it still.
+async fn in_turn<T: Send + 'static, W: FnOnce() -> io::Result<T> + Send + 'static>(
     places: Arc<Semaphore>,
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    prepare: impl FnOnce() -> W + Send + 'static,
 ) -> io::Result<T> {
     let place = places.acquire_owned().await.map_err(io::Error::other)?;
+    let work = prepare();
     let working = move || {
         let done = work();
         drop(place);
@@ -104,17 +113,30 @@ mod tests {
         let wait = Arc::new(std::sync::Mutex::new(wait));
         let hangs = || {
             let wait = Arc::clone(&wait);
-            move || Ok(wait.lock().unwrap().recv().is_ok())
+            move |_| Ok(wait.lock().unwrap().recv().is_ok())
         };
         let late = Duration::from_millis(1);
         for _ in 0..100 {
-            let error = pace.reading(late, hangs()).await.unwrap_err();
+            let error = pace.reading(late, 0, hangs()).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         }
         assert_eq!((pace.readers.available_permits(), pace.writers.available_permits()), (0, 32));
         assert_eq!(pace.writing(|| Ok(7)).await.unwrap(), 7, "what is written does not wait for what is read");
         drop(go);
-        assert_eq!(pace.reading(Duration::from_secs(60), || Ok(8)).await.unwrap(), 8);
+        assert_eq!(pace.reading(Duration::from_secs(60), 0, |_| Ok(8)).await.unwrap(), 8);
+    }
+
+    #[tokio::test]
+    async fn what_is_read_into_is_made_by_who_asks() {
+        let thread = || std::thread::current().id();
+        let prepare = move || {
+            let made = thread();
+            move || Ok((made, thread()))
+        };
+        let (made, used) = in_turn(Arc::new(Semaphore::new(1)), prepare).await.unwrap();
+        assert!(made == thread() && used != thread());
+        let read = |buffer: Vec<u8>| Ok((buffer.capacity(), buffer.len()));
+        assert_eq!(Pace::default().reading(READS, 1000, read).await.unwrap(), (1000, 0));
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn kept(disk: &Disk) -> Vec<FileRef> {
 
 /// How many of a key's answers can be read.
 fn readable(disk: &Arc<Disk>) -> usize {
-    kept(disk).into_iter().filter(|file| disk.load_now(key(), *file).is_some()).count()
+    kept(disk).into_iter().filter(|file| disk.load_now(key(), *file, Vec::new()).is_some()).count()
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn large_answers_with_long_heads_are_read_as_written() {
         let mut writer = DiskWriter::new(&disk, key(), &draft, disk.index.fetching(&key())).unwrap();
         writer.push(Bytes::from(vec![7; body]));
         assert!(writer.finish().await);
-        let stored = disk.load_now(key(), kept(&disk)[0]).unwrap();
+        let stored = disk.load_now(key(), kept(&disk)[0], Vec::new()).unwrap();
         assert_eq!(stored.headers()["x-long"].len(), field);
         assert_eq!(stored.body(0..stored.len()).buffer(1 << 20).await.unwrap(), vec![7; body]);
     }
@@ -269,9 +269,9 @@ async fn what_is_good_still_gets_another_head_and_keeps_its_body() {
     for age in [1, 2, 3] {
         let mut draft = draft(200);
         draft.meta.initial_age = age;
-        let open = disk.load_now(key(), file).unwrap();
+        let open = disk.load_now(key(), file, Vec::new()).unwrap();
         assert!(renew(&draft, disk.index.fetching(&key())).await);
-        let renewed = disk.load_now(key(), file).unwrap();
+        let renewed = disk.load_now(key(), file, Vec::new()).unwrap();
         assert_eq!(renewed.meta, draft.meta);
         for stored in [open, renewed] {
             assert_eq!(stored.body(0..300_000).buffer(1 << 20).await.unwrap(), vec![7; 300_000]);

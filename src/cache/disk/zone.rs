@@ -229,7 +229,8 @@ impl Disk {
     /// Opens a file. `None` if it is not there, or not as it was written: then it is out of the table as well.
     pub(in super::super) async fn load(self: &Arc<Self>, key: CacheKey, at: FileRef) -> Option<Stored> {
         let disk = Arc::clone(self);
-        match self.pace.reading(OPENS, move || Ok(disk.load_now(key, at))).await {
+        let room = usize::try_from(beginning(at)).unwrap_or(READ);
+        match self.pace.reading(OPENS, room, move |buffer| Ok(disk.load_now(key, at, buffer))).await {
             Ok(loaded) => loaded,
             Err(error) => {
                 self.failed("a kept answer cannot be read", &error);
@@ -238,7 +239,7 @@ impl Disk {
         }
     }
 
-    pub(super) fn load_now(self: &Arc<Self>, key: CacheKey, at: FileRef) -> Option<Stored> {
+    pub(super) fn load_now(self: &Arc<Self>, key: CacheKey, at: FileRef, buffer: Vec<u8>) -> Option<Stored> {
         let file = match File::open(self.folder.file(key, at.id)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -251,18 +252,15 @@ impl Disk {
                 return None;
             }
         };
-        let opened = self.opened(file, key, at);
+        let opened = self.opened(file, key, at, buffer);
         if opened.is_none() {
             self.drop_corrupt(key, at);
         }
         opened
     }
 
-    fn opened(self: &Arc<Self>, mut file: File, key: CacheKey, at: FileRef) -> Option<Stored> {
-        // All of a small one; of others the head, so that who wants that alone does not wait for more.
-        let most = if at.size <= READ as u64 { at.size } else { HEAD };
-        let mut first = Vec::with_capacity(usize::try_from(most).unwrap_or(READ));
-        file.by_ref().take(most).read_to_end(&mut first).ok()?;
+    fn opened(self: &Arc<Self>, mut file: File, key: CacheKey, at: FileRef, mut first: Vec<u8>) -> Option<Stored> {
+        file.by_ref().take(beginning(at)).read_to_end(&mut first).ok()?;
         let rest = opening_len(&first)?.checked_sub(first.len()).filter(|rest| *rest <= LONGEST);
         if let Some(rest) = rest {
             file.by_ref().take(rest as u64).read_to_end(&mut first).ok()?;
@@ -359,6 +357,12 @@ impl Disk {
         tracing::error!(folder = %self.folder.path().display(), %error, "cache: {what}");
         let _ = (what, error);
     }
+}
+
+/// How much of a file is read to open it: all of a small one; of others the head, so that who wants that alone does not wait
+/// for more.
+fn beginning(file: FileRef) -> u64 {
+    if file.size <= READ as u64 { file.size } else { HEAD }
 }
 
 impl fmt::Debug for Disk {

@@ -102,6 +102,13 @@ impl<'f, 'v> Walk<'f, 'v> {
         self.way.pop();
     }
 
+    /// As [`Walk::under`], of an entry of a list.
+    pub(crate) fn at(&mut self, index: usize, judge: impl FnOnce(&mut Self)) {
+        self.way.push(Step::Index(index));
+        judge(self);
+        self.way.pop();
+    }
+
     /// Leaves the field `name` of the object at hand out of the typed form.
     pub(crate) fn drop_field(&mut self, name: &'v str) {
         self.dropped.push((self.pointer(), name));

@@ -1,5 +1,6 @@
 //! Answers out of what is kept.
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
+use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::conditional::Wanted;
@@ -36,7 +37,7 @@ impl Policy {
                 Part::Bytes(bytes) => {
                     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
                     let told = format!("bytes {}-{}/{length}", bytes.start, bytes.end - 1);
-                    set(&mut response, CONTENT_RANGE, told);
+                    set(response.headers_mut(), CONTENT_RANGE, told);
                     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(bytes.end - bytes.start));
                     *response.body_mut() = stored.body(bytes);
                     return self.mark(response, status);
@@ -44,7 +45,7 @@ impl Policy {
                 Part::Outside => {
                     *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
                     response.headers_mut().remove(CONTENT_TYPE);
-                    set(&mut response, CONTENT_RANGE, format!("bytes */{length}"));
+                    set(response.headers_mut(), CONTENT_RANGE, format!("bytes */{length}"));
                     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
                     return self.mark(response, status);
                 }
@@ -58,8 +59,18 @@ impl Policy {
     }
 }
 
-fn set(response: &mut Response, name: http::HeaderName, value: String) {
+/// Tells a client who asked for everything from the first byte on that this is it: the origin was asked for the whole, which is
+/// kept, and players take no other answer than a part. It is the whole as it is where nobody knows how long that is.
+pub(super) fn tell_as_part(answer: &mut Parts, wanted: &Wanted, length: Option<u64>) {
+    let asks = wanted.range.is_some() && !wanted.is_part() && wanted.may_be_partial(&answer.headers);
+    if let Some(length) = length.filter(|length| asks && answer.status == StatusCode::OK && *length > 0) {
+        answer.status = StatusCode::PARTIAL_CONTENT;
+        set(&mut answer.headers, CONTENT_RANGE, format!("bytes 0-{}/{length}", length - 1));
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: http::HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
-        response.headers_mut().insert(name, value);
+        headers.insert(name, value);
     }
 }

@@ -66,6 +66,15 @@ impl Kept {
     }
 }
 
+/// Who counts by the length that was told asks no more once he has it, and before the body has said that it is at its end.
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.storing.as_ref().is_some_and(|storing| storing.expected == Some(self.length)) {
+            self.complete();
+        }
+    }
+}
+
 impl HttpBody for Kept {
     type Data = Bytes;
     type Error = BodyError;

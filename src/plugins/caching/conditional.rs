@@ -6,6 +6,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::ranges::is_all;
+
 /// What a client has already, and which part it wants.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
@@ -35,6 +37,11 @@ impl Wanted {
         }
         let since = self.if_modified_since.as_ref().and_then(date);
         since.zip(answer.get(LAST_MODIFIED).and_then(date)).is_some_and(|(since, changed)| changed <= since)
+    }
+
+    /// Whether it is a part that the client wants, and not everything from the first byte on.
+    pub(super) fn is_part(&self) -> bool {
+        self.range.as_ref().is_some_and(|range| !is_all(range.as_bytes()))
     }
 
     /// Whether a part may be given (RFC 9110 §13.1.5): the client's other parts are of this answer. Tags are compared
@@ -75,6 +82,16 @@ pub(super) fn ask_whether(request: &mut HeaderMap, kept: &HeaderMap) {
     if let Some(changed) = kept.get(LAST_MODIFIED) {
         request.insert(IF_MODIFIED_SINCE, changed.clone());
     }
+}
+
+/// Whether a 304 speaks of what is kept (RFC 9111 §4.3.4). Tags are compared weakly, and stand above dates; what neither has
+/// tells nothing apart.
+pub(super) fn speaks_of(told: &HeaderMap, kept: &HeaderMap) -> bool {
+    if let (Some(told), Some(kept)) = (told.get(ETAG), kept.get(ETAG)) {
+        return opaque(told.as_bytes()) == opaque(kept.as_bytes());
+    }
+    let dates = told.get(LAST_MODIFIED).zip(kept.get(LAST_MODIFIED));
+    dates.is_none_or(|(told, kept)| told == kept || date(told).is_some() && date(told) == date(kept))
 }
 
 /// A date of HTTP.
@@ -147,6 +164,26 @@ mod tests {
             assert_eq!(Wanted::of(&request).may_be_partial(&kept), wanted, "{condition}");
         }
         assert!(Wanted::default().may_be_partial(&kept));
+    }
+
+    #[test]
+    fn a_304_speaks_of_what_has_its_tag_or_its_date() {
+        let kept = [("etag", "\"a\""), ("last-modified", DATE)];
+        for (told, kept, wanted) in [
+            (&[][..], &kept[..], true),
+            (&[("etag", "\"a\"")], &kept, true),
+            (&[("etag", "W/\"a\"")], &kept, true),
+            (&[("etag", "\"b\"")], &kept, false),
+            (&[("etag", "\"b\""), ("last-modified", DATE)], &kept, false),
+            (&[("etag", "\"a\""), ("last-modified", LATER)], &kept, true),
+            (&[("last-modified", DATE)], &kept, true),
+            (&[("last-modified", LATER)], &kept, false),
+            (&[("last-modified", "once")], &[("last-modified", "once")], true),
+            (&[("last-modified", "once")], &[("last-modified", "twice")], false),
+            (&[("etag", "\"a\"")], &[("last-modified", DATE)], true),
+        ] {
+            assert_eq!(speaks_of(&map(told), &map(kept)), wanted, "{told:?} of {kept:?}");
+        }
     }
 
     #[test]

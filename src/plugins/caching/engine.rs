@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
+use tokio::sync::watch;
 
 use super::CacheControl;
 use super::conditional::{Wanted, is_for_the_origin};
@@ -17,7 +18,13 @@ use crate::{Exchange, Next, Request, Response, UpgradeWish};
 pub(in super::super) struct Engine {
     pub(in super::super) zone: Arc<Zone>,
     pub(in super::super) policy: Policy,
+    /// Nothing is ever said here; it ends with its [`Life`].
+    life: watch::Receiver<()>,
 }
+
+/// What an engine does in the background ends when this is dropped.
+#[derive(Debug)]
+pub(in super::super) struct Life(#[expect(dead_code, reason = "it is there to be dropped")] watch::Sender<()>);
 
 /// What a request asks of the cache.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +91,12 @@ pub(in super::super) fn is_beside(request: &Request) -> bool {
 }
 
 impl Engine {
+    /// An engine, with what its work in the background lives by.
+    pub(in super::super) fn new(zone: Arc<Zone>, policy: Policy) -> (Arc<Self>, Life) {
+        let (sender, life) = watch::channel(());
+        (Arc::new(Self { zone, policy, life }), Life(sender))
+    }
+
     /// Answers a request: from the zone, or by the upstream.
     pub(in super::super) async fn serve(self: &Arc<Self>, query: Query, request: Request, next: Next) -> Response {
         let wanted = Wanted::of(request.headers());
@@ -125,7 +138,7 @@ impl Engine {
                 return self.hit(stored, &wanted, head, "STALE");
             }
             // What they bring is not kept, so nobody is to wait for them.
-            let alone = head || !query.stores || wanted.range.is_some() && stale.is_none();
+            let alone = head || !query.stores || wanted.is_part() && stale.is_none();
             if alone || self.policy.collapse.is_zero() || Leads::has(&request, &self.zone) {
                 break;
             }
@@ -187,9 +200,16 @@ impl Engine {
         let (engine, next, request) = (Arc::clone(self), next.clone(), copy(request));
         let wanted = Wanted::default();
         let asked = Fetch { query, wanted, stale: Some(stored.clone()), flight: Some(flight), status: "EXPIRED" };
+        let mut life = self.life.clone();
         let updating = async move {
-            let mut body = engine.fetch(asked, request, &next).await.into_body();
-            while let Some(Ok(_)) = body.frame().await {}
+            let fetching = async {
+                let mut body = engine.fetch(asked, request, &next).await.into_body();
+                while let Some(Ok(_)) = body.frame().await {}
+            };
+            tokio::select! {
+                () = fetching => {}
+                _ = life.changed() => {}
+            }
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(updating);

@@ -3,14 +3,17 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName};
 use http::response::Parts;
-use http::{Method, StatusCode, Uri};
+use http::{Extensions, Method, StatusCode, Uri, Version};
+use http_body::Body as _;
 
+use super::answer::tell_as_part;
 use super::body::{Kept, Storing};
-use super::conditional::{ask_for_all, ask_whether};
+use super::conditional::{ask_for_all, ask_whether, speaks_of};
 use super::engine::{Engine, Fetch, Leads};
 use super::policy::Asked;
 use crate::cache::stats::count;
 use crate::cache::{Draft, Fetching, Landing, Stored, Writer};
+use crate::hop::is_hop;
 use crate::request::SharedFacts;
 use crate::{Body, Fault, Next, Request, Response};
 
@@ -23,6 +26,9 @@ struct Sent {
     uri: Uri,
     /// What tells the path that was asked for, in a gateway.
     facts: Option<SharedFacts>,
+    version: Version,
+    /// Of one that asks whether what is kept is good still, to ask for all if the answer is of something else.
+    extensions: Option<Extensions>,
     at: u64,
     /// What is taken out from then on makes the answer one that is not kept.
     fetching: Fetching,
@@ -31,17 +37,37 @@ struct Sent {
     head: bool,
 }
 
+impl Sent {
+    /// The same request once more, as it came.
+    fn again(self) -> Request {
+        let mut request = Request::default();
+        *request.method_mut() = if self.head { Method::HEAD } else { Method::GET };
+        *request.uri_mut() = self.uri;
+        *request.version_mut() = self.version;
+        *request.headers_mut() = self.headers;
+        *request.extensions_mut() = self.extensions.unwrap_or_default();
+        request
+    }
+}
+
 impl Engine {
     /// Asks the upstream, and keeps what may be kept.
-    pub(super) async fn fetch(self: &Arc<Self>, asked: Fetch, mut request: Request, next: &Next) -> Response {
+    pub(super) async fn fetch(self: &Arc<Self>, asked: Fetch, request: Request, next: &Next) -> Response {
         count(&self.zone.counters().misses);
+        self.ask(asked, request, next).await
+    }
+
+    async fn ask(self: &Arc<Self>, asked: Fetch, mut request: Request, next: &Next) -> Response {
         let head = request.method() == Method::HEAD;
-        let partial = asked.wanted.range.is_some() && asked.stale.is_none();
-        let keeps = asked.query.stores && !head && !partial;
+        let keeps = asked.query.stores && !head && !(asked.wanted.is_part() && asked.stale.is_none());
+        // the answer to a POST cannot be asked after by its tag
+        let asks = asked.stale.is_some() && request.method() != Method::POST;
         let sent = Sent {
-            headers: if keeps { request.headers().clone() } else { HeaderMap::new() },
+            headers: if keeps || asks { request.headers().clone() } else { HeaderMap::new() },
             uri: request.uri().clone(),
             facts: request.extensions().get().cloned(),
+            version: request.version(),
+            extensions: asks.then(|| request.extensions().clone()),
             at: self.zone.now(),
             fetching: self.zone.fetching(asked.query.key),
             keeps,
@@ -52,15 +78,20 @@ impl Engine {
             Leads::note(&mut request, &self.zone);
         }
         match &asked.stale {
-            // the answer to a POST cannot be asked after by its tag
-            Some(stored) if request.method() != Method::POST => ask_whether(request.headers_mut(), &stored.headers()),
+            Some(stored) if asks => ask_whether(request.headers_mut(), &stored.headers()),
             _ if keeps => ask_for_all(request.headers_mut()),
             _ => {}
         }
         let response = next.run(request).await;
         match asked.stale.clone() {
-            Some(stored) if response.status() == StatusCode::NOT_MODIFIED => {
-                self.good_still(asked, sent, stored, response)
+            Some(stored) if asks && response.status() == StatusCode::NOT_MODIFIED => {
+                if speaks_of(response.headers(), &stored.headers()) {
+                    return self.good_still(asked, sent, stored, response);
+                }
+                // The origin has another one by now, and nobody has seen it.
+                self.withdraw(&asked, &stored);
+                let asked = Fetch { stale: None, ..asked };
+                Box::pin(self.ask(asked, sent.again(), next)).await
             }
             Some(stored) if is_failure(&response) && self.may_stand_in(&stored) => {
                 // Those who wait have it as well, and who comes next need not wait to be told the same.
@@ -96,7 +127,7 @@ impl Engine {
     fn good_still(self: &Arc<Self>, asked: Fetch, sent: Sent, stored: Stored, response: Response) -> Response {
         let mut headers = stored.headers();
         let new = response.headers();
-        for name in new.keys().filter(|name| !OF_THE_BODY.contains(name)) {
+        for name in new.keys().filter(|name| !OF_THE_BODY.contains(name) && !is_hop(name.as_str().as_bytes())) {
             headers.remove(name);
             for value in new.get_all(name) {
                 headers.append(name, value.clone());
@@ -131,9 +162,10 @@ impl Engine {
         if !sent.keeps {
             return self.policy.mark(response, asked.status);
         }
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
         let judged = self.policy.judge(self.asked(&asked, sent, self.zone.now()), &parts);
         let length = expected(&parts);
+        tell_as_part(&mut parts, &asked.wanted, length.or_else(|| body.size_hint().exact()));
         let writer = judged.ok().and_then(|draft| self.begin(&asked, sent, draft, length));
         let Some(writer) = writer else {
             if asked.stale.as_ref().is_none_or(|stored| self.is_over(stored)) {

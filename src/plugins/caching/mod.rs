@@ -12,7 +12,7 @@ mod ranges;
 mod unkeyed;
 
 pub(super) use directives::CacheControl;
-pub(super) use engine::{Engine, Query, is_beside};
+pub(super) use engine::{Engine, Life, Query, is_beside};
 pub(super) use lifetime::Lifetime;
 pub(super) use policy::Policy;
 pub(super) use unkeyed::{OF_THE_GATEWAY, Unkeyed};

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use http::header::{
-    AGE, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, EXPIRES, HeaderMap, HeaderName, SET_COOKIE,
+    AGE, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, EXPIRES, HeaderMap, HeaderName, SET_COOKIE, TRAILER,
 };
 use http::response::Parts;
 use http::{HeaderValue, StatusCode};
@@ -65,7 +65,7 @@ pub(super) enum NotKept {
     Forbidden,
     /// It is stale already, or does not say how long it is fresh.
     Stale,
-    /// It is too long, or its end cannot be known.
+    /// It is too long, its end cannot be known, or something stands behind it.
     Length,
     /// It is a page under the name of a file.
     Deceives,
@@ -109,7 +109,7 @@ impl Policy {
         if answer.extensions.get::<crate::body::EndsWithConnection>().is_some() {
             return Err(NotKept::Length);
         }
-        if never_ends(headers) {
+        if never_ends(headers) || has_trailers(headers) {
             return Err(NotKept::Length);
         }
         let initial_age = initial_age(headers, asked);
@@ -187,10 +187,22 @@ impl Policy {
     }
 }
 
+/// Whether an answer says that fields stand behind its body, which would be lost.
+fn has_trailers(headers: &HeaderMap) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    let is_grpc = |media: &[u8]| media.get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC));
+    headers.contains_key(TRAILER) || is_grpc(media_type(headers))
+}
+
+/// The media type without its parameters.
+fn media_type(headers: &HeaderMap) -> &[u8] {
+    let media = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
 /// Whether an answer is a stream of events or pictures, which has no end as a rule.
 fn never_ends(headers: &HeaderMap) -> bool {
-    let media = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let media = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let media = media_type(headers);
     [&b"text/event-stream"[..], b"multipart/x-mixed-replace"].iter().any(|stream| stream.eq_ignore_ascii_case(media))
 }
 

@@ -14,12 +14,7 @@ pub(super) enum Part {
 
 /// Reads a `Range` for a body of so many bytes.
 pub(super) fn part(range: &[u8], length: u64) -> Part {
-    let Some((unit, set)) = split(range, b'=') else { return Part::Whole };
-    if !unit.trim_ascii().eq_ignore_ascii_case(b"bytes") || set.contains(&b',') {
-        return Part::Whole;
-    }
-    let Some((first, last)) = split(set.trim_ascii(), b'-') else { return Part::Whole };
-    let (first, last) = (first.trim_ascii(), last.trim_ascii());
+    let Some((first, last)) = bounds(range) else { return Part::Whole };
     match (number(first), number(last)) {
         // the last so many bytes
         (None, Some(count)) if first.is_empty() => match count {
@@ -31,6 +26,21 @@ pub(super) fn part(range: &[u8], length: u64) -> Part {
         (Some(first), Some(last)) if first <= last => from(first, last.saturating_add(1).min(length), length),
         _ => Part::Whole,
     }
+}
+
+/// Whether a `Range` asks for everything from the first byte on.
+pub(super) fn is_all(range: &[u8]) -> bool {
+    bounds(range).is_some_and(|(first, last)| last.is_empty() && number(first) == Some(0))
+}
+
+/// The two sides of a `Range` of bytes; `None` if it is none, or several.
+fn bounds(range: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (unit, set) = split(range, b'=')?;
+    if !unit.trim_ascii().eq_ignore_ascii_case(b"bytes") || set.contains(&b',') {
+        return None;
+    }
+    let (first, last) = split(set.trim_ascii(), b'-')?;
+    Some((first.trim_ascii(), last.trim_ascii()))
 }
 
 fn from(first: u64, end: u64, length: u64) -> Part {
@@ -76,6 +86,18 @@ mod tests {
             ("bytes=+1-2", Part::Whole),
         ] {
             assert_eq!(part(range.as_bytes(), 10), wanted, "{range}");
+        }
+        for (range, wanted) in [
+            ("bytes=0-", true),
+            ("Bytes = 00-", true),
+            ("bytes=1-", false),
+            ("bytes=0-9", false),
+            ("bytes=-9", false),
+            ("bytes=-", false),
+            ("bytes=0-,0-", false),
+            ("rows=0-", false),
+        ] {
+            assert_eq!(is_all(range.as_bytes()), wanted, "{range}");
         }
         assert_eq!(part(b"bytes=-1", 0), Part::Outside);
         assert_eq!(part(b"bytes=0-", 0), Part::Outside);

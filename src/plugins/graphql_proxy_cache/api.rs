@@ -3,12 +3,17 @@ use http::header::ALLOW;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::plugin::GraphqlProxyCachePlugin;
-use crate::cache::{CacheKey, Zones};
+use crate::cache::{CacheKey, KeyBuilder, Zones};
 use crate::plugin::{Api, Plugin as _};
 use crate::{Next, Request, Response, reject, reject_empty};
 
 const NAME: &str = GraphqlProxyCachePlugin::NAME;
 const PATH: &str = "/apisix/plugin/graphql-proxy-cache/";
+
+/// By what the keys of a route's answers are told: a route that purges below the path of one alone takes out nothing of others'.
+pub(super) fn by_route(id: &str) -> CacheKey {
+    KeyBuilder::default().part(NAME.as_bytes()).part(id.as_bytes()).finish()
+}
 
 /// `PURGE <PATH><disk|memory>/<route id>/<key>`.
 pub(super) fn purging(zones: &Zones) -> Api {
@@ -26,7 +31,6 @@ async fn purge(zones: &Zones, request: &http::request::Parts) -> Response {
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("PURGE"));
         return refusal;
     }
-    // The key knows the route: its id is for people.
     let mut parts = request.uri.path().strip_prefix(PATH).unwrap_or_default().split('/');
     let (strategy, route, key) = (parts.next(), parts.next(), parts.next());
     let is_on_disk = match strategy {
@@ -34,10 +38,10 @@ async fn purge(zones: &Zones, request: &http::request::Parts) -> Response {
         Some("memory") => false,
         _ => return reject(StatusCode::BAD_REQUEST, NAME, "the strategy is disk or memory"),
     };
-    let (Some(_), Some(key), None) = (route.filter(|route| !route.is_empty()), key, parts.next()) else {
+    let (Some(route), Some(key), None) = (route.filter(|route| !route.is_empty()), key, parts.next()) else {
         return reject(StatusCode::BAD_REQUEST, NAME, "write <disk|memory>/<route id>/<key>");
     };
-    let Some(key) = CacheKey::parse(key) else {
+    let Some(key) = CacheKey::parse(key).map(|key| key.told(&by_route(route))) else {
         return reject_empty(StatusCode::NOT_FOUND, NAME);
     };
     let mut was_there = false;

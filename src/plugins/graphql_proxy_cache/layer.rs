@@ -6,15 +6,16 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use super::api::by_route;
 use super::config::GraphqlProxyCacheConfig;
 use super::document::{NoDocument, Operations, operations};
 use super::plugin::GraphqlProxyCachePlugin;
 use crate::cache::Zone;
 use crate::plugin::bodies::{Bodies, Unread};
 use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
-use crate::plugins::caching::{CacheControl, Engine, Lifetime, Policy, Query, Unkeyed, is_beside};
+use crate::plugins::caching::{CacheControl, Engine, Life, Lifetime, Policy, Query, Unkeyed, is_beside};
 use crate::plugins::proxy_cache::{CacheStrategy, Keys};
-use crate::request::RequestVars;
+use crate::request::{RequestVars, SharedFacts};
 use crate::router::{Value, VarName, Variables as _};
 use crate::{Body, Next, Request, Response, reject, reject_empty};
 
@@ -27,6 +28,7 @@ const KEY_FIELD: HeaderName = HeaderName::from_static("apisix-cache-key");
 #[derive(Debug)]
 pub struct GraphqlProxyCache {
     engine: Arc<Engine>,
+    _life: Life,
     keys: Keys,
     bodies: Bodies,
 }
@@ -66,7 +68,8 @@ impl GraphqlProxyCache {
             collapse: Duration::from_secs(5),
             unkeyed: Unkeyed::default(),
         };
-        Ok(Self { engine: Arc::new(Engine { zone, policy }), keys, bodies: Bodies::default() })
+        let (engine, life) = Engine::new(zone, policy);
+        Ok(Self { engine, _life: life, keys, bodies: Bodies::default() })
     }
 
     /// Reads bodies so, in place of within the default limits.
@@ -140,6 +143,8 @@ impl Around for GraphqlProxyCache {
             Ok(Operations::Queries) => is_beside(&request) || *request.method() == Method::GET && !body.is_empty(),
         };
         let keyed = self.keys.of(&request, request.method(), &body);
+        let route = SharedFacts::of(&request).and_then(|facts| facts.route.as_ref());
+        let told = keyed.everybodys.told(&by_route(route.map_or("", |route| &route.id)));
         *request.body_mut() = Body::from(body);
         if passes {
             return self.engine.pass(None, request, &next, "BYPASS").await;
@@ -152,7 +157,7 @@ impl Around for GraphqlProxyCache {
             control: CacheControl::default(),
         };
         let mut response = self.engine.serve(query, request, next).await;
-        if let Ok(key) = HeaderValue::try_from(keyed.everybodys.to_string()) {
+        if let Ok(key) = HeaderValue::try_from(told.to_string()) {
             response.headers_mut().insert(KEY_FIELD, key);
         }
         response

@@ -11,7 +11,7 @@ use super::plugin::ProxyCachePlugin;
 use crate::cache::Zone;
 use crate::plugin::bodies::Bodies;
 use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
-use crate::plugins::caching::{CacheControl, Engine, Lifetime, Policy, Query, Unkeyed, is_beside};
+use crate::plugins::caching::{CacheControl, Engine, Life, Lifetime, Policy, Query, Unkeyed, is_beside};
 use crate::plugins::checks::{non_empty, own_field};
 use crate::plugins::networks::Networks;
 use crate::request::{RequestVars, Template, client_addr, is_behind_a_stranger};
@@ -25,6 +25,7 @@ const KEYED_BODY: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct ProxyCache {
     engine: Arc<Engine>,
+    _life: Life,
     keys: Keys,
     methods: Vec<Method>,
     bypass: Vec<Template>,
@@ -93,8 +94,10 @@ impl ProxyCache {
             collapse: Duration::from_millis(config.collapse_timeout_ms.into()),
             unkeyed: Unkeyed::but(keys.fields()),
         };
+        let (engine, life) = Engine::new(zone, policy);
         Ok(Self {
-            engine: Arc::new(Engine { zone, policy }),
+            engine,
+            _life: life,
             keys,
             methods,
             bypass: conditions("cache_bypass", &config.cache_bypass)?,

@@ -6,9 +6,10 @@
 //! are not in `cache_method`, upgrades, `If-Match`, GETs with a body and POSTs with conditions or ranges pass; a method
 //! that changes something takes out what was kept of the URL when it succeeds. 3. What is kept and fresh is the answer,
 //! also as 304, 206 or 416 where the request asks for that, and to a HEAD. 4. What is kept and over is checked with the
-//! upstream (`If-None-Match`, `If-Modified-Since`). 5. One request fetches what is missing; others that ask for the
+//! upstream (`If-None-Match`, `If-Modified-Since`); one that answers 304 of something else is asked for that. 5. One request fetches what is missing; others that ask for the
 //! same meanwhile wait for it, at most `collapse_timeout_ms`, and go themselves when it turns out not to be theirs. 6.
-//! Answers flow to the client while they are kept; one that breaks off is not kept.
+//! Answers flow to the client while they are kept; one that breaks off is not kept. Who asks for all bytes from the first on
+//! (`bytes=0-`, as players do) has the whole fetched for everybody, and gets it as a part; other parts pass.
 //!
 //! Never kept are answers that say `private`, `no-store`, `no-cache` or `Vary: *`, those with `Set-Cookie` (unless
 //! `cache_set_cookie`), parts (206), the gateway's own errors, pages under names of files (`/account/x.css` as HTML),

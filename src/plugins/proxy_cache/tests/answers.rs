@@ -2,7 +2,8 @@
 use http::Method;
 use serde_json::json;
 
-use super::rig::{Rig, reply, request, status};
+use super::rig::{Rig, in_pieces, reply, request, status};
+use crate::plugins::testing::ask_over;
 
 #[tokio::test(start_paused = true)]
 async fn clients_are_told_that_they_have_it() {
@@ -42,6 +43,37 @@ async fn parts_are_given_out_of_a_whole_and_never_kept() {
         assert_eq!(answer.header("content-range").as_deref(), told, "{fields:?}");
         assert_eq!(answer.header("content-length").unwrap(), body.len().to_string());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_all_as_a_part_leaves_the_whole_to_everybody() {
+    let rig = Rig::new(json!({}), &[reply(200, &[("etag", "\"1\""), ("content-length", "10")], "0123456789")]);
+    let all = [("range", "bytes=0-")];
+    let first = rig.get("/", &all).await;
+    assert_eq!((first.status(), first.body(), status(&first).as_str()), (206, "0123456789", "MISS"));
+    assert_eq!(first.header("content-range").as_deref(), Some("bytes 0-9/10"));
+    assert_eq!((rig.origin.last("range"), rig.origin.count()), (None, 1));
+    let hit = rig.get("/", &all).await;
+    assert_eq!(
+        (hit.status(), hit.header("content-range"), status(&hit).as_str()),
+        (206, first.header("content-range"), "HIT")
+    );
+    assert_eq!(rig.get("/", &[]).await.body(), "0123456789");
+    for (answer, fields, code) in [
+        // the client's beginning is of another answer
+        (reply(200, &[("etag", "\"1\"")], "0123456789"), [("range", "bytes=0-"), ("if-range", "\"2\"")], 200),
+        (reply(200, &[("cache-control", "private")], "0123456789"), [("range", "bytes=0-"), ("accept", "*/*")], 206),
+        (reply(404, &[], "0123456789"), [("range", "bytes=0-"), ("accept", "*/*")], 404),
+        (reply(200, &[], ""), [("range", "bytes=0-"), ("accept", "*/*")], 200),
+    ] {
+        let rig = Rig::new(json!({}), &[answer]);
+        assert_eq!(rig.get("/", &fields).await.status(), code, "{fields:?}");
+    }
+    // nobody knows how long it is
+    let rig = Rig::new(json!({}), &[]);
+    let whole = ask_over(&rig.layer, in_pieces(None), request("GET", "/", &all)).await;
+    assert_eq!((whole.status(), whole.body(), whole.header("content-range")), (200, "abcdef", None));
+    assert_eq!(ask_over(&rig.layer, in_pieces(None), request("GET", "/", &all)).await.status(), 206);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,13 @@
 //! How long an answer is used, and what comes then.
-use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::rig::{Rig, pass, reply, status};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use super::rig::{Rig, pass, reply, request, status};
+use crate::plugins::testing::ask_over;
+use crate::{Body, Next, Response};
 
 #[tokio::test(start_paused = true)]
 async fn what_was_fetched_is_the_answer_until_it_is_over() {
@@ -41,6 +47,70 @@ async fn what_is_over_is_checked_and_brought_up_to_date() {
     pass(1).await;
     let new = rig.get("/", &[("if-none-match", "\"1\"")]).await;
     assert_eq!((status(&new).as_str(), new.body()), ("EXPIRED", "two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_speaks_of_something_else_is_asked_for_it() {
+    let old = [("etag", "\"1\""), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")];
+    for (told, method) in [
+        ([("etag", "\"2\""), ("x-a", "2")], "GET"),
+        ([("etag", "\"2\""), ("x-a", "2")], "HEAD"),
+        ([("last-modified", "Sun, 06 Nov 1994 08:49:38 GMT"), ("x-a", "2")], "GET"),
+    ] {
+        let rig = Rig::new(
+            json!({"cache_ttl": 10}),
+            &[reply(200, &old, "one"), reply(304, &told, ""), reply(200, &[("etag", "\"2\"")], "two")],
+        );
+        rig.get("/", &[]).await;
+        pass(10).await;
+        let new = rig.send(request(method, "/", &[("accept", "a"), ("if-none-match", "\"0\"")])).await;
+        assert_eq!((status(&new).as_str(), new.header("etag").as_deref()), ("EXPIRED", Some("\"2\"")));
+        let asked = rig.origin.asked.lock().unwrap()[2].clone();
+        assert_eq!((asked.0.as_str(), asked.1["accept"].as_bytes()), (method, &b"a"[..]));
+        if method == "GET" {
+            assert_eq!((new.body(), rig.origin.last("if-none-match")), ("two", None));
+            let hit = rig.get("/", &[]).await;
+            assert_eq!((status(&hit).as_str(), hit.body()), ("HIT", "two"));
+        } else {
+            assert_eq!(rig.zone.stats().entries, 0, "what is kept is not the origin's any more");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fetching_anew_ends_with_the_layer() {
+    let ended = Arc::new(Notify::new());
+    let gone = Arc::clone(&ended);
+    let calls = Arc::new(AtomicU32::new(0));
+    let end = Next::from_fn(move |_| {
+        let (ended, first) = (Arc::clone(&ended), calls.fetch_add(1, Relaxed) == 0);
+        async move {
+            if !first {
+                let _told = Tells(ended);
+                std::future::pending::<()>().await;
+            }
+            Response::new(Body::from("one"))
+        }
+    });
+    let rig = Rig::new(json!({"cache_ttl": 10, "stale_while_revalidate": 20}), &[]);
+    ask_over(&rig.layer, end.clone(), request("GET", "/", &[])).await;
+    pass(15).await;
+    assert_eq!(status(&ask_over(&rig.layer, end, request("GET", "/", &[])).await), "UPDATING");
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(futures_util::FutureExt::now_or_never(gone.notified()).is_none(), "it goes on while the layer is there");
+    drop(rig.layer);
+    gone.notified().await;
+}
+
+/// Tells that it is gone.
+struct Tells(Arc<Notify>);
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use serde_json::json;
 
-use super::rig::{Rig, reply, request, status};
+use super::rig::{Rig, in_pieces, reply, request, status};
 use crate::plugins::testing::ask_over;
 use crate::{Body, BodyError, Next, Response};
 
@@ -71,6 +71,33 @@ async fn a_body_flows_while_it_is_kept_and_is_given_up_when_it_is_too_long() {
         assert_eq!(ask_over(&rig.layer, end.clone(), request("GET", "/", &[])).await.body(), "abcdef");
         let answer = ask_over(&rig.layer, end, request("GET", "/", &[])).await;
         assert_eq!((status(&answer).as_str(), answer.body()), (second, "abcdef"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_no_more_at_the_length_that_was_told_has_had_it_all() {
+    for (read, wanted) in [(1, "MISS"), (2, "HIT")] {
+        let rig = Rig::new(json!({}), &[]);
+        let mut body = rig.layer.wrap(in_pieces(Some(6))).run(request("GET", "/", &[])).await.into_body();
+        for _ in 0..read {
+            body.frame().await.unwrap().unwrap();
+        }
+        assert!(!http_body::Body::is_end_stream(&body));
+        drop(body);
+        let second = ask_over(&rig.layer, in_pieces(Some(6)), request("GET", "/", &[])).await;
+        assert_eq!((status(&second).as_str(), second.body()), (wanted, "abcdef"), "{read} pieces");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_that_fields_stand_behind_it_is_not_kept() {
+    for field in
+        [("trailer", "x-sum"), ("content-type", "application/grpc"), ("content-type", "Application/gRPC+proto")]
+    {
+        let rig = Rig::new(json!({}), &[reply(200, &[field], "x")]);
+        for _ in 0..2 {
+            assert_eq!(rig.status("/", &[]).await, "MISS", "{field:?}");
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Which requests are given the same answer.
+use http::{HeaderValue, Method};
 use serde_json::json;
 
+use super::super::Keys;
 use super::rig::{Rig, reply, request, status};
+use crate::request::ShownAs;
 use crate::{Body, ConnectInfo, Request};
 
 #[tokio::test(start_paused = true)]
@@ -27,6 +30,26 @@ async fn sec_cache_01_scheme_host_port_and_query_tell_answers_apart() {
     let https = || tls(request("GET", "/a", &[("host", "one.test")]));
     assert_eq!(status(&rig.send(https()).await), "MISS");
     assert_eq!(status(&rig.send(https()).await), "HIT");
+}
+
+#[test]
+fn sec_cache_01_what_a_client_writes_passes_for_nothing_else() {
+    let keys = |count: usize| {
+        let parts: Vec<_> = (0..count).map(|number| format!("$http_x_{number}")).collect();
+        Keys::new(&parts, true).unwrap()
+    };
+    let mut shown = request("GET", "/", &[("x-0", "a")]);
+    let host = Some(HeaderValue::from_static("one.test"));
+    shown.extensions_mut().insert(Box::new(ShownAs { host, ..ShownAs::default() }));
+    let shown = keys(1).of(&shown, &Method::GET, b"").key;
+    for values in [&["shown", "one.test", "", "", "", "a"][..], &["one.test", "", "", "", "a"]] {
+        let mut written = request("GET", "/", &[]);
+        for (number, value) in values.iter().enumerate() {
+            let name = http::HeaderName::try_from(format!("x-{number}")).unwrap();
+            written.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        assert_ne!(keys(values.len()).of(&written, &Method::GET, b"").key, shown);
+    }
 }
 
 #[tokio::test(start_paused = true)]
