@@ -157,6 +157,29 @@ async fn sec_auth_09_while_the_server_is_away_nobody_logs_in_and_the_others_stay
     assert_eq!(rig.get("/shop/", &[("Cookie", &session)]).await.status(), 200);
 }
 
+#[tokio::test]
+async fn a_browser_comes_back_to_what_it_asked_for_to_the_letter() {
+    let server = CasServer::start().await;
+    let compatible = format!("tollgate: {{router: {{path_mode: compatible}}}}\n{}", yaml(&server));
+    let rig = Rig::with(Gateway::builder(), &compatible).await;
+    for target in ["/shop/a%3Fb?c=%2F", "/shop/a%2520", "/shop/a%20b"] {
+        logged_in(&rig, &server, target).await;
+    }
+    assert_eq!(rig.get("/shop/logout%3Fx", &[("Cookie", "a=1")]).await.status(), 302, "no log-out");
+}
+
+#[tokio::test]
+async fn the_service_has_the_scheme_that_a_trusted_proxy_tells() {
+    let server = CasServer::start().await;
+    for (trusted, scheme) in [("127.0.0.0/8", "https"), ("10.0.0.0/8", "http")] {
+        let behind = format!("tollgate: {{trusted_proxies: [{trusted}]}}\n{}", yaml(&server));
+        let rig = Rig::with(Gateway::builder(), &behind).await;
+        let sent = rig.get("/shop/", &[("X-Forwarded-Proto", "https")]).await;
+        let service = format!("/login?service={scheme}%3A%2F%2Fgw.test%2Fshop%2F.cas");
+        assert!(location(&sent).ends_with(&service), "{sent:?}");
+    }
+}
+
 #[test]
 fn a_faulty_block_is_refused_with_its_field() {
     for (block, says) in [

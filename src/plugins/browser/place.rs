@@ -1,15 +1,13 @@
 //! Where a request stands, as its browser sees it.
-use crate::request::RequestVars;
+use crate::request::{RequestVars, is_secure};
 use crate::router::{Value, VarName, Variables as _};
 
-/// `http://host:port`, as the client wrote host and port.
+/// `http://host:port`, as the client wrote host and port; `https` also where a trusted proxy says that its client came by that.
 pub(in crate::plugins) fn origin<B>(request: &http::Request<B>) -> String {
-    let variables = RequestVars::of(request);
-    let text = |name| match variables.get(&name) {
-        Some(Value::Text(text)) => String::from_utf8_lossy(&text).into_owned(),
+    let scheme = if is_secure(request) { "https" } else { "http" };
+    let host = match RequestVars::of(request).get(&VarName::HttpHost) {
+        Some(Value::Text(host)) => String::from_utf8_lossy(&host).into_owned(),
         _ => String::new(),
     };
-    let scheme = text(VarName::Scheme);
-    let scheme = if scheme.is_empty() { "http" } else { &scheme };
-    format!("{scheme}://{}", text(VarName::HttpHost))
+    format!("{scheme}://{host}")
 }

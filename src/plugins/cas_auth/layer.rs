@@ -1,7 +1,8 @@
 //! The decision: which way a request goes.
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::begun::Begun;
 use super::server::{CasServer, calling, is_ticket};
@@ -15,7 +16,6 @@ use crate::plugin::{AroundLayer, ConfigError, Hop, Plugin as _};
 use crate::plugins::browser::{cookies, origin, redirect, unix_now, with_cookies};
 use crate::plugins::callout::Callouts;
 use crate::request::RequestVars;
-use crate::router::{Value, VarName, Variables as _};
 use crate::{BoxFuture, Next, Request, Response};
 
 pub(super) const NAME: &str = CasAuthPlugin::NAME;
@@ -84,8 +84,6 @@ struct Landing {
     ticket: String,
     service: String,
     target: String,
-    /// The name of the session that it has already.
-    former: Option<String>,
 }
 
 impl CasAuth {
@@ -119,17 +117,18 @@ impl CasAuth {
     }
 
     fn way(&self, request: &mut Request) -> Way {
-        let target = target(request);
+        // as the browser sent it, whatever it was rewritten to, and as text of a URI: browsers are sent back there
+        let target = RequestVars::of(request).original_target().to_owned();
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let is_callback = path == self.settings.callback_path();
         if *request.method() == Method::GET && path == self.settings.logout_path {
-            return Way::Out(self.log_out(request.headers()));
+            return Way::Out(self.log_out(request));
         }
         if is_callback && *request.method() == Method::POST {
             return Way::Announced;
         }
         let name = cookies::find(request.headers(), &self.settings.cookies.session);
-        let user = name.and_then(|name| self.sessions.user(name));
+        let user = name.and_then(|name| self.sessions.user(&self.service(request), name));
         if is_callback
             && *request.method() == Method::GET
             && let Some(ticket) = ticket(query)
@@ -144,11 +143,16 @@ impl CasAuth {
         Way::On
     }
 
+    /// What the server knows the place by that a browser came to: sessions and log-ins under way are for that alone.
+    fn service(&self, request: &Request) -> Cow<'_, str> {
+        self.settings.service(|| origin(request))
+    }
+
     /// Sends a browser to the server.
     fn begin(&self, request: &Request, target: &str) -> Response {
         let names = &self.settings.cookies;
-        let service = self.settings.service(|| origin(request));
-        let mut set = vec![names.set(&names.begun, &self.begun.sign(target, unix_now()))];
+        let service = self.service(request);
+        let mut set = vec![names.set(&names.begun, &self.begun.sign(&service, target, unix_now()))];
         if cookies::find(request.headers(), &names.session).is_some() {
             set.push(names.end(&names.session));
         }
@@ -158,24 +162,24 @@ impl CasAuth {
     /// A browser brings a ticket.
     fn land(&self, request: &Request, ticket: String, is_known: bool) -> Way {
         let names = &self.settings.cookies;
+        let service = self.service(request);
         let begun = cookies::find(request.headers(), &names.begun);
-        match begun.and_then(|value| self.begun.open(value, unix_now())) {
-            Some(target) => Way::Ask(Landing {
-                ticket,
-                service: self.settings.service(|| origin(request)).into_owned(),
-                target,
-                former: cookies::find(request.headers(), &names.session).map(str::to_owned),
-            }),
-            // the page was kept or asked for again after the log-in: the ticket is spent, and need not go to the
-            // upstream
-            None if is_known => Way::Out(redirect(NAME, "/", Vec::new())),
+        let wanted = begun.and_then(|value| self.begun.open(&service, value, unix_now()));
+        match wanted {
+            // The page was kept or asked for again after the log-in, when the ticket is spent; or another site brings a ticket
+            // of its own, which must not end the session of whoever has one.
+            target if is_known => {
+                let end = begun.map(|_| names.end(&names.begun));
+                Way::Out(redirect(NAME, target.as_deref().unwrap_or("/"), end.into_iter().collect()))
+            }
+            Some(target) => Way::Ask(Landing { ticket, service: service.into_owned(), target }),
             None => Way::Out(CasAuthRejection::State.into()),
         }
     }
 
     /// Asks the server, and begins a session.
     async fn ask(&self, landing: Landing) -> Response {
-        let Landing { ticket, service, target, former } = landing;
+        let Landing { ticket, service, target } = landing;
         if !is_ticket(&ticket) {
             return CasAuthRejection::Ticket.into();
         }
@@ -189,23 +193,20 @@ impl CasAuth {
                 return CasAuthRejection::Unavailable.into();
             }
         };
-        let Some(name) = self.sessions.begin(&ticket, known) else {
+        let Some(name) = self.sessions.begin(&service, &ticket, known) else {
             return CasAuthRejection::Ticket.into();
         };
-        if let Some(former) = former {
-            self.sessions.end(&former);
-        }
         let names = &self.settings.cookies;
         redirect(NAME, &target, vec![names.set(&names.session, &name), names.end(&names.begun)])
     }
 
     /// Ends the session of a browser, and sends it to the server to end the one there.
-    fn log_out(&self, headers: &HeaderMap) -> Response {
+    fn log_out(&self, request: &Request) -> Response {
         let names = &self.settings.cookies;
-        let Some(name) = cookies::find(headers, &names.session) else {
+        let Some(name) = cookies::find(request.headers(), &names.session) else {
             return reject_empty(StatusCode::UNAUTHORIZED, NAME);
         };
-        self.sessions.end(name);
+        self.sessions.end(&self.service(request), name);
         redirect(NAME, &self.settings.logout(), vec![names.end(&names.session)])
     }
 
@@ -238,14 +239,6 @@ impl Hop for CasAuth {
             Way::Ask(landing) => Box::pin(async move { this.ask(landing).await }),
             Way::Announced => Box::pin(async move { this.announced(request).await }),
         }
-    }
-}
-
-/// Path and query that the browser asked for, whatever they were rewritten to.
-fn target(request: &Request) -> String {
-    match RequestVars::of(request).get(&VarName::RequestUri) {
-        Some(Value::Text(text)) => String::from_utf8_lossy(&text).into_owned(),
-        _ => String::new(),
     }
 }
 

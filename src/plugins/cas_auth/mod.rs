@@ -7,9 +7,9 @@
 //!    `logoutRequest`, or that XML alone): 200 whether the session is known or not; no ticket in it → 400
 //!    `{"message":"invalid logout request from IdP, no ticket"}`; longer than `max_req_body_size` → 413.
 //! 3. `GET` of the path of `cas_callback_uri` with `ticket`: the server is asked (`<idp_uri>/serviceValidate`), and
-//!    says who the user is: a session begins, 302 to the page that was wanted. The browser did not begin to log in here
-//!    within the last hour → 401 `{"message":"invalid callback state"}`, or 302 to `/` if it has a session. The server
-//!    does not know the ticket, or it was taken before → 401 `{"message":"invalid ticket"}`. It is silent for 3
+//!    says who the user is: a session begins, 302 to the page that was wanted. The browser has a session already → 302
+//!    there, and the session stays as it is. It did not begin to log in here within the last hour → 401
+//!    `{"message":"invalid callback state"}`. The server does not know the ticket, or it was taken before → 401 `{"message":"invalid ticket"}`. It is silent for 3
 //!    seconds, away, or answers anything else → 503 `{"message":"the CAS server is unavailable"}` (DEVIATE: elsewhere
 //!    that is an invalid ticket; security.md AUTH-09).
 //! 4. There is a session → the request passes, with the extension [`ExternalUser`](crate::request::ExternalUser)
@@ -28,7 +28,9 @@
 //!   which addresses, logs and announcements have, too). A ticket begins one session, whatever the server says of it
 //!   later.
 //! * Blocks with the same `idp_uri`, `cas_callback_uri` and `cookie.secret` have their sessions in common, since the
-//!   way back leads to one of their routes alone; a session of one block is none on another. With `cookie.secure` the
+//!   way back leads to one of their routes alone; a session of one block is none on another. With a path as
+//!   `cas_callback_uri` each scheme and host is a service of its own, and a session counts for the one that the ticket was
+//!   for: the server decides host by host who may log in. With `cookie.secure` the
 //!   cookies have the prefix `__Host-`: other hosts of the same domain cannot slip one in.
 //!
 //! Caveats:
@@ -36,6 +38,10 @@
 //! * Routes with this block must match `cas_callback_uri` and `logout_uri`.
 //! * With a path as `cas_callback_uri` the service is told by `Host`. Where a route takes any host, whoever runs
 //!   another service at the same server can use a ticket of a visitor of his here: write an absolute URL, or `hosts`.
+//! * A ticket is not tied to the browser that asked for it, as CAS has nothing to tie it by: another site can log a browser
+//!   that has no session in by a ticket of its own, so that its user works as somebody else. Show who is logged in.
+//! * An announced log-out ends the session in the gateway that gets it, and is answered with 200 in another one, too, where
+//!   the session lives on.
 //! * A request that is not a `GET` loses its body when it is sent to log in.
 //! * Certificates of the server are verified by the system's roots.
 //!

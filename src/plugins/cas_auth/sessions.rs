@@ -33,7 +33,7 @@ impl Default for Room {
     }
 }
 
-/// A keyed digest of a session's name or of a ticket: neither is kept as such (security.md AUTH-01).
+/// A keyed digest of a ticket, or of a session's name and its service: none is kept as such (security.md AUTH-01).
 type Digest = [u8; 16];
 
 /// The sessions of all blocks with one server, way back and secret. Reading one takes no lock.
@@ -92,23 +92,24 @@ impl Sessions {
         })
     }
 
-    /// Whose the session of that name is, while it is alive. That is a use of it.
-    pub(super) fn user(&self, name: &str) -> Option<ExternalUser> {
+    /// Whose the session of that name is at a service, while it is alive. That is a use of it.
+    pub(super) fn user(&self, service: &str, name: &str) -> Option<ExternalUser> {
         let now = self.now();
         let open = self.open.pin();
-        let session = open.get(&self.digest(b's', name)).filter(|session| session.is_alive(now))?;
+        let session = open.get(&self.session(service, name)).filter(|session| session.is_alive(now))?;
         if session.used.load(Relaxed) < now {
             session.used.fetch_max(now, Relaxed);
         }
         Some(session.user.clone())
     }
 
-    /// Begins a session by a ticket, and names it; `None` when that ticket was taken before.
-    pub(super) fn begin(&self, ticket: &str, known: Known) -> Option<String> {
+    /// Begins a session by a ticket for a service, and names it; `None` when that ticket was taken before. It is one for that
+    /// service alone: the server may keep the user from another, and tell another one other things.
+    pub(super) fn begin(&self, service: &str, ticket: &str, known: Known) -> Option<String> {
         let now = self.now();
-        let ticket = self.digest(b't', ticket);
+        let ticket = self.ticket(ticket);
         let name = URL_SAFE_NO_PAD.encode(self.random.bytes::<32>());
-        let key = self.digest(b's', &name);
+        let key = self.session(service, &name);
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_sub(book.swept) >= SWEEP {
             self.sweep(&mut book, now);
@@ -125,15 +126,15 @@ impl Sessions {
         Some(name)
     }
 
-    /// Ends the session of that name.
-    pub(super) fn end(&self, name: &str) {
+    /// Ends the session of that name at a service.
+    pub(super) fn end(&self, service: &str, name: &str) {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        self.close(&mut book, &self.digest(b's', name));
+        self.close(&mut book, &self.session(service, name));
     }
 
     /// Ends the session that began with a ticket.
     pub(super) fn end_of_ticket(&self, ticket: &str) {
-        let ticket = self.digest(b't', ticket);
+        let ticket = self.ticket(ticket);
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = book.tickets.get(&ticket).map(|taken| taken.session) {
             self.close(&mut book, &session);
@@ -188,9 +189,19 @@ impl Sessions {
         self.began.elapsed().as_secs()
     }
 
-    fn digest(&self, kind: u8, text: &str) -> Digest {
+    fn ticket(&self, ticket: &str) -> Digest {
+        self.digest(|hasher| hasher.update(b"t").update(ticket.as_bytes()))
+    }
+
+    fn session(&self, service: &str, name: &str) -> Digest {
+        // with its length, so that no other service and name give the same bytes
+        let length = (service.len() as u64).to_le_bytes();
+        self.digest(|hasher| hasher.update(b"s").update(&length).update(service.as_bytes()).update(name.as_bytes()))
+    }
+
+    fn digest(&self, told: impl FnOnce(&mut blake3::Hasher) -> &mut blake3::Hasher) -> Digest {
         let mut digest = Digest::default();
-        let hash = blake3::Hasher::new_keyed(&self.key).update(&[kind]).update(text.as_bytes()).finalize();
+        let hash = told(&mut blake3::Hasher::new_keyed(&self.key)).finalize();
         digest.iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = *from);
         digest
     }
@@ -204,6 +215,8 @@ mod tests {
 
     use super::*;
 
+    const SHOP: &str = "http://shop.test/cb";
+
     fn sessions(room: Room) -> Sessions {
         Sessions::new(room).unwrap()
     }
@@ -213,7 +226,7 @@ mod tests {
     }
 
     fn name_of(sessions: &Sessions, session: &str) -> Option<String> {
-        sessions.user(session).map(|user| user.description()["user"].as_str().unwrap().to_owned())
+        sessions.user(SHOP, session).map(|user| user.description()["user"].as_str().unwrap().to_owned())
     }
 
     async fn pass(seconds: u64) {
@@ -223,49 +236,65 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_ends_an_hour_after_its_last_use_and_a_day_after_it_began() {
         let sessions = sessions(Room::default());
-        let (idle, busy) =
-            (sessions.begin("ST-1", known("ann", 9)).unwrap(), sessions.begin("ST-2", known("bob", 9)).unwrap());
+        let (idle, busy) = (
+            sessions.begin(SHOP, "ST-1", known("ann", 9)).unwrap(),
+            sessions.begin(SHOP, "ST-2", known("bob", 9)).unwrap(),
+        );
         pass(IDLE - 1).await;
         assert_eq!(name_of(&sessions, &busy).as_deref(), Some("bob"));
         pass(1).await;
         assert_eq!((name_of(&sessions, &idle), name_of(&sessions, &busy).as_deref()), (None, Some("bob")));
         let mut seconds = IDLE;
-        while sessions.user(&busy).is_some() {
+        while sessions.user(SHOP, &busy).is_some() {
             pass(60).await;
             seconds += 60;
         }
         assert_eq!(seconds, OLDEST);
-        sessions.begin("ST-3", known("eve", 9)).unwrap();
+        sessions.begin(SHOP, "ST-3", known("eve", 9)).unwrap();
         assert_eq!((sessions.open.len(), sessions.book.lock().unwrap().bytes), (1, 9), "what is over is forgotten");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_ticket_is_taken_once_also_after_a_log_out() {
         let sessions = sessions(Room::default());
-        let first = sessions.begin("ST-1", known("ann", 1)).unwrap();
-        assert!(sessions.begin("ST-1", known("ann", 1)).is_none());
-        sessions.end(&first);
+        let first = sessions.begin(SHOP, "ST-1", known("ann", 1)).unwrap();
+        assert!(sessions.begin(SHOP, "ST-1", known("ann", 1)).is_none());
+        sessions.end(SHOP, &first);
         assert_eq!(name_of(&sessions, &first), None);
-        assert!(sessions.begin("ST-1", known("ann", 1)).is_none());
+        assert!(sessions.begin(SHOP, "ST-1", known("ann", 1)).is_none());
         assert_eq!(sessions.book.lock().unwrap().bytes, 0);
         pass(IDLE).await;
-        sessions.begin("ST-2", known("ann", 1)).unwrap();
+        sessions.begin(SHOP, "ST-2", known("ann", 1)).unwrap();
         assert_eq!(sessions.book.lock().unwrap().tickets.len(), 1, "no ticket is remembered for ever");
     }
 
     #[tokio::test]
     async fn a_session_ends_by_its_ticket_and_no_other() {
         let sessions = sessions(Room::default());
-        let (one, other) =
-            (sessions.begin("ST-1", known("ann", 1)).unwrap(), sessions.begin("ST-2", known("ann", 1)).unwrap());
+        let (one, other) = (
+            sessions.begin(SHOP, "ST-1", known("ann", 1)).unwrap(),
+            sessions.begin(SHOP, "ST-2", known("ann", 1)).unwrap(),
+        );
         for unknown in ["ST-3", "", &*one] {
             sessions.end_of_ticket(unknown);
         }
-        assert!(sessions.user(&one).is_some());
+        assert!(sessions.user(SHOP, &one).is_some());
         sessions.end_of_ticket("ST-1");
         sessions.end_of_ticket("ST-1");
         assert_eq!((name_of(&sessions, &one), name_of(&sessions, &other).as_deref()), (None, Some("ann")));
-        assert!(sessions.user("ST-2").is_none(), "a ticket is no name of a session");
+        assert!(sessions.user(SHOP, "ST-2").is_none(), "a ticket is no name of a session");
+    }
+
+    #[tokio::test]
+    async fn a_session_is_one_of_its_service() {
+        let sessions = sessions(Room::default());
+        let name = sessions.begin(SHOP, "ST-1", known("ann", 1)).unwrap();
+        for other in ["http://hr.test/cb", "", "http://shop.test/cb\0"] {
+            assert!(sessions.user(other, &name).is_none(), "{other}");
+            sessions.end(other, &name);
+        }
+        assert!(sessions.user("http://shop.test/c", &format!("b{name}")).is_none());
+        assert_eq!(name_of(&sessions, &name).as_deref(), Some("ann"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -274,18 +303,18 @@ mod tests {
         let by_bytes = Room { sessions: usize::MAX, bytes: 320 };
         for room in [by_number, by_bytes] {
             let sessions = sessions(room);
-            let kept = sessions.begin("ST-first", known("first", 10)).unwrap();
+            let kept = sessions.begin(SHOP, "ST-first", known("first", 10)).unwrap();
             for count in 0..100 {
                 pass(1).await;
-                assert!(sessions.user(&kept).is_some(), "{count}");
-                let newest = sessions.begin(&format!("ST-{count}"), known("ann", 10)).unwrap();
-                assert!(sessions.user(&newest).is_some(), "{count}");
+                assert!(sessions.user(SHOP, &kept).is_some(), "{count}");
+                let newest = sessions.begin(SHOP, &format!("ST-{count}"), known("ann", 10)).unwrap();
+                assert!(sessions.user(SHOP, &newest).is_some(), "{count}");
                 assert!(sessions.open.len() <= 32, "{}", sessions.open.len());
                 let book = sessions.book.lock().unwrap();
                 assert_eq!((book.tickets.len(), book.bytes), (sessions.open.len(), sessions.open.len() * 10));
             }
         }
         let tiny = sessions(Room { sessions: 9, bytes: 5 });
-        assert!(tiny.begin("ST-1", known("ann", 10)).is_some(), "even what is larger than the room");
+        assert!(tiny.begin(SHOP, "ST-1", known("ann", 10)).is_some(), "even what is larger than the room");
     }
 }

@@ -8,6 +8,7 @@ use super::{CasAuthConfig, CasAuthPlugin, CasSameSite};
 use crate::plugin::{ConfigError, Plugin as _};
 use crate::plugins::browser::is_local;
 use crate::plugins::callout::http_uri;
+use crate::router::{PathOptions, canonicalise};
 
 /// Fewer characters make no secret.
 const SHORTEST_SECRET: usize = 32;
@@ -159,7 +160,7 @@ fn callback(text: &str) -> Result<Callback, ConfigError> {
             "is no path and no address: write one such as `https://shop.example.com/cas-callback`",
         )
     })?;
-    Ok(Callback::Absolute { path: url.path().to_owned(), url: text.to_owned() })
+    Ok(Callback::Absolute { path: canonical("cas_callback_uri", url.path())?, url: text.to_owned() })
 }
 
 fn path(field: &str, text: &str) -> Result<String, ConfigError> {
@@ -167,5 +168,16 @@ fn path(field: &str, text: &str) -> Result<String, ConfigError> {
     if !is_local(text) || !text.is_ascii() || text.contains(['?', '#']) {
         return Err(wrong(field, "is no path: write one such as `/cas-logout`, without a query"));
     }
-    Ok(text.to_owned())
+    canonical(field, text)
+}
+
+/// A path in the form that requests have when plugins see them: another one would never be met.
+fn canonical(field: &str, path: &str) -> Result<String, ConfigError> {
+    match canonicalise(path, &PathOptions::default()) {
+        Ok(canonical) if canonical.forward() == path => Ok(path.to_owned()),
+        Ok(canonical) => {
+            Err(wrong(field, &format!("has a path that requests never have: write `{}`", canonical.forward())))
+        }
+        Err(fault) => Err(wrong(field, &format!("has a path that requests never have: {fault}"))),
+    }
 }

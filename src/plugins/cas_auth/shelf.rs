@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::CasAuthConfig;
 use super::sessions::{Room, Sessions};
 
-/// The sessions of every block in force. Blocks with the same server, way back and secret have theirs in common: of
-/// several routes with one `cas_callback_uri` only one sees the way back.
+/// The sessions of every block in force. Blocks with the same server, way back and secret have theirs in common, service by
+/// service: of several routes with one `cas_callback_uri` only one sees the way back.
 #[derive(Debug, Default)]
 pub(super) struct Shelf(Mutex<HashMap<Place, Weak<Sessions>>>);
 

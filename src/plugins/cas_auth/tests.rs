@@ -73,12 +73,16 @@ fn layer(change: impl FnOnce(&mut CasAuthConfig)) -> PluginLayer {
 
 /// Asks over an end that tells the user, the cookies and the path that came through.
 async fn send(layer: &PluginLayer, method: &str, target: &str, cookies: &str, body: &str) -> Answer {
+    send_to(layer, "shop.test", method, target, cookies, body).await
+}
+
+async fn send_to(layer: &PluginLayer, host: &str, method: &str, target: &str, cookies: &str, body: &str) -> Answer {
     let end = Next::from_fn(|request: Request| async move {
         let user = ExternalUser::of(&request).map(|user| user.description().to_string());
         let cookies = request.headers().get("cookie").map(|value| value.to_str().unwrap().to_owned());
         Response::new(Body::from(format!("{user:?} {cookies:?}")))
     });
-    let mut request = http::Request::builder().method(method).uri(target).header("host", "shop.test");
+    let mut request = http::Request::builder().method(method).uri(target).header("host", host);
     if !cookies.is_empty() {
         request = request.header("cookie", cookies);
     }
@@ -256,7 +260,8 @@ async fn who_logs_in_anew_has_a_new_session_and_no_old_one() {
     let server = Server::knowing().await;
     let layer = server.layer().await;
     let first = logged_in(&layer, "/app/", "ST-1").await;
-    let begun = kept(&get(&layer, "/app/a", "").await);
+    get(&layer, "/app/out", &first).await;
+    let begun = kept(&get(&layer, "/app/a", &first).await);
     let landed = get(&layer, "/app/cb?ticket=ST-2", &format!("{begun}; {first}")).await;
     let second = kept(&landed);
     assert_ne!(first, second);
@@ -265,6 +270,44 @@ async fn who_logs_in_anew_has_a_new_session_and_no_old_one() {
     assert_eq!((again.status(), again.header("location").as_deref()), (302, Some("/")), "the page was reloaded");
     let bare = get(&layer, "/app/cb", &second).await;
     assert_eq!(bare.status(), 200);
+}
+
+#[tokio::test]
+async fn sec_auth_10_a_ticket_that_another_site_brings_ends_no_session() {
+    let server = Server::knowing().await;
+    let layer = server.layer().await;
+    let session = logged_in(&layer, "/app/", "ST-1").await;
+    let begun = kept(&get(&layer, "/app/a", "").await);
+    let asked = server.questions().await.len();
+    let landed = get(&layer, "/app/cb?ticket=ST-evil", &format!("{begun}; {session}")).await;
+    assert_eq!((landed.status(), landed.header("location").as_deref()), (302, Some("/app/a")));
+    assert_eq!(kept(&landed), "", "the browser keeps its session");
+    assert_eq!(server.questions().await.len(), asked);
+    assert_eq!(get(&layer, "/app/", &session).await.status(), 200);
+}
+
+#[tokio::test]
+async fn sec_auth_10_a_session_and_a_log_in_under_way_are_for_one_host() {
+    let server = Server::knowing().await;
+    let layer = server.layer().await;
+    let session = logged_in(&layer, "/app/", "ST-1").await;
+    let to = async |method: &str, target: &str, cookies: &str| {
+        let answer = send_to(&layer, "hr.test", method, target, cookies, "").await;
+        (answer.status(), answer.body().to_owned())
+    };
+    assert_eq!(to("GET", "/app/", &session).await, (302, String::new()));
+    to("GET", "/app/out", &session).await;
+    assert_eq!(get(&layer, "/app/", &session).await.status(), 200, "another host ends nothing");
+    let begun = kept(&get(&layer, "/app/", "").await);
+    let refused = (401, "{\"message\":\"invalid callback state\"}\n".to_owned());
+    assert_eq!(to("GET", "/app/cb?ticket=ST-2", &begun).await, refused);
+    let absolute = self::layer(|config| {
+        config.idp_uri = format!("http://{}/cas/", server.address);
+        config.cas_callback_uri = "http://shop.test/app/cb".to_owned();
+    });
+    let session = logged_in(&absolute, "/app/", "ST-3").await;
+    let answer = send_to(&absolute, "alias.test", "GET", "/app/", &session, "").await;
+    assert_eq!(answer.status(), 200, "an absolute way back is one service whatever the host");
 }
 
 #[tokio::test]
@@ -303,6 +346,10 @@ fn blocks_that_cannot_work_are_refused_by_field() {
         ("logout_uri", serde_json::json!("")),
         ("logout_uri", serde_json::json!("http://a.test/out")),
         ("logout_uri", serde_json::json!("/cb")),
+        ("cas_callback_uri", serde_json::json!("/app//cb")),
+        ("cas_callback_uri", serde_json::json!("https://a.test/%63b")),
+        ("cas_callback_uri", serde_json::json!("/a%2fb")),
+        ("logout_uri", serde_json::json!("/app/../out")),
         ("cookie.secret", serde_json::json!({})),
         ("cookie.secret", serde_json::json!({"secret": "thirty-one characters of secret"})),
         ("cookie.samesite", serde_json::json!({"secret": SECRET, "secure": false, "samesite": "None"})),
