@@ -3,7 +3,7 @@ use super::{AuthzKeycloak, AuthzKeycloakConfig, AuthzKeycloakLayer, EnforcementM
 use crate::PluginLayer;
 use crate::model::Sensitive;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
-use crate::plugins::callout::{Callouts, unverified};
+use crate::plugins::callout::{Callouts, in_clear, unverified};
 
 /// Builds [`AuthzKeycloak`] from configuration. Blocks that ask in the same way share connections, also across reloads.
 #[derive(Debug, Default)]
@@ -51,7 +51,10 @@ impl Plugin for AuthzKeycloakPlugin {
             Caveat::new("client_secret", message, "write the client's secret")
         });
         let unverified = unverified(config.ssl_verify, "realm");
-        [open, several, old_name, leeway, public, unverified].into_iter().flatten().collect()
+        let told = "tokens, the client's secret and users' passwords";
+        let clear = [("discovery", &config.discovery), ("token_endpoint", &config.token_endpoint)];
+        let clear = clear.into_iter().filter_map(|(field, uri)| in_clear(field, uri.as_deref()?, told));
+        [open, several, old_name, leeway, public, unverified].into_iter().flatten().chain(clear).collect()
     }
 
     fn build(&self, config: AuthzKeycloakConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {

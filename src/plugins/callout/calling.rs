@@ -1,6 +1,9 @@
 //! How a service is called, as blocks of several plugins write it.
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use http::Uri;
 
 use super::{Callout, CalloutConfig, Callouts};
 use crate::plugin::{Caveat, ConfigError};
@@ -60,6 +63,17 @@ pub(crate) fn unverified(ssl_verify: bool, what: &str) -> Option<Caveat> {
     })
 }
 
+/// The doubt about a service that is asked without TLS, unless it is on this machine; `what` is what is told it.
+pub(crate) fn in_clear(field: &str, uri: &str, what: &str) -> Option<Caveat> {
+    let uri: Uri = uri.parse().ok()?;
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    (uri.scheme_str() == Some("http") && !is_here).then(|| {
+        let message = format!("is asked without TLS: whoever is on the way reads {what}, and can answer in its place");
+        Caveat::new(field, message, "write an `https` URL")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +93,18 @@ mod tests {
             let error = calling.client("p", 1..=60_000, &callouts).unwrap_err();
             assert_eq!(error.field(), field);
             assert!(error.reason().contains("is out of range: write "), "{error}");
+        }
+        for (uri, is_doubted) in [
+            ("http://opa.test:8181", true),
+            ("http://10.0.0.1/x", true),
+            ("http://[2001:db8::1]", true),
+            ("https://opa.test", false),
+            ("http://127.0.0.1:8181", false),
+            ("http://[::1]:8181", false),
+            ("http://localhost", false),
+            ("", false),
+        ] {
+            assert_eq!(in_clear("host", uri, "it").is_some(), is_doubted, "{uri}");
         }
         assert!(unverified(true, "service").is_none());
         assert_eq!(unverified(false, "service").unwrap().field, "ssl_verify");

@@ -69,6 +69,9 @@ impl Callout {
     pub fn new(config: CalloutConfig) -> Result<Self, CalloutError> {
         let mut http = Plain::new_with_resolver(Names::default());
         http.set_nodelay(true);
+        // A service with several addresses may have one that is silent: the next one must have its turn within the call. The
+        // client gives each of them its part of this.
+        http.set_connect_timeout((!config.timeout.is_zero()).then(|| config.timeout * 2 / 3));
         http.enforce_http(!cfg!(feature = "tls"));
         #[cfg(feature = "tls")]
         let http = super::tls::connector(http, config.ssl_verify).map_err(|error| CalloutError::Tls(error.into()))?;

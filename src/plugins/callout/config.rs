@@ -5,7 +5,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct CalloutConfig {
-    /// Longest time of a call, from its start to the last byte of the answer; connecting is within it. Default 3 s.
+    /// Longest time of a call, from its start to the last byte of the answer; connecting is within it,
+    /// and takes two thirds of it at most, an equal part for each address of the host. Default 3 s.
     pub timeout: Duration,
     /// Whether a connection is used again. Default `true`.
     pub keepalive: bool,

@@ -21,7 +21,7 @@ mod uri;
 #[cfg(test)]
 pub(crate) use cached::PAUSE;
 pub(crate) use cached::{Cached, Missing};
-pub(crate) use calling::{Calling, unverified};
+pub(crate) use calling::{Calling, in_clear, unverified};
 pub use client::Callout;
 pub(crate) use client::Calls;
 pub use config::CalloutConfig;

@@ -111,13 +111,13 @@ impl JweKey {
     pub(super) fn new(block: &JweDecryptCredential) -> Result<Self, ConfigError> {
         let invalid = |reason: String| ConfigError::invalid(JweDecryptPlugin::NAME, "secret", reason);
         let secret = block.secret.expose();
-        let bytes = match block.is_base64_encoded {
+        let bytes = Zeroizing::new(match block.is_base64_encoded {
             true => {
                 let secret = Zeroizing::new(secret.replace('+', "-").replace('/', "_"));
                 SECRET.decode(&*secret).map_err(|_| invalid("is no Base64".to_owned()))?
             }
             false => secret.as_bytes().to_vec(),
-        };
+        });
         if bytes.len() != KEY_LEN {
             let length = bytes.len();
             return Err(invalid(format!("has {length} bytes: the secret length must be {KEY_LEN}")));

@@ -1,6 +1,7 @@
 //! The directory: one connection for each log-in.
 use std::fmt;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::TlsConnector;
 
 use super::exchange::{Unsettled, bind};
+use super::shares::Shares;
 use super::{LdapAuthConfig, LdapAuthPlugin};
 use crate::plugin::{ConfigError, Plugin as _};
 use crate::plugins::callout::{Names, client};
@@ -21,6 +23,8 @@ const PORT: u16 = 389;
 pub(super) const MOST_AT_ONCE: usize = 64;
 /// Binds that wait for their turn.
 pub(super) const MOST_WAITING: usize = 256;
+/// Of both, for one client: a quarter.
+const MOST_OF_ONE: usize = (MOST_AT_ONCE + MOST_WAITING) / 4;
 
 /// Where a directory is, and how it is spoken to.
 pub(super) struct Directory {
@@ -32,6 +36,7 @@ pub(super) struct Directory {
     places: Semaphore,
     /// Nor is it one for the gateway to keep waiting.
     queue: Semaphore,
+    shares: Shares,
 }
 
 /// Why a directory gave no verdict.
@@ -39,7 +44,7 @@ pub(super) struct Directory {
 pub(super) enum Away {
     #[error("no answer within {} ms", .0.as_millis())]
     Timeout(Duration),
-    #[error("{MOST_AT_ONCE} log-ins are under way, and {MOST_WAITING} wait")]
+    #[error("{MOST_AT_ONCE} log-ins are under way, and {MOST_WAITING} wait, or {MOST_OF_ONE} of this client alone")]
     Crowded,
     #[error("cannot connect")]
     Connect(#[from] io::Error),
@@ -65,15 +70,30 @@ impl Directory {
             }
         };
         let (places, queue) = (Semaphore::new(MOST_AT_ONCE), Semaphore::new(MOST_WAITING));
-        Ok(Self { host: host.to_owned(), port, names: Names::default(), tls, places, queue })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            names: Names::default(),
+            tls,
+            places,
+            queue,
+            shares: Shares::of(MOST_OF_ONE),
+        })
     }
 
     /// Whether the directory lets an entry in with that password.
-    pub(super) async fn admits(&self, name: &str, password: &str, timeout: Duration) -> Result<bool, Away> {
+    pub(super) async fn admits(
+        &self,
+        client: Option<IpAddr>,
+        name: &str,
+        password: &str,
+        timeout: Duration,
+    ) -> Result<bool, Away> {
         let exchange = async {
+            let _share = self.shares.take(client).ok_or(Away::Crowded)?;
             let _place = self.turn().await?;
             let addresses = self.names.addresses(&self.host, self.port).await?;
-            let stream = TcpStream::connect(&*addresses).await?;
+            let stream = connect(&addresses, timeout * 2 / 3).await?;
             stream.set_nodelay(true)?;
             match &self.tls {
                 None => Ok(bind(stream, name, password).await?),
@@ -95,6 +115,21 @@ impl Directory {
         // nobody closes the places
         self.places.acquire().await.map_err(|_| Away::Crowded)
     }
+}
+
+/// Connects to the first address that answers; each has an equal part of the time, so that one which is silent leaves some to
+/// the next.
+async fn connect(addresses: &[SocketAddr], within: Duration) -> io::Result<TcpStream> {
+    let each = within / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in addresses {
+        match tokio::time::timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = error,
+            Err(late) => failed = late.into(),
+        }
+    }
+    Err(failed)
 }
 
 impl fmt::Debug for Directory {
@@ -137,8 +172,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let directory = Arc::new(Directory::new(&LdapAuthConfig::new(address, "dc=x")).unwrap());
-        let ask =
-            |directory: Arc<Directory>| async move { directory.admits("cn=a", "x", Duration::from_secs(60)).await };
+        let ask = |directory: Arc<Directory>| async move {
+            directory.admits(None, "cn=a", "x", Duration::from_secs(60)).await
+        };
         let mut crowd = JoinSet::new();
         for _ in 0..MOST_AT_ONCE + MOST_WAITING {
             crowd.spawn(ask(Arc::clone(&directory)));
@@ -159,6 +195,57 @@ mod tests {
         assert!(crowd.join_next().await.unwrap().unwrap().unwrap());
         listener.accept().await.unwrap();
         assert_eq!(directory.queue.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_client_cannot_keep_all_others_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let directory = Arc::new(Directory::new(&LdapAuthConfig::new(address, "dc=x")).unwrap());
+        let ask = |client: [u8; 4]| {
+            let directory = Arc::clone(&directory);
+            async move { directory.admits(Some(client.into()), "cn=a", "x", Duration::from_secs(60)).await }
+        };
+        let mut crowd = JoinSet::new();
+        for _ in 0..MOST_OF_ONE {
+            crowd.spawn(ask([10, 0, 0, 1]));
+        }
+        while directory.queue.available_permits() > MOST_WAITING + MOST_AT_ONCE - MOST_OF_ONE {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(ask([10, 0, 0, 1]).await, Err(Away::Crowded)));
+        crowd.spawn(ask([10, 0, 0, 2]));
+        while directory.queue.available_permits() > MOST_WAITING + MOST_AT_ONCE - MOST_OF_ONE - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A queue of connections that is full answers no further one, as a host behind a firewall does.
+    async fn silent() -> (SocketAddr, Vec<tokio::task::JoinHandle<io::Result<TcpStream>>>, tokio::net::TcpListener) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut filling = Vec::new();
+        while filling.last().is_none_or(tokio::task::JoinHandle::is_finished) {
+            filling.push(tokio::spawn(TcpStream::connect(address)));
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+        (address, filling, listener)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_leaves_time_to_the_next_one() {
+        let (silent, _filling, _listener) = silent().await;
+        let lively = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let lively = lively.local_addr().map(|address| (lively, address)).unwrap();
+        let stream = connect(&[silent, lively.1], Duration::from_millis(200)).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), lively.1);
+        let late = connect(&[silent], Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(connect(&[], Duration::from_secs(1)).await.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

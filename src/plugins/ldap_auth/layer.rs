@@ -13,6 +13,7 @@ use super::{LdapAuthConfig, LdapAuthPlugin};
 use crate::error::{Request, Response, reject_empty};
 use crate::plugin::{AroundLayer, Authenticate, Authenticating, ConfigError, ConsumerLookup, Plugin as _};
 use crate::plugins::consumer_auth::{Admit, Entrance, Login, authorization};
+use crate::request::client_addr;
 
 const NAME: &str = LdapAuthPlugin::NAME;
 
@@ -102,7 +103,8 @@ impl Admit for LdapAuth {
     async fn admit(&self, request: &mut Request) -> Result<(), Response> {
         // The request is let go of before anything is waited for: a body cannot be lent to two threads.
         let (name, password) = self.login(request)?;
-        match self.directory.admits(&name, &password, self.timeout).await {
+        let client = client_addr(request);
+        match self.directory.admits(client, &name, &password, self.timeout).await {
             Ok(true) => {}
             Ok(false) => return Err(self.entrance.refuse(LdapAuthRejection::Wrong)),
             Err(away) => return Err(unavailable(&away)),

@@ -20,7 +20,7 @@
 //!
 //! Each request costs a connection and a bind: nothing is remembered, so a password that was changed or an entry that
 //! was locked counts at once. At most 64 binds of one directory are under way, 256 more wait for their turn within
-//! `timeout`; what comes then is answered with 503 and `Retry-After` at once. Without `use_tls` the password crosses
+//! `timeout`, of which one client may have 80 (of IPv6, one network of 64 bits); what comes then is answered with 503 and `Retry-After` at once. Without `use_tls` the password crosses
 //! the network in clear.
 //!
 //! ```
@@ -56,6 +56,7 @@ mod exchange;
 mod layer;
 mod name;
 mod plugin;
+mod shares;
 mod shelf;
 #[cfg(test)]
 mod tests;
