@@ -25,8 +25,8 @@ fn end() -> Next {
     Next::from_call(|_| Box::pin(std::future::ready(Response::default())))
 }
 
-/// Roles, a path and a method for each policy.
-fn casbin(count: usize) -> PluginLayer {
+/// Roles, a path and a method for each policy, and so many other users who have one of the roles.
+fn casbin(count: usize, users: usize) -> PluginLayer {
     let mut config = AuthzCasbinConfig::default();
     config.username = "X-Consumer-Username".to_owned();
     config.model = Some(
@@ -36,7 +36,8 @@ fn casbin(count: usize) -> PluginLayer {
             .to_owned(),
     );
     let others = (1..count).map(|other| format!("p, role-{other}, /things-{other}/:id, ^(GET|POST)$\n"));
-    config.policy = Some(others.collect::<String>() + "p, reader, /orders/:id, ^GET$\ng, acme, reader\n");
+    let users = (0..users).map(|user| format!("g, user-{user}, role-{}\n", user % count));
+    config.policy = Some(others.chain(users).collect::<String>() + "p, reader, /orders/:id, ^GET$\ng, acme, reader\n");
     AuthzCasbinLayer::of(AuthzCasbin::new(config).unwrap()).into()
 }
 
@@ -80,11 +81,12 @@ fn main() {
     let mut group = criterion.benchmark_group("policies");
     let mut cases = vec![("none".to_owned(), end())];
     for count in [1, 10, 100, 1000] {
-        cases.push((format!("authz-casbin, {count}"), casbin(count).wrap(end())));
+        cases.push((format!("authz-casbin, {count}"), casbin(count, 0).wrap(end())));
         cases.push((format!("cedar, {count}"), cedar(count).wrap(end())));
         cases.push((format!("rego, {count}"), rego(count).wrap(end())));
     }
-    cases.push(("authz-casbin, 10000".to_owned(), casbin(10_000).wrap(end())));
+    cases.push(("authz-casbin, 100, of 50000 users".to_owned(), casbin(100, 50_000).wrap(end())));
+    cases.push(("authz-casbin, 10000".to_owned(), casbin(10_000, 0).wrap(end())));
     for (name, chain) in &cases {
         group.bench_function(name, |bencher| {
             bencher

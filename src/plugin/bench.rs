@@ -1,9 +1,13 @@
 //! Where work that takes long is done: beside the threads that serve requests.
 use std::sync::Arc;
 use std::thread;
+#[cfg(any(feature = "casbin", feature = "rego"))]
+use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+#[cfg(any(feature = "casbin", feature = "rego"))]
+use tokio::time::timeout;
 
 /// Places to work at, as many as there are processors: what is worked on there at once takes no more time than they have, and
 /// no more memory than as many pieces of work. A clone has the same places; a plugin keeps one for all of its blocks.
@@ -24,16 +28,48 @@ impl Bench {
     /// Does some work when there is a place for it, first come, first served; `None` when it panicked, or the runtime ends.
     ///
     /// The place is given back when the work is done, also when nobody waits for it any more.
+    #[cfg(any(feature = "grpc-transcode", feature = "validation"))]
     pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         // Without a runtime there are no other threads to keep free.
         let Ok(runtime) = Handle::try_current() else { return Some(work()) };
         let place = Arc::clone(&self.0).acquire_owned().await.ok()?;
-        let work = move || {
-            let _place = place;
-            work()
-        };
-        runtime.spawn_blocking(work).await.ok()
+        at(runtime, place, work).await
     }
+
+    /// As [`Bench::run`], for work that is worth nothing when it has to wait longer than that for a place.
+    ///
+    /// # Errors
+    /// [`Busy`] when it has.
+    #[cfg(any(feature = "casbin", feature = "rego"))]
+    pub(crate) async fn run_within<T: Send + 'static>(
+        &self,
+        wait: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Option<T>, Busy> {
+        let Ok(runtime) = Handle::try_current() else { return Ok(Some(work())) };
+        match timeout(wait, Arc::clone(&self.0).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(at(runtime, place, work).await),
+            Ok(Err(_)) => Ok(None),
+            Err(_) => Err(Busy),
+        }
+    }
+}
+
+/// No place got free in time.
+#[cfg(any(feature = "casbin", feature = "rego"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Busy;
+
+async fn at<T: Send + 'static>(
+    runtime: Handle,
+    place: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let work = move || {
+        let _place = place;
+        work()
+    };
+    runtime.spawn_blocking(work).await.ok()
 }
 
 #[cfg(test)]
@@ -46,7 +82,7 @@ impl Bench {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "full"))]
 mod tests {
     use super::*;
 
@@ -69,6 +105,17 @@ mod tests {
         go_on.send(()).unwrap();
         assert_eq!(bench.run(|| 2).await, Some(2));
         assert_eq!(bench.0.available_permits(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_is_sent_away_and_holds_no_place() {
+        let (bench, place) = Bench::taken();
+        let wait = Duration::from_secs(1);
+        let began = tokio::time::Instant::now();
+        assert_eq!(bench.run_within(wait, || 1).await, Err(Busy));
+        assert_eq!(began.elapsed(), wait);
+        drop(place);
+        assert_eq!(bench.run_within(wait, || 1).await, Ok(Some(1)));
     }
 
     #[test]

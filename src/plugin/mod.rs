@@ -7,7 +7,7 @@
 //! only walks through them.
 mod around;
 mod authenticate;
-#[cfg(any(feature = "casbin", feature = "grpc-transcode", feature = "validation"))]
+#[cfg(any(feature = "casbin", feature = "rego", feature = "grpc-transcode", feature = "validation"))]
 mod bench;
 pub mod bodies;
 mod choice;
@@ -22,8 +22,10 @@ mod stage;
 
 pub use around::{Around, AroundLayer, Hop, Surrounded};
 pub use authenticate::{Authenticate, Authenticating, ConsumerLookup};
-#[cfg(any(feature = "casbin", feature = "grpc-transcode", feature = "validation"))]
+#[cfg(any(feature = "casbin", feature = "rego", feature = "grpc-transcode", feature = "validation"))]
 pub(crate) use bench::Bench;
+#[cfg(any(feature = "casbin", feature = "rego"))]
+pub(crate) use bench::Busy;
 pub use choice::UpstreamChoice;
 pub(crate) use choice::{ChoiceStands, CopyOf};
 pub(crate) use context::Workshop;

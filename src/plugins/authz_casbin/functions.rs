@@ -3,7 +3,8 @@
 use casbin::function_map::OperatorFunction::{self, Arg2, Arg3};
 use casbin::rhai::Dynamic;
 
-use super::pattern::{Kind, Pattern, remembered};
+use super::pattern::{Kind, Pattern};
+use super::tables::{has_role, with_pattern};
 
 /// Name, function, and the kind of pattern that its second argument is.
 pub(super) const FUNCTIONS: [(&str, OperatorFunction, Option<Kind>); 9] = [
@@ -17,6 +18,23 @@ pub(super) const FUNCTIONS: [(&str, OperatorFunction, Option<Kind>); 9] = [
     ("keyMatch5", Arg2(key_match_5), Some(Kind::Braces)),
     ("regexMatch", Arg2(regex_match), Some(Kind::Regex)),
 ];
+
+/// The functions of the first role definition, of the second, and so on: with two values, and with three.
+pub(super) const ROLES: [(OperatorFunction, OperatorFunction); 4] = [
+    (Arg2(role::<0>), Arg3(role_in::<0>)),
+    (Arg2(role::<1>), Arg3(role_in::<1>)),
+    (Arg2(role::<2>), Arg3(role_in::<2>)),
+    (Arg2(role::<3>), Arg3(role_in::<3>)),
+];
+
+fn role<const DEFINITION: usize>(name: Dynamic, role: Dynamic) -> Dynamic {
+    role_in::<DEFINITION>(name, role, "".into())
+}
+
+fn role_in<const DEFINITION: usize>(name: Dynamic, role: Dynamic, domain: Dynamic) -> Dynamic {
+    let Ok(domain) = domain.into_immutable_string() else { return Dynamic::UNIT };
+    of_texts(name, role, |name, role| has_role(DEFINITION, name, role, &domain).map_or(Dynamic::UNIT, Into::into))
+}
 
 fn key_match(text: Dynamic, key: Dynamic) -> Dynamic {
     of_texts(text, key, |text, key| match key.split_once('*') {
@@ -69,9 +87,8 @@ fn named(kind: Kind, text: Dynamic, key: Dynamic, name: Dynamic) -> Dynamic {
 /// What is no text, and what is no pattern, gives nothing: an answer that no matcher can use, so that the evaluation fails and nobody
 /// passes. `false` would let them pass where policies deny.
 fn of_pattern(kind: Kind, text: Dynamic, key: Dynamic, judge: impl FnOnce(&Pattern, &str) -> Dynamic) -> Dynamic {
-    of_texts(text, key, |text, key| match remembered(kind, key) {
-        Some(pattern) => judge(&pattern, text),
-        None => Dynamic::UNIT,
+    of_texts(text, key, |text, key| {
+        with_pattern(kind, key, |pattern| pattern.map_or(Dynamic::UNIT, |pattern| judge(pattern, text)))
     })
 }
 

@@ -3,13 +3,15 @@ use std::borrow::Cow;
 use std::fs;
 use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::policy::Policy;
 use super::{AuthzCasbinConfig, AuthzCasbinMetadata, AuthzCasbinPlugin};
 use crate::error::{reject, reject_empty};
-use crate::plugin::{AroundLayer, Bench, ConfigError, Hop, Plugin as _};
+use crate::plugin::{AroundLayer, Bench, Busy, ConfigError, Hop, Plugin as _};
 use crate::plugins::consumer_auth::{Repeated, single};
 use crate::request::RequestVars;
 use crate::router::{Value, VarName, Variables as _};
@@ -48,6 +50,10 @@ struct Question {
 /// Policies that are worked out on the worker, in about a millisecond at most. More of them take another thread, so that they
 /// hold up no other request.
 const SHORT: usize = 500;
+/// How long a request waits for its turn where policies are long; what comes faster than they can be asked does not pile up.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Most bytes of a file.
+const LARGEST: u64 = 4 << 20;
 
 impl AuthzCasbin {
     /// Compiles a block that has its own model.
@@ -75,7 +81,6 @@ impl AuthzCasbin {
         }
         let username = HeaderName::try_from(&config.username)
             .map_err(|_| wrong("username", "is no name of a field: write one such as X-Consumer-Username".into()))?;
-        let read = |field: &str, path: &str| fs::read_to_string(path).map_err(|error| wrong(field, error.to_string()));
         let (of_model, of_policy, model, policy) =
             match (&config.model, &config.policy, &config.model_path, &config.policy_path) {
                 (Some(model), Some(policy), None, None) => {
@@ -160,11 +165,14 @@ impl AuthzCasbin {
 
     async fn decide_apart(self: Arc<Self>, Question { subject, path, method }: Question) -> Result<(), Response> {
         let me = Arc::clone(&self);
-        let deciding = self.bench.run(move || match &me.policy {
+        let deciding = self.bench.run_within(LONGEST_WAIT, move || match &me.policy {
             Some(policy) => decide(policy, &subject, &path, &method),
             None => Err(denied()),
         });
-        deciding.await.unwrap_or_else(|| Err(denied()))
+        match deciding.await {
+            Ok(decided) => decided.unwrap_or_else(|| Err(denied())),
+            Err(Busy) => Err(crowded()),
+        }
     }
 }
 
@@ -201,6 +209,26 @@ fn decide(policy: &Policy, subject: &str, path: &str, method: &Method) -> Result
             Err(denied())
         }
     }
+}
+
+/// 503: too many ask at once.
+fn crowded() -> Response {
+    let mut response = reject_empty(StatusCode::SERVICE_UNAVAILABLE, NAME);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// The text of a file, if it is one: a device or a pipe may have no end.
+fn read(field: &str, path: &str) -> Result<String, ConfigError> {
+    let wrong = |reason: String| ConfigError::invalid(NAME, field, reason);
+    let about = fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
+    if !about.is_file() {
+        return Err(wrong("is no file".to_owned()));
+    }
+    if about.len() > LARGEST {
+        return Err(wrong(format!("has {} bytes: at most {LARGEST} are read", about.len())));
+    }
+    fs::read_to_string(path).map_err(|error| wrong(error.to_string()))
 }
 
 fn denied() -> Response {

@@ -4,8 +4,10 @@ use regex::Regex;
 use super::functions::FUNCTIONS;
 use super::pattern::Kind;
 
-/// Most brackets and signs: they nest, and Casbin's parser knows no bound for that.
-const DEEPEST: usize = 100;
+/// Most bytes of a matcher.
+const LONGEST: usize = 4096;
+/// Most brackets and operators: each may nest another one, and Casbin's parser, which goes down as deep as they do, knows no bound.
+const MOST: usize = 100;
 
 /// A value of policies that a function takes as a pattern.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,10 +29,17 @@ pub(super) fn judge(
     policy: &[String],
     roles: &[&str],
 ) -> Result<Vec<Patterned>, String> {
+    if matcher.len() > LONGEST {
+        return Err(format!("has a matcher of {} bytes: at most {LONGEST} are allowed", matcher.len()));
+    }
     let code = scan(r#""(?:[^"\\]|\\.)*""#)?.replace_all(matcher, "\"\"");
-    let nested = code.chars().filter(|character| "([{!-+".contains(*character)).count();
-    if nested > DEEPEST {
-        return Err(format!("has a matcher with {nested} brackets and signs: at most {DEEPEST} are allowed"));
+    // in these a quote begins no text, and what stands behind it would not be seen
+    if let Some(other) = scan(r"'|`|//|/\*")?.find(&code) {
+        return Err(format!("has a matcher with {}: write texts in double quotes, and no comments", other.as_str()));
+    }
+    let operators = scan(r"[(\[{.?!+-]|[<>=*/%^&|~]+|\bin\b")?.find_iter(&code).count();
+    if operators > MOST {
+        return Err(format!("has a matcher with {operators} brackets and operators: at most {MOST} are allowed"));
     }
     for name in scan(r"\b[rp]\d*_\w+")?.find_iter(&code).map(|found| found.as_str().to_owned()) {
         if !request.contains(&name) && !policy.contains(&name) {
@@ -86,6 +95,7 @@ mod tests {
             "r_sub == \"eval(r.x)\" || keyMatch(r_obj, p_obj)",
             "r_act in [\"GET\", \"HEAD\"] && (r_sub == p_sub)",
             "regexMatch(r_act, \"GET|HEAD\") && g2(r_sub, p_sub)",
+            "r_sub == \"it's // `so` /*\"",
         ] {
             assert_eq!(judged(plain), Ok(Vec::new()), "{plain}");
         }
@@ -101,7 +111,16 @@ mod tests {
             ("p_sub.eval()", "the function `eval`"),
             ("regexMatch(p_obj, r_obj)", "`r.obj` is the pattern"),
             ("(".repeat(101).as_str(), "101 brackets"),
-            ("!".repeat(5000).as_str(), "5000 brackets"),
+            ("!".repeat(3000).as_str(), "3000 brackets"),
+            (["r_sub"; 1000].join(" in ").as_str(), "8996 bytes"),
+            (["r_sub"; 500].join("==").as_str(), "499 brackets"),
+            (format!("r_sub{}", ".len".repeat(300)).as_str(), "300 brackets"),
+            (format!("r_sub{}", " in r_sub".repeat(300)).as_str(), "300 brackets"),
+            ("\"".repeat(5001).as_str(), "5001 bytes"),
+            (format!("'\"' == {} || '\"' == r_sub", "(".repeat(900)).as_str(), "with ': write"),
+            ("r_sub == `${r_act}`", "with `: write"),
+            ("r_sub == p_sub // \"", "with //: write"),
+            ("r_sub == p_sub /* \" */", "with /*: write"),
         ] {
             let error = judged(matcher).unwrap_err();
             assert!(error.contains(says), "{matcher}: {error}");

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use regex::{Regex, RegexBuilder};
 
 /// How a pattern is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// A regular expression, which may match anywhere.
     Regex,
@@ -35,7 +35,7 @@ impl Pattern {
                 format!("^(?:{})$", with_groups(kind, &text.replace("/*", "/.*"), &mut names))
             }
         };
-        // PATH-11 bounds what a pattern may become; what a search may keep is less than by default, as each thread has its own
+        // PATH-11 bounds what a pattern may become; what a search may keep is less than by default, as there may be many
         let built = RegexBuilder::new(&text).size_limit(1 << 20).dfa_size_limit(1 << 18).build();
         let regex = built.map_err(|error| {
             let text = error.to_string();
@@ -94,34 +94,61 @@ fn with_groups(kind: Kind, mut text: &str, names: &mut Vec<String>) -> String {
     regex + text
 }
 
-/// Most patterns of a kind that a thread remembers: those of the policies, as a rule, and not more where a matcher puts them together.
-const MOST: usize = 10_000;
-
-type Memory = RefCell<HashMap<String, Option<Rc<Pattern>>>>;
-
-thread_local! {
-    // Casbin takes plain functions, which can keep nothing: so each thread remembers what they compiled.
-    static REGEXES: Memory = RefCell::default();
-    static COLONS: Memory = RefCell::default();
-    static BRACES: Memory = RefCell::default();
+/// The patterns of a policy's lines, compiled when it is loaded.
+#[derive(Debug, Default)]
+pub(super) struct Patterns {
+    regexes: HashMap<String, Pattern>,
+    colons: HashMap<String, Pattern>,
+    braces: HashMap<String, Pattern>,
 }
 
-/// A pattern that has been compiled at its first use in this thread; `None` for what is none.
+impl Patterns {
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn add(&mut self, kind: Kind, text: &str) -> Result<(), String> {
+        let known = match kind {
+            Kind::Regex => &mut self.regexes,
+            Kind::Colons => &mut self.colons,
+            Kind::Braces => &mut self.braces,
+        };
+        if !known.contains_key(text) {
+            known.insert(text.to_owned(), Pattern::compile(kind, text)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn get(&self, kind: Kind, text: &str) -> Option<&Pattern> {
+        let known = match kind {
+            Kind::Regex => &self.regexes,
+            Kind::Colons => &self.colons,
+            Kind::Braces => &self.braces,
+        };
+        known.get(text)
+    }
+}
+
+/// Most other patterns that a thread remembers.
+const MOST: usize = 100;
+
+type Others = HashMap<(Kind, String), Option<Rc<Pattern>>>;
+
+thread_local! {
+    static OTHERS: RefCell<Others> = RefCell::default();
+}
+
+/// A pattern that stands in a matcher itself, or that the matcher puts together, compiled at its first use in this thread; `None`
+/// for what is none.
 pub(super) fn remembered(kind: Kind, text: &str) -> Option<Rc<Pattern>> {
-    let memory = match kind {
-        Kind::Regex => &REGEXES,
-        Kind::Colons => &COLONS,
-        Kind::Braces => &BRACES,
-    };
-    memory.with_borrow_mut(|memory| {
-        if let Some(known) = memory.get(text) {
+    OTHERS.with_borrow_mut(|memory| {
+        let key = (kind, text.to_owned());
+        if let Some(known) = memory.get(&key) {
             return known.clone();
         }
         if memory.len() >= MOST {
             memory.clear();
         }
         let pattern = Pattern::compile(kind, text).ok().map(Rc::new);
-        memory.insert(text.to_owned(), pattern.clone());
+        memory.insert(key, pattern.clone());
         pattern
     })
 }

@@ -2,27 +2,27 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use casbin::{CoreApi as _, DefaultModel, Enforcer, Model, NullAdapter};
 
-use super::functions::FUNCTIONS;
+use super::functions::{FUNCTIONS, ROLES};
 use super::lines;
-use super::matcher::{self, Patterned};
-use super::pattern::Pattern;
+use super::matcher::Patterned;
+use super::model::{self, Definitions};
+use super::pattern::Patterns;
+use super::roles::Links;
+use super::tables::Tables;
 
-/// The effects that there are; at any other one Casbin would panic where it is asked.
-const EFFECTS: [&str; 4] = [
-    "some(where (p_eft == allow))",
-    "!some(where (p_eft == deny))",
-    "some(where (p_eft == allow)) && !some(where (p_eft == deny))",
-    "priority(p_eft) || deny",
-];
 /// Most policies: each one costs a request its time, and a worker serves nobody else meanwhile.
 const MOST: usize = 10_000;
+/// Most lines of roles; they cost memory alone.
+const MOST_ROLES: usize = 100_000;
 
 pub(super) struct Policy {
     enforcer: Enforcer,
+    tables: Arc<Tables>,
     /// Policies that are asked one by one.
     len: usize,
 }
@@ -36,24 +36,28 @@ pub(super) struct Fault {
 
 impl Policy {
     /// # Errors
-    /// What does not parse, and what could not be asked later.
+    /// What does not parse, what could not be asked later, and what would let everybody pass.
     pub(super) fn compile(model: &str, policies: &str) -> Result<Self, Fault> {
-        let model = at_once(DefaultModel::from_str(model)).map_err(of_casbin)?;
-        let patterned = judge(&model)?;
+        let mut model = at_once(DefaultModel::from_str(model)).map_err(of_casbin)?;
+        let definitions = model::judge(&mut model).map_err(of_model)?;
         let mut enforcer = at_once(Enforcer::new_raw(model, NullAdapter)).map_err(of_casbin)?;
         for (name, function, _) in FUNCTIONS {
             enforcer.add_function(name, function);
         }
-        let mut count = 0;
-        for (at, line) in policies.lines().enumerate() {
-            count +=
-                usize::from(add(enforcer.get_mut_model(), line, &patterned).map_err(|reason| of_line(at, &reason))?);
-            if count > MOST {
-                return Err(of_line(at, &format!("is one policy too many: at most {MOST} are asked")));
-            }
+        for ((name, values), (of_two, of_three)) in definitions.roles.iter().zip(ROLES) {
+            enforcer.add_function(name, if *values == 2 { of_two } else { of_three });
         }
-        enforcer.build_role_links().map_err(of_casbin)?;
-        let policy = Self { enforcer, len: count };
+        let mut read = Read::of(&definitions);
+        for (at, line) in policies.lines().enumerate() {
+            read.add(enforcer.get_mut_model(), line).map_err(|reason| of_line(at, &reason))?;
+        }
+        if read.policies == 0 {
+            // Casbin would ask the matcher about one that is empty, which may let everybody pass.
+            return Err(of_policies("has no policy: write a line that begins with `p`"));
+        }
+        let roles = read.links.into_iter().map(Links::follow).collect::<Result<_, _>>().map_err(of_policies)?;
+        let tables = Arc::new(Tables { patterns: read.patterns, roles });
+        let policy = Self { enforcer, tables, len: read.policies };
         // what only asking shows, such as two texts that are added
         policy.allows("anonymous", "/", "GET").map_err(of_casbin)?;
         Ok(policy)
@@ -62,7 +66,7 @@ impl Policy {
     /// # Errors
     /// When the matcher cannot be worked out; nobody is allowed by that.
     pub(super) fn allows(&self, subject: &str, path: &str, method: &str) -> Result<bool, casbin::Error> {
-        self.enforcer.enforce(vec![subject, path, method])
+        self.tables.asked(|| self.enforcer.enforce(vec![subject, path, method]))
     }
 
     /// How many policies are asked one by one.
@@ -77,54 +81,66 @@ impl fmt::Debug for Policy {
     }
 }
 
-/// Judges a model, and tells which values of policies are patterns.
-fn judge(model: &DefaultModel) -> Result<Vec<Patterned>, Fault> {
-    let section = |kind: &str| model.get_model().get(kind);
-    let definition = |kind: &str, section_name: &str| {
-        let found = section(kind).and_then(|all| all.get(kind));
-        found.ok_or_else(|| of_model(format!("has no `[{section_name}]` with `{kind}`")))
-    };
-    let request = definition("r", "request_definition")?;
-    if request.tokens.len() != 3 {
-        let count = request.tokens.len();
-        return Err(of_model(format!("has a request of {count} values: write `r = sub, obj, act`")));
-    }
-    let policy = definition("p", "policy_definition")?;
-    let matcher = definition("m", "matchers")?;
-    let effect = &definition("e", "policy_effect")?.value;
-    if !EFFECTS.contains(&&**effect) {
-        let known = EFFECTS.map(|effect| format!("`{}`", effect.replace('_', "."))).join(", ");
-        return Err(of_model(format!("has no `[policy_effect]` that is known: write one of {known}")));
-    }
-    let roles: Vec<_> = section("g").into_iter().flat_map(|all| all.keys()).map(String::as_str).collect();
-    matcher::judge(&matcher.value, &request.tokens, &policy.tokens, &roles).map_err(of_model)
+/// What the lines have that were read.
+struct Read<'d> {
+    definitions: &'d Definitions,
+    policies: usize,
+    roles: usize,
+    patterns: Patterns,
+    /// One for each role definition.
+    links: Vec<Links>,
 }
 
-/// Adds the policy of a line; whether there is one that is asked one by one.
-///
-/// # Errors
-/// What is wrong with the line.
-fn add(model: &mut dyn Model, line: &str, patterned: &[Patterned]) -> Result<bool, String> {
-    let Some(mut values) = lines::values(line)? else { return Ok(false) };
-    let kind = values.remove(0);
-    let is_policy = kind == "p";
-    let section = if is_policy { "p" } else { "g" };
-    let defined = model.get_model().get(section).and_then(|all| all.get(&kind));
-    let Some(definition) = defined else {
-        return Err(format!("begins with `{kind}`: only `p` and the roles that the model defines are asked"));
-    };
-    // roles are defined by as many underscores
-    let due = if is_policy { definition.tokens.len() } else { definition.value.matches('_').count() };
-    if values.len() != due {
-        return Err(format!("has {} values, and the model defines {due}", values.len()));
+impl<'d> Read<'d> {
+    fn of(definitions: &'d Definitions) -> Self {
+        let links = definitions.roles.iter().map(|_| Links::default()).collect();
+        Self { definitions, policies: 0, roles: 0, patterns: Patterns::default(), links }
     }
-    for Patterned { function, kind, at } in patterned.iter().filter(|_| is_policy) {
-        let text = values.get(*at).map_or("", String::as_str);
-        Pattern::compile(*kind, text)
-            .map_err(|error| format!("has `{text}`, which is no pattern of {function}: {error}"))?;
+
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn add(&mut self, model: &mut dyn Model, line: &str) -> Result<(), String> {
+        let Some(mut values) = lines::values(line)? else { return Ok(()) };
+        let kind = values.remove(0);
+        let role = self.definitions.roles.iter().zip(&mut self.links).find(|((name, _), _)| *name == kind);
+        let due = match &role {
+            _ if kind == "p" => self.definitions.values,
+            Some(((_, values), _)) => *values,
+            None => {
+                return Err(format!("begins with `{kind}`: only `p` and the roles that the model defines are asked"));
+            }
+        };
+        if values.len() != due {
+            return Err(format!("has {} values, and the model defines {due}", values.len()));
+        }
+        if let Some((_, links)) = role {
+            self.roles += 1;
+            if self.roles > MOST_ROLES {
+                return Err(format!("is one role too many: at most {MOST_ROLES} lines of them are allowed"));
+            }
+            let value = |at: usize| values.get(at).map_or("", String::as_str);
+            links.add(value(0), value(1), value(2));
+            return Ok(());
+        }
+        self.policies += 1;
+        if self.policies > MOST {
+            return Err(format!("is one policy too many: at most {MOST} are asked"));
+        }
+        let effect = self.definitions.effect.and_then(|at| values.get(at));
+        if let Some(effect) = effect.filter(|effect| !["allow", "deny"].contains(&effect.as_str())) {
+            return Err(format!("has the effect `{effect}`, which is none: write `allow` or `deny`"));
+        }
+        for Patterned { function, kind, at } in &self.definitions.patterned {
+            let text = values.get(*at).map_or("", String::as_str);
+            self.patterns
+                .add(*kind, text)
+                .map_err(|error| format!("has `{text}`, which is no pattern of {function}: {error}"))?;
+        }
+        model.add_policy("p", "p", values);
+        Ok(())
     }
-    model.add_policy(section, &kind, values);
-    Ok(is_policy)
 }
 
 fn of_casbin(error: casbin::Error) -> Fault {
@@ -135,8 +151,12 @@ fn of_model(reason: impl Into<String>) -> Fault {
     Fault { is_of_model: true, reason: reason.into() }
 }
 
+fn of_policies(reason: impl Into<String>) -> Fault {
+    Fault { is_of_model: false, reason: reason.into() }
+}
+
 fn of_line(at: usize, reason: &str) -> Fault {
-    Fault { is_of_model: false, reason: format!("line {}: {reason}", at + 1) }
+    of_policies(format!("line {}: {reason}", at + 1))
 }
 
 /// The outcome of a future that waits for nothing: texts are parsed behind an asynchronous interface that is meant for files.
@@ -196,11 +216,34 @@ mod tests {
             (model("r = sub, obj, act", "r = sub, act"), "", true, "2 values"),
             (model("e = some(where (p.eft == allow))", "e = any"), "", true, "policy_effect"),
             (model("[matchers]", "[matcher]"), "", true, "[matchers]"),
-            (model("g = _, _", "g = _"), "", true, ""),
+            (model("g = _, _", "g = _"), "", true, "role definition `g`"),
+            (model("g = _, _", "g = _, _, _, _"), "", true, "role definition `g`"),
+            (model("g = _, _", "g = _, _\ng2 = _, _\ng3 = _, _\ng4 = _, _\ng5 = _, _"), "", true, "5 role definitions"),
+            (format!("{RBAC}\nm2 = {}", "(".repeat(30_000)), "", true, "`m2`"),
+            (
+                model("some(where (p.eft == allow))", "!some(where (p.eft == deny))"),
+                "p, a, b, c",
+                true,
+                "everybody pass",
+            ),
+            (RBAC.to_owned(), "", false, "has no policy"),
+            (RBAC.to_owned(), "# nothing\ng, a, b", false, "has no policy"),
+            (
+                model("p = sub, obj, act", "p = sub, obj, act, eft"),
+                "p, a, b, c, Deny",
+                false,
+                "line 1: has the effect `Deny`",
+            ),
+            (RBAC.to_owned(), "g, a, b\n".repeat(MOST_ROLES + 1).as_str(), false, "line 100001: is one role too many"),
             (model("keyMatch(", "keyMatchx("), "p, a, b, c", true, "keyMatchx"),
             (model("p.act)", "p.action)"), "p, a, b, c", true, "`p.action`"),
-            (model("&& regexMatch", "&& && regexMatch"), "", true, ""),
-            (model("g(r.sub, p.sub) && keyMatch(r.obj, p.obj) && regexMatch(r.act, p.act)", "r.sub"), "", true, ""),
+            (model("&& regexMatch", "&& && regexMatch"), "p, a, b, c", true, ""),
+            (
+                model("g(r.sub, p.sub) && keyMatch(r.obj, p.obj) && regexMatch(r.act, p.act)", "r.sub"),
+                "p, a, b, c",
+                true,
+                "",
+            ),
             (RBAC.to_owned(), "\np, a, b", false, "line 2: has 2 values, and the model defines 3"),
             (RBAC.to_owned(), "p, a, b, (GET", false, "line 1: has `(GET`, which is no pattern of regexMatch"),
             (RBAC.to_owned(), "p, a, \"b, c", false, "line 1: has a quote"),
@@ -223,6 +266,62 @@ mod tests {
         let policy = Policy::compile(&model, "p, a, /*, GET, allow\np, a, /secret, GET, deny").unwrap();
         assert!(policy.allows("a", "/x", "GET").unwrap());
         assert!(!policy.allows("a", "/secret", "GET").unwrap());
+    }
+
+    /// What names a user and a thing gives a right only where a line says so.
+    #[test]
+    fn roles_of_two_definitions_are_kept_apart() {
+        let model = model("g = _, _", "g = _, _\ng2 = _, _").replace("keyMatch(r.obj, p.obj)", "g2(r.obj, p.obj)");
+        let policy =
+            Policy::compile(&model, "p, ops, secrets, GET\ng, alice, /ops\ng2, /ops, secrets\ng, bob, ops").unwrap();
+        assert!(policy.allows("bob", "/ops", "GET").unwrap());
+        assert!(!policy.allows("alice", "/ops", "GET").unwrap());
+        let policy = Policy::compile(RBAC, "p, secrets, /a, GET\ng, alice, ops").unwrap();
+        assert!(!policy.allows("alice", "/a", "GET").unwrap());
+        let two = "p, secrets, *, GET\ng, alice, ops\ng2, ops, secrets";
+        let policy = Policy::compile(&self::model("g = _, _", "g = _, _\ng2 = _, _"), two).unwrap();
+        assert!(!policy.allows("alice", "/a", "GET").unwrap(), "by a role of another definition");
+    }
+
+    #[test]
+    fn roles_may_be_those_of_a_domain() {
+        let model = model("g = _, _", "g = _, _, _").replace("g(r.sub, p.sub)", "g(r.sub, p.sub, r.act)");
+        let policy = Policy::compile(&model, "p, admin, *, .*\ng, alice, admin, GET").unwrap();
+        assert!(policy.allows("alice", "/", "GET").unwrap());
+        assert!(!policy.allows("alice", "/", "POST").unwrap());
+    }
+
+    /// With the time it took to look through all names for one that is not there this would take minutes.
+    #[test]
+    fn a_stranger_costs_as_little_as_who_has_a_role() {
+        let policies = (0..500).map(|at| format!("p, role-{at}, /x, GET\n"));
+        let roles = (0..50_000).map(|at| format!("g, user-{at}, role-{}\n", at % 500));
+        let policy = Policy::compile(RBAC, &policies.chain(roles).collect::<String>()).unwrap();
+        for _ in 0..100 {
+            assert!(!policy.allows("anonymous", "/x", "GET").unwrap());
+        }
+        assert!(policy.allows("user-7", "/x", "GET").unwrap());
+    }
+
+    /// Tests have threads of 2 MiB, as workers do.
+    #[test]
+    fn the_deepest_matcher_that_is_taken_fits_a_thread() {
+        const ALL: &str = "g(r.sub, p.sub) && keyMatch(r.obj, p.obj) && regexMatch(r.act, p.act)";
+        let deep = |matcher: &str| Policy::compile(&model(ALL, matcher), "p, a, b, c");
+        for matcher in [
+            format!("{}true{}", "(".repeat(100), ")".repeat(100)),
+            format!("{}true", "!".repeat(100)),
+            "true == ".repeat(100) + "true",
+            "true && ".repeat(100) + "true",
+            "r.sub + ".repeat(99) + "r.sub == p.sub",
+        ] {
+            assert!(deep(&matcher).is_ok(), "{matcher}");
+            let fault = deep(&format!("!({matcher})")).unwrap_err();
+            assert!(fault.is_of_model && fault.reason.contains("operators"), "{fault:?}");
+        }
+        for mark in ["r.sub == ", "(", "!", "- ", "r.sub in ", "r.sub[", "r.sub?"] {
+            assert!(deep(&mark.repeat(100_000)).is_err(), "{mark}");
+        }
     }
 
     /// A pattern that only shows itself while a request is judged fails the judging: it must not pass for one that does not match.

@@ -94,6 +94,15 @@ async fn long_policies_of_all_blocks_wait_for_a_place_at_one_bench_and_short_one
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_place_within_a_second_is_sent_away() {
+    let long = "p, bob, /things/*, POST\n".repeat(501) + POLICY;
+    let (bench, _place) = Bench::taken();
+    let gate = AuthzCasbin::new(configured(json!({"username": "X-User", "model": MODEL, "policy": long})));
+    let gate = AuthzCasbinLayer::of(gate.unwrap().at(&bench));
+    assert_eq!(ask(&gate, "GET", "/orders/1", &[b"alice"]).await, Some((503, String::new())));
+}
+
 #[tokio::test]
 async fn files_and_metadata_stand_for_texts() {
     let folder = tempfile::tempdir().unwrap();
@@ -123,6 +132,7 @@ fn blocks_that_cannot_work_are_refused_by_field() {
         (json!({"username": "u", "model": "x", "policy": POLICY}), "model"),
         (json!({"username": "u", "model": MODEL, "policy": "p, a"}), "policy"),
         (json!({"username": "u", "model_path": "/no/such", "policy_path": "/no/such"}), "model_path"),
+        (json!({"username": "u", "model_path": "/dev/zero", "policy_path": "/no/such"}), "model_path"),
     ] {
         let error = AuthzCasbin::new(configured(block.clone())).unwrap_err();
         assert_eq!(error.field(), field, "{block}: {error}");
