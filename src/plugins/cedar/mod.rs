@@ -8,7 +8,7 @@
 //!
 //! | part | value |
 //! |---|---|
-//! | principal | `Consumer::"name"`; without one `User::"…"` by the claim `user_claim` of whom `openid-connect` knows; else `Anonymous::"anonymous"` |
+//! | principal | `Consumer::"name"`; without one `User::"…"` by the claim `user_claim` of whom `openid-connect` knows, or `cas-auth`, whose users have `user` and no `sub`; else `Anonymous::"anonymous"` |
 //! | action | `Action::"…"` by the text `action`: the method |
 //! | resource | `resource_type::"…"` by the text `resource`: `Route::"id"` |
 //! | `context.method`, `.scheme`, `.host`, `.path` | texts; the path as plugins see it |
@@ -24,7 +24,8 @@
 //! requests are not, so that it needs to tell of `context` only what policies use.
 //!
 //! What does not parse, or does not fit the schema, is refused with its line and column. Policies are evaluated where the request is
-//! served; Cedar has no loops, so a decision takes time in proportion to the policies (at most 1000, 1 MiB of text).
+//! served; Cedar has no loops, so a decision takes time in proportion to the policies (at most 1000, 1 MiB of text). A policy has
+//! 250 operators at most, and brackets go no deeper than 24.
 //!
 //! The policies that decided are kept for the access log ([`Exchange::policies`](crate::Exchange::policies)): by their annotation `@id`, or
 //! as `policy0`, `policy1`, … in the order of the text.
@@ -45,6 +46,7 @@
 //!   "entities": [{"uid": {"type": "Consumer", "id": "acme"}, "attrs": {}, "parents": [{"type": "Team", "id": "ops"}]}]}}
 //! ```
 mod config;
+mod depth;
 mod gate;
 mod plugin;
 mod policies;

@@ -8,7 +8,7 @@ use cedar_policy::{
 };
 use serde_json::Value;
 
-use super::CedarConfig;
+use super::{CedarConfig, depth};
 
 /// Most bytes of policies, and of a schema.
 const LONGEST: usize = 1 << 20;
@@ -46,6 +46,7 @@ impl Policies {
             }
         }
         let text = &*config.policies;
+        depth::of_policies(text).map_err(|reason| ("policies", reason))?;
         let set: PolicySet = text.parse().map_err(|error| ("policies", located(text, &DetailedError::from(&error))))?;
         check(&set).map_err(|reason| ("policies", reason))?;
         let schema = config.schema.as_deref().map(schema).transpose().map_err(|reason| ("schema", reason))?;
@@ -105,6 +106,7 @@ fn schema(text: &str) -> Result<Schema, String> {
     if text.trim_start().starts_with('{') {
         return Schema::from_json_str(text).map_err(|error| located(text, &DetailedError::from(&error)));
     }
+    depth::of_schema(text)?;
     let read = Schema::from_cedarschema_str(text);
     read.map(|(schema, _)| schema).map_err(|error| located(text, &DetailedError::from(&error)))
 }
@@ -141,6 +143,45 @@ mod tests {
     const SCHEMA: &str = "entity Consumer, Anonymous; entity Route { owner: String };\n\
                           action GET appliesTo { principal: [Consumer], resource: [Route], context: { path: String } };";
 
+    fn when(condition: &str) -> String {
+        format!("permit(principal, action, resource) when {{ {condition} }};")
+    }
+
+    /// Tests have threads of 2 MiB, as workers do.
+    #[test]
+    fn the_deepest_policy_that_is_taken_fits_a_thread() {
+        for condition in [
+            format!("{}true{}", "(".repeat(23), ")".repeat(23)),
+            format!("{}true", "!".repeat(4)),
+            "if false then false else ".repeat(23) + "true",
+            "true && ".repeat(250) + "true",
+            format!("1{} == 251", " + 1".repeat(250)),
+            format!("{}1{} == 1", "[".repeat(23), "]".repeat(23)),
+            format!("{}1{} == 1", "{a: ".repeat(23), "}".repeat(23)),
+            format!("context{} == 1", ".a".repeat(250)),
+        ] {
+            let policies = Policies::compile(&configured(json!({"policies": when(&condition)})));
+            let entity = || "A::\"a\"".parse().unwrap();
+            let request = Request::new(entity(), entity(), entity(), cedar_policy::Context::empty(), None).unwrap();
+            // Cedar's evaluation looks after its stack by itself: it may say that it goes no further
+            let _ = policies.unwrap_or_else(|fault| panic!("{condition}: {fault:?}")).judge(&request);
+        }
+        let types =
+            |open: &str, close: &str, count| format!("type A = {}Long{};", open.repeat(count), close.repeat(count));
+        for schema in [
+            types("Set<", ">", 24),
+            types("{a: ", "}", 24),
+            // of JSON the reader has a bound of its own
+            format!(
+                "{{\"\": {{\"entityTypes\": {{}}, \"actions\": {{}}, \"commonTypes\": {{\"A\": {}{{\"type\": \"Long\"}}{}}}}}}}",
+                "{\"type\": \"Set\", \"element\": ".repeat(120),
+                "}".repeat(120)
+            ),
+        ] {
+            let _ = super::schema(&schema).unwrap_or_else(|fault| panic!("{schema}: {fault}"));
+        }
+    }
+
     #[test]
     fn what_cannot_work_is_told_with_its_place() {
         for (policies, says) in [
@@ -151,6 +192,9 @@ mod tests {
             ("@id(\"a\") permit(principal, action, resource);".repeat(2).as_str(), "two policies with `@id(\"a\")`"),
             ("permit(principal, action, resource);".repeat(1001).as_str(), "1001 policies"),
             ("x".repeat(LONGEST + 1).as_str(), "at most 1048576"),
+            (when(&format!("{}1", "(".repeat(100_000))).as_str(), "line 1: goes deeper"),
+            (when(&format!("{}a", "!".repeat(100_000))).as_str(), "line 1: goes deeper"),
+            (when(&"a && ".repeat(100_000)).as_str(), "line 1: a policy has more than"),
         ] {
             let (field, reason) = fault(json!({"policies": policies}));
             assert!(field == "policies" && reason.contains(says), "{field}: {reason}");
@@ -167,6 +211,11 @@ mod tests {
             (json!({"policies": typo, "schema": SCHEMA}), "policies", "line 2, column 3: "),
             (json!({"policies": all, "schema": "entity A\nentity"}), "schema", "line "),
             (json!({"policies": all, "schema": "{\"\": {"}), "schema", ""),
+            (
+                json!({"policies": all, "schema": format!("type A = {}Long", "Set<".repeat(100_000))}),
+                "schema",
+                "line 1: ",
+            ),
             (json!({"policies": all, "schema": SCHEMA, "entities": owner(json!(7))}), "entities", "Route::\"r\""),
             (json!({"policies": all, "entities": [{"uid": 7}]}), "entities", ""),
         ] {
