@@ -18,6 +18,8 @@ use crate::body::Body;
 use crate::error::{Error, IntoResponse as _, reject_empty};
 use crate::plugin::bodies::Bodies;
 use crate::plugin::{Around, AroundLayer, ConfigError, Plugin as _};
+#[cfg(feature = "rego")]
+use crate::plugin::{Bench, Busy};
 use crate::plugins::callout::{Calling, Callout, CalloutError, Callouts, http_uri};
 use crate::plugins::checks::{own_field, within};
 use crate::request::CallerFields;
@@ -45,10 +47,17 @@ enum Decider {
         uri: Uri,
     },
     #[cfg(feature = "rego")]
-    Here(Box<Rego>),
+    Here {
+        rego: Arc<Rego>,
+        /// Where it decides when it takes long.
+        bench: Bench,
+    },
 }
 
 const NAME: &str = OpaPlugin::NAME;
+/// How long a request waits for a place where a slow policy is worked out.
+#[cfg(feature = "rego")]
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Milliseconds that a question may take.
 const TIMEOUT: RangeInclusive<u64> = 1..=60_000;
 
@@ -64,6 +73,9 @@ enum Undecided {
     #[cfg(feature = "rego")]
     #[error("the policy cannot be worked out: {0}")]
     Rego(String),
+    #[cfg(feature = "rego")]
+    #[error("the policy is worked out for others, no place got free in time")]
+    Crowded,
     #[error("`{0}` of the decision's `headers` cannot be written to a request")]
     Field(HeaderName),
 }
@@ -75,6 +87,15 @@ impl Opa {
     /// [`ConfigError`] that names the field.
     pub fn new(config: OpaConfig, bodies: Bodies) -> Result<Self, ConfigError> {
         Self::with_callouts(config, bodies, &Callouts::default())
+    }
+
+    /// The same, where a slow policy is worked out at a bench that is shared.
+    #[cfg(feature = "rego")]
+    pub(super) fn at(mut self, shared: &Bench) -> Self {
+        if let Decider::Here { bench, .. } = &mut self.decider {
+            bench.clone_from(shared);
+        }
+        self
     }
 
     pub(super) fn with_callouts(config: OpaConfig, bodies: Bodies, callouts: &Callouts) -> Result<Self, ConfigError> {
@@ -153,7 +174,16 @@ impl Decider {
         let (callout, uri) = match self {
             Self::Server { callout, uri } => (callout, uri),
             #[cfg(feature = "rego")]
-            Self::Here(rego) => return rego.decide(input).map_err(Undecided::Rego),
+            Self::Here { rego, .. } if !rego.is_slow() => return rego.decide(input).map_err(Undecided::Rego),
+            #[cfg(feature = "rego")]
+            Self::Here { rego, bench } => {
+                let rego = Arc::clone(rego);
+                return match bench.run_within(LONGEST_WAIT, move || rego.decide(input)).await {
+                    Ok(Some(decision)) => decision.map_err(Undecided::Rego),
+                    Ok(None) => Err(Undecided::Rego("it broke off".to_owned())),
+                    Err(Busy) => Err(Undecided::Crowded),
+                };
+            }
         };
         let mut question = http::Request::new(Bytes::from(json!({"input": input}).to_string()));
         *question.method_mut() = http::Method::POST;
@@ -184,7 +214,7 @@ impl Undecided {
             | Self::Field(_)
             | Self::Nonsense(_) => StatusCode::SERVICE_UNAVAILABLE,
             #[cfg(feature = "rego")]
-            Self::Rego(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Rego(_) | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Callout(_) => StatusCode::FORBIDDEN,
         }
     }
@@ -207,11 +237,11 @@ fn here(config: &OpaConfig, text: &str) -> Result<Decider, ConfigError> {
     }
     #[cfg(feature = "rego")]
     {
-        /// The policy is worked out where requests are served, which waits for it.
+        /// The policy is worked out where requests are served until it was slow, which waits for it.
         const LONGEST: Duration = Duration::from_millis(100);
         let limit = Duration::from_millis(config.timeout).min(LONGEST);
         match Rego::compile(text, config.data.clone(), limit) {
-            Ok(rego) => Ok(Decider::Here(Box::new(rego))),
+            Ok(rego) => Ok(Decider::Here { rego: Arc::new(rego), bench: Bench::default() }),
             Err(reason) => wrong("rego", &reason),
         }
     }

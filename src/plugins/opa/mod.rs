@@ -37,8 +37,11 @@
 //!
 //! With `rego` in the place of `host` and `policy` (feature `rego`; not in the reference) the policy decides in this process: a
 //! package in Rego, version 1, whose rules `allow`, `headers`, `reason` and `status_code` stand for those of `result`. It is
-//! compiled when the block is loaded; what does not compile, or calls a function that is not there, is refused with its line.
-//! It sees the same `input`, and as `data` what the block has there. It is evaluated where the request is served: an evaluation
+//! compiled when the block is loaded; what does not compile, or calls a function that is not there, is refused with its line, and
+//! so is a function that calls itself, or a chain of more than 24 rules that need one another.
+//! It sees the same `input`, and as `data` what the block has there. It is evaluated where the request is served, and beside the
+//! threads that serve once it took more than a millisecond, until a thousand in a row took less: as many at once as there are
+//! processors, of which a request waits for one for a second, and is answered with 503 then. An evaluation
 //! that fails, or takes longer than `timeout` and at most 100 ms, is a 503. Its memory is not bounded: let no policy make ranges
 //! or products of what clients write. Of the built-in functions those for time, tokens, JSON Schema, graphs, versions, UUIDs
 //! and calls are not there; `var.timestamp` is the time. What `print` is given goes to the log, as an event of level debug.
@@ -63,6 +66,8 @@
 //! ```
 #[cfg(feature = "rego")]
 mod calls;
+#[cfg(feature = "rego")]
+mod chains;
 mod config;
 mod decision;
 mod input;

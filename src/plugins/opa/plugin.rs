@@ -3,14 +3,19 @@ use http::HeaderName;
 
 use super::{Opa, OpaConfig, OpaLayer};
 use crate::PluginLayer;
+#[cfg(feature = "rego")]
+use crate::plugin::Bench;
 use crate::plugin::{BuildContext, Caveat, ConfigError, Plugin, SchemaOf, Stage};
-use crate::plugins::callout::{Callouts, unverified};
+use crate::plugins::callout::{Callouts, in_clear, unverified};
 use crate::plugins::checks::is_identity;
 
 /// Builds [`Opa`] from configuration. Blocks that ask in the same way share connections, also across reloads.
 #[derive(Debug, Default)]
 pub struct OpaPlugin {
     callouts: Callouts,
+    /// Of all blocks of a gateway.
+    #[cfg(feature = "rego")]
+    bench: Bench,
 }
 
 impl Plugin for OpaPlugin {
@@ -30,10 +35,15 @@ impl Plugin for OpaPlugin {
     }
 
     fn caveats(&self, config: &OpaConfig) -> Vec<Caveat> {
-        unverified(config.ssl_verify, "policy").into_iter().collect()
+        let in_clear =
+            in_clear("host", &config.host, "every field of requests, `Authorization` and `Cookie` among them");
+        unverified(config.ssl_verify, "policy").into_iter().chain(in_clear).collect()
     }
 
     fn build(&self, config: OpaConfig, cx: &BuildContext<'_>) -> Result<PluginLayer, ConfigError> {
-        Ok(OpaLayer::of(Opa::with_callouts(config, cx.bodies(), &self.callouts)?).into())
+        let opa = Opa::with_callouts(config, cx.bodies(), &self.callouts)?;
+        #[cfg(feature = "rego")]
+        let opa = opa.at(&self.bench);
+        Ok(OpaLayer::of(opa).into())
     }
 }

@@ -1,6 +1,7 @@
 //! Policies that decide in this process.
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use regorus::Engine;
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 
 #[cfg(feature = "tracing")]
 use super::OpaPlugin;
-use super::calls;
+use super::{calls, chains};
 #[cfg(feature = "tracing")]
 use crate::plugin::Plugin as _;
 
@@ -20,6 +21,10 @@ const ALLOW: &str = "allow";
 const TOLD: [&str; 3] = ["headers", "reason", "status_code"];
 /// For a rule when the package is compiled, which is part of the first evaluation.
 pub(super) const AT_LOAD: Duration = Duration::from_secs(10);
+/// A decision that takes more is long: a worker serves nobody else meanwhile.
+const LONG: Duration = Duration::from_millis(1);
+/// Short decisions in a row after which a worker makes them again.
+const AGAIN: u32 = 1000;
 /// Steps of an evaluation between two looks at the clock.
 const LOOK: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
 
@@ -32,6 +37,8 @@ pub(super) struct Rego {
     told: Vec<(&'static str, String)>,
     /// For everything that a request is asked.
     limit: Duration,
+    /// Decisions that are still to be made beside the workers.
+    apart: AtomicU32,
 }
 
 impl Rego {
@@ -46,6 +53,7 @@ impl Rego {
         engine.set_gather_prints(true);
         engine.add_policy(SOURCE.to_owned(), text.to_owned()).map_err(|error| error.to_string())?;
         let package = package(&engine)?;
+        chains::judge(text)?;
         calls::judge(text, &package)?;
         engine.add_data(Value::Object(data).into()).map_err(|error| error.to_string())?;
         engine.set_input(regorus::Value::new_object());
@@ -64,7 +72,13 @@ impl Rego {
             told.extend(rule(name)?.map(|path| (name, path)));
         }
         engine.take_prints().map_err(|error| error.to_string())?;
-        Ok(Self { engine, allow, told, limit })
+        Ok(Self { engine, allow, told, limit, apart: AtomicU32::new(0) })
+    }
+
+    /// Whether one of the last decisions took long, so that the next one should not be made where requests are served: what
+    /// takes long for some requests would hold up all others.
+    pub(super) fn is_slow(&self) -> bool {
+        self.apart.load(Relaxed) > 0
     }
 
     /// What the package says about a request.
@@ -73,6 +87,17 @@ impl Rego {
     /// An evaluation that failed or took too long.
     pub(super) fn decide(&self, input: Value) -> Result<Map<String, Value>, String> {
         let began = Instant::now();
+        let decision = self.decided(input, began);
+        if began.elapsed() > LONG {
+            self.apart.store(AGAIN, Relaxed);
+        } else if self.is_slow() {
+            // one more or less does not matter
+            let _ = self.apart.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        }
+        decision
+    }
+
+    fn decided(&self, input: Value, began: Instant) -> Result<Map<String, Value>, String> {
         // an engine keeps what it works out; a clone shares the compiled package and the data
         let mut engine = self.engine.clone();
         engine.set_input(input.into());
@@ -187,6 +212,26 @@ mod tests {
     }
 
     #[test]
+    fn no_function_goes_round_in_circles() {
+        let strip =
+            "strip(s) := strip(substring(s, 1, -1)) if startswith(s, \"/\")\nstrip(s) := s if not startswith(s, \"/\")";
+        for rules in [strip, "strip(s) := strip(s)"] {
+            let error = compiled(&format!("package a\nallow if strip(input.x) == 1\n{rules}")).unwrap_err();
+            assert!(error.contains("`strip` that calls itself"), "{rules}: {error}");
+        }
+    }
+
+    /// Tests have threads of 2 MiB, as workers do.
+    #[test]
+    fn the_longest_chain_that_is_taken_fits_a_thread() {
+        let (open, close) = ("[".repeat(8), "][0]".repeat(8));
+        let functions = (1..22).map(|at| format!("f{at}(x) := {open}f{}(x){close}\n", at - 1));
+        let policy = format!("package a\nallow if f21(input.x) == 7\nf0(x) := x\n{}", functions.collect::<String>());
+        let rego = compiled(&policy).unwrap();
+        assert_eq!(rego.decide(json!({"x": 7})).unwrap()["allow"], json!(true));
+    }
+
+    #[test]
     fn functions_that_are_there_are_called() {
         let policy = "package a.b[\"c d\"]
             import data.a.b[\"c d\"] as me
@@ -220,5 +265,6 @@ mod tests {
         assert!(rego.decide(json!({})).unwrap().is_empty());
         let error = rego.decide(json!({"go": true})).unwrap_err();
         assert!(error.contains("time"), "{error}");
+        assert!(rego.is_slow(), "the next ones are not worked out where requests are served");
     }
 }

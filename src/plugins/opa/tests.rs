@@ -168,6 +168,29 @@ async fn a_policy_of_the_blocks_own_decides_without_a_server() {
     }
 }
 
+/// What takes long for one caller holds up no other.
+#[cfg(feature = "rego")]
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_was_slow_is_worked_out_beside_the_workers() {
+    let rego = "package a\nallow if not input.request.query.slow\nallow if {\n  input.request.query.slow\n  \
+                count([1 | some a in numbers.range(1, 5000); some b in numbers.range(1, 5000); a * b == 0]) > 0\n}";
+    use crate::plugin::Bench;
+    use crate::plugin::bodies::Bodies;
+
+    let (bench, place) = Bench::taken();
+    let config: OpaConfig = configured(json!({"rego": rego, "timeout": 20}));
+    let opa = Opa::new(config, Bodies::default()).unwrap().at(&bench);
+    let layer: crate::PluginLayer = OpaLayer::of(opa).into();
+    let ask = async |target: &str| {
+        let request = http::Request::get(target).header("host", "shop.test").body(Body::empty()).unwrap();
+        crate::plugins::testing::ask(&layer, request).await.status()
+    };
+    assert_eq!(ask("/?slow=1").await, 503);
+    assert_eq!(ask("/").await, 503, "there is no place");
+    drop(place);
+    assert_eq!(ask("/").await, 200);
+}
+
 #[tokio::test]
 async fn sec_hop_06_a_field_that_cannot_be_written_lets_nobody_pass() {
     let block = |host: String| json!({"host": host, "policy": "p", "send_headers_upstream": ["X-User"]});
