@@ -19,6 +19,11 @@ impl fmt::Debug for UpstreamChoice {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChoiceStands;
 
+/// Response extension: the answer of an upstream that stands in for another for a while. It is not kept, or it would stand in for
+/// longer than that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StandIn;
+
 /// Request extension of a copy that goes to another upstream than its original: it is not copied again, and has the
 /// `Host` that the original gets. What it holds is the original's choice of an upstream, if there is one.
 #[derive(Clone, Debug)]

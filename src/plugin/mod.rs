@@ -27,7 +27,7 @@ pub(crate) use bench::Bench;
 #[cfg(any(feature = "casbin", feature = "rego"))]
 pub(crate) use bench::Busy;
 pub use choice::UpstreamChoice;
-pub(crate) use choice::{ChoiceStands, CopyOf};
+pub(crate) use choice::{ChoiceStands, CopyOf, StandIn};
 pub(crate) use context::Workshop;
 pub use context::{BuildContext, Scope};
 pub use contract::{Api, AuthPlugin, Caveat, ConfigError, Plugin};

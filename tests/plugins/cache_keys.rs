@@ -116,6 +116,20 @@ async fn sec_cache_02_each_upstream_of_a_split_answers_its_own() {
 }
 
 #[tokio::test]
+async fn what_an_upstream_says_that_stands_in_is_not_kept() {
+    let stand_in = Origin::saying("stand-in").await;
+    let breaker = "api-breaker: {break_response_code: 503, fallback_upstream_id: other, unhealthy: {failures: 1}}";
+    let upstreams = format!("upstreams: [{{id: other, nodes: {{'{}': 1}}}}]\n", stand_in.address());
+    let failing = Origin::answering("HTTP/1.1 500 No\r\nContent-Length: 6\r\n\r\ntheirs").await;
+    let yaml = format!("{upstreams}{}", route_with(&format!("{{{breaker}, {CACHE}}}")));
+    let rig = Rig::before(failing, Gateway::builder(), &yaml).await;
+    for said in ["theirs", "stand-in", "stand-in"] {
+        let answer = rig.get("/", &[]).await;
+        assert_eq!((status(&answer), answer.text().as_str()), ("MISS", said));
+    }
+}
+
+#[tokio::test]
 async fn a_prefix_that_a_plugin_tells_reaches_the_origin_and_is_part_of_the_key() {
     let rewrite = "proxy-rewrite: {headers: {set: {X-Forwarded-Prefix: /$http_x_tenant}}}";
     let rig = Rig::of(&route_with(&format!("{{{rewrite}, {CACHE}}}"))).await;

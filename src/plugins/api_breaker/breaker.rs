@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use super::config::ApiBreakerConfig;
 use super::plugin::{ApiBreakerPlugin, Breakers, NAME};
 use super::state::{Admission, Breaker, Health, Pass, Policy};
-use crate::plugin::{Around, AroundLayer, ChoiceStands, ConfigError, UpstreamChoice};
+use crate::plugin::{Around, AroundLayer, ChoiceStands, ConfigError, StandIn, UpstreamChoice};
 use crate::plugins::edit::FieldTemplate;
 use crate::plugins::limit::{Key, Namespace};
 use crate::request::{RequestVars, Template};
@@ -118,7 +118,9 @@ impl Around for ApiBreaker {
                 let Some(fallback) = &self.fallback else { return self.broken(&request, rest) };
                 request.extensions_mut().insert(fallback.clone());
                 request.extensions_mut().insert(ChoiceStands);
-                return next.run(request).await;
+                let mut response = next.run(request).await;
+                response.extensions_mut().insert(StandIn);
+                return response;
             }
         };
         let probe = pass.round.map(|round| Probe { breaker: &self, key, round });

@@ -10,7 +10,7 @@ use super::answer::tell_as_part;
 use super::body::{Kept, Storing};
 use super::conditional::{ask_for_all, ask_whether, speaks_of};
 use super::engine::{Engine, Fetch, Leads};
-use super::policy::Asked;
+use super::policy::{Asked, is_anothers};
 use crate::cache::stats::count;
 use crate::cache::{Draft, Fetching, Landing, Stored, Writer};
 use crate::hop::is_hop;
@@ -222,7 +222,7 @@ fn is_failure(response: &Response) -> bool {
 fn supersedes(answer: &Parts) -> bool {
     let status = answer.status;
     let speaks = status.is_success() || status.is_redirection() || matches!(status.as_u16(), 404 | 410 | 451);
-    speaks && answer.extensions.get::<Fault>().is_none()
+    speaks && !is_anothers(answer)
 }
 
 /// How long a body says that it is.

@@ -13,6 +13,7 @@ use super::lifetime::{Lifetime, initial_age, told};
 use super::unkeyed::Unkeyed;
 use crate::cache::{Draft, Meta, Vary};
 use crate::hop::is_hop;
+use crate::plugin::StandIn;
 use crate::{Fault, IntoResponse as _, Response, reject_empty};
 
 /// What a block says of all its answers.
@@ -57,7 +58,7 @@ pub(super) struct Asked<'a> {
 pub(super) enum NotKept {
     /// Its status is not among those that are.
     Status,
-    /// It is an error of the gateway's or another plugin's own.
+    /// It is an error of the gateway's or another plugin's own, or of an upstream that stands in.
     Own,
     /// It is the caller's: `private`, credentials without `public`, a cookie.
     Private,
@@ -82,7 +83,7 @@ impl Policy {
         if is_part || self.statuses.binary_search(&status.as_u16()).is_err() {
             return Err(NotKept::Status);
         }
-        if answer.extensions.get::<Fault>().is_some() {
+        if is_anothers(answer) {
             return Err(NotKept::Own);
         }
         let headers = &answer.headers;
@@ -198,6 +199,11 @@ fn has_trailers(headers: &HeaderMap) -> bool {
 fn media_type(headers: &HeaderMap) -> &[u8] {
     let media = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+/// Whether an answer is not of the upstream that was meant, but an error of the gateway's own or of one that stands in.
+pub(super) fn is_anothers(answer: &Parts) -> bool {
+    answer.extensions.get::<Fault>().is_some() || answer.extensions.get::<StandIn>().is_some()
 }
 
 /// Whether an answer is a stream of events or pictures, which has no end as a rule.

@@ -87,30 +87,31 @@ impl Keys {
 
     /// What all keys of a request's URL have in common, to take out what is kept of it.
     pub(in super::super) fn url(&self, request: &Request) -> CacheKey {
-        let mut key = KeyBuilder::default();
-        self.add_url(&mut key, request, &RequestVars::of(request), &mut Vec::with_capacity(TEXT));
+        let mut key = KeyBuilder::roomy();
+        self.add_url(&mut key, request, &RequestVars::of(request));
         key.finish()
     }
 
     /// The key of a request of that method with that body.
     pub(in super::super) fn of(&self, request: &Request, method: &Method, body: &[u8]) -> Keyed {
         let vars = RequestVars::of(request);
-        // One buffer for all that is put together.
-        let mut text = Vec::with_capacity(TEXT);
-        let mut key = KeyBuilder::default();
-        self.add_url(&mut key, request, &vars, &mut text);
+        let mut key = KeyBuilder::roomy();
+        self.add_url(&mut key, request, &vars);
         if !self.one_by_one {
             key.end_url();
         }
-        key.part(method.as_str().as_bytes()).part(body);
-        // A body is what its media type makes of it: the same bytes may be a question here and a fault there.
-        if !body.is_empty() {
+        key.part(method.as_str().as_bytes());
+        if body.is_empty() {
+            key.part(b"");
+        } else {
+            key.long_part(body);
+            // A body is what its media type makes of it: the same bytes may be a question here and a fault there.
             part_of_field(&mut key, request, &CONTENT_TYPE);
             part_of_field(&mut key, request, &CONTENT_ENCODING);
         }
         let there = add_way(&mut key, request, &vars);
         for part in &self.rest {
-            add_text(&mut key, part, &vars, &mut text);
+            add_text(&mut key, part, &vars);
         }
         // Which parts these were: of what clients may write none is to pass for another.
         let count = |parts: &[Template]| u8::try_from(parts.len()).unwrap_or(u8::MAX);
@@ -152,18 +153,13 @@ impl Keys {
         Keyed { key: everybodys, everybodys, authorized: (is_known || credentials.is_some()) && !is_held }
     }
 
-    fn add_url(&self, key: &mut KeyBuilder, request: &Request, vars: &RequestVars<'_>, text: &mut Vec<u8>) {
-        text.clear();
-        host(request, text);
-        key.part(text);
+    fn add_url(&self, key: &mut KeyBuilder, request: &Request, vars: &RequestVars<'_>) {
+        key.part_by(|out| host(request, out));
         for part in &self.url {
-            add_text(key, part, vars, text);
+            add_text(key, part, vars);
         }
     }
 }
-
-/// Room for a URL as most are.
-const TEXT: usize = 128;
 
 /// Whether a variable follows from the URL that a client asks for.
 fn is_of_url(name: &VarName) -> bool {
@@ -238,10 +234,10 @@ fn add_way(key: &mut KeyBuilder, request: &Request, vars: &RequestVars<'_>) -> u
 }
 
 /// Adds a template with its variables filled in.
-fn add_text(key: &mut KeyBuilder, part: &Template, vars: &RequestVars<'_>, text: &mut Vec<u8>) {
-    text.clear();
-    part.render_into(vars, text);
-    key.part(text);
+fn add_text(key: &mut KeyBuilder, part: &Template, vars: &RequestVars<'_>) {
+    key.part_by(|out| {
+        part.render_into(vars, out);
+    });
 }
 
 /// Who a user is: what OpenID Connect calls him by, else all that is said of him.
@@ -254,20 +250,17 @@ fn identity(user: &ExternalUser) -> String {
 }
 
 /// Writes host and port in one form: lower case, without the dot of a whole name and without the scheme's own port.
-fn host(request: &Request, host: &mut Vec<u8>) {
+fn host(request: &Request, out: &mut Vec<u8>) {
     let told = request.headers().get(HOST).map(|host| host.as_bytes());
     let told = told.or_else(|| request.uri().authority().map(|authority| authority.as_str().as_bytes()));
-    host.extend_from_slice(told.unwrap_or_default());
-    host.make_ascii_lowercase();
+    let told = told.unwrap_or_default();
     let own_port: &[u8] = if request::is_secure(request) { b":443" } else { b":80" };
-    if host.ends_with(own_port) {
-        host.truncate(host.len() - own_port.len());
-    }
-    if let Some(dot) = host.iter().rposition(|byte| *byte == b'.')
-        && matches!(host.get(dot + 1), None | Some(b':'))
-    {
-        host.remove(dot);
-    }
+    let host = told.strip_suffix(own_port).unwrap_or(told);
+    let dot = host.iter().rposition(|byte| *byte == b'.').filter(|dot| matches!(host.get(dot + 1), None | Some(b':')));
+    let (name, port) = host.split_at(dot.unwrap_or(host.len()));
+    out.extend(
+        name.iter().chain(port.get(usize::from(dot.is_some())..).unwrap_or_default()).map(u8::to_ascii_lowercase),
+    );
 }
 
 /// Adds a field with all its values.
