@@ -22,8 +22,8 @@ pub struct Limits {
     pub body_bytes: u64,
     /// What plugins may buffer of one request; over it 413 (LIM-04). Default 1048576 (1 MiB).
     pub buffer_bytes: u64,
-    /// What plugins may buffer in the whole process, of which one client holds no more than it leaves to all others; over it 503
-    /// (LIM-04). Default 268435456 (256 MiB).
+    /// What plugins may buffer in the whole process, of which one client (behind `trusted_proxies`, whom they tell of) holds
+    /// no more than it leaves to all others; over it 503 (LIM-04). Default 268435456 (256 MiB).
     pub buffer_total_bytes: u64,
     /// TLS handshake (LIM-05). Default 10000.
     pub tls_handshake_timeout_ms: u64,

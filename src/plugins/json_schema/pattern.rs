@@ -95,7 +95,7 @@ impl<'i> Keyword<'i> for Pattern {
             UNDECIDED.set(UNDECIDED.get().or(Some(why)));
             Err(ValidationError::custom(why))
         };
-        let error = match self {
+        let judged = match self {
             Self::Linear(validator) => validator.validate(instance),
             // one is enough
             Self::LooksAround(_) if UNDECIDED.get().is_some() => return undecided(TOO_DEAR),
@@ -104,17 +104,17 @@ impl<'i> Keyword<'i> for Pattern {
                 None => return undecided(TOO_LONG),
             },
         };
-        match error {
+        match judged {
             Ok(()) => Ok(()),
-            Err(error) if matches!(error.kind(), ValidationErrorKind::RegexEngineFailure { .. }) => undecided(TOO_DEAR),
-            Err(error) => Err(ValidationError::custom(error.masked().to_string())),
+            Err(error) if matches!(error.kind(), ValidationErrorKind::Pattern { .. }) => {
+                Err(ValidationError::custom(error.masked().to_string()))
+            }
+            // the engine gave up
+            Err(_) => undecided(TOO_DEAR),
         }
     }
 
     fn is_valid(&self, instance: &'i Value) -> bool {
-        match self {
-            Self::Linear(validator) => validator.is_valid(instance),
-            Self::LooksAround(_) => self.validate(instance).is_ok(),
-        }
+        self.validate(instance).is_ok()
     }
 }

@@ -6,13 +6,24 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// What is filled in at one place of a value, and below it.
-#[derive(Debug, Default)]
+#[derive(Debug, std::default::Default)]
 pub(super) struct Defaults {
     /// Members of an object here: what stands in for a missing one, and what is below one that is there.
-    members: Vec<(String, Option<Value>, Self)>,
+    members: Vec<(String, Option<Default>, Self)>,
     /// Below each item of an array here.
     items: Option<Box<Self>>,
 }
+
+/// What stands in for a member, and how many bytes it takes in a text.
+#[derive(Debug)]
+struct Default {
+    value: Value,
+    bytes: usize,
+}
+
+/// More would be filled in than may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooMuch;
 
 impl Defaults {
     /// What a schema has to fill in; `None` if it is nothing.
@@ -20,7 +31,8 @@ impl Defaults {
         let below = |schema: &Value| schema.as_object().and_then(Self::of);
         let properties = schema.get("properties").and_then(Value::as_object);
         let member = |(name, schema): (&String, &Value)| {
-            let (default, below) = (schema.get("default").cloned(), below(schema));
+            let default = schema.get("default").map(|value| Default::of(name, value));
+            let below = below(schema);
             (default.is_some() || below.is_some()).then(|| (name.clone(), default, below.unwrap_or_default()))
         };
         let members: Vec<_> = properties.into_iter().flatten().filter_map(member).collect();
@@ -28,16 +40,20 @@ impl Defaults {
         (!members.is_empty() || items.is_some()).then_some(Self { members, items })
     }
 
-    /// Fills in; tells whether anything was missing.
-    pub(super) fn fill(&self, value: &mut Value) -> bool {
+    /// Fills in, and takes what that makes a text longer by off the bytes that are `left`; tells whether anything was missing.
+    ///
+    /// # Errors
+    /// When less is left than is missing.
+    pub(super) fn fill(&self, value: &mut Value, left: &mut usize) -> Result<bool, TooMuch> {
         let mut filled = false;
         match value {
             Value::Object(object) => {
                 for (name, default, below) in &self.members {
                     match (object.get_mut(name), default) {
-                        (Some(member), _) => filled |= below.fill(member),
+                        (Some(member), _) => filled |= below.fill(member, left)?,
                         (None, Some(default)) => {
-                            object.insert(name.clone(), default.clone());
+                            *left = left.checked_sub(default.bytes).ok_or(TooMuch)?;
+                            object.insert(name.clone(), default.value.clone());
                             filled = true;
                         }
                         (None, None) => {}
@@ -46,12 +62,19 @@ impl Defaults {
             }
             Value::Array(array) => {
                 for (item, below) in array.iter_mut().zip(std::iter::repeat(self.items.as_deref())) {
-                    filled |= below.is_some_and(|below| below.fill(item));
+                    filled |= below.map_or(Ok(false), |below| below.fill(item, left))?;
                 }
             }
             _ => {}
         }
-        filled
+        Ok(filled)
+    }
+}
+
+impl Default {
+    fn of(name: &str, value: &Value) -> Self {
+        let bytes = name.len() + value.to_string().len() + "\"\":,".len();
+        Self { value: value.clone(), bytes }
     }
 }
 
@@ -102,7 +125,7 @@ impl Defaults {
         for (name, default, _) in self.members.iter().filter(|(name, ..)| !is_there(name)) {
             if let Some(default) = default {
                 filled = true;
-                parts.push(format!("{}:{default}", Value::from(name.as_str())));
+                parts.push(format!("{}:{}", Value::from(name.as_str()), default.value));
             }
         }
         filled.then(|| format!("{{{}}}", parts.join(",")))
@@ -126,8 +149,8 @@ mod tests {
     use super::*;
 
     fn filled(schema: &Value, mut value: Value) -> Option<Value> {
-        let filled = Defaults::of(schema.as_object().unwrap()).is_some_and(|defaults| defaults.fill(&mut value));
-        filled.then_some(value)
+        let defaults = Defaults::of(schema.as_object().unwrap())?;
+        defaults.fill(&mut value, &mut 1000).unwrap().then_some(value)
     }
 
     #[test]
@@ -161,5 +184,18 @@ mod tests {
         assert!(
             Defaults::of(json!({"properties": {"a": {"type": "string"}, "b": true}}).as_object().unwrap()).is_none()
         );
+    }
+
+    #[test]
+    fn what_is_filled_in_is_bounded_before_it_is_there() {
+        let schema = json!({"items": {"properties": {"a": {"default": "x".repeat(100)}}}});
+        let defaults = Defaults::of(schema.as_object().unwrap()).unwrap();
+        let mut two = json!([{}, {"a": 1}, {}]);
+        let (text, mut left) = (two.to_string(), 220);
+        assert_eq!(defaults.fill(&mut two, &mut left), Ok(true));
+        // an empty object has no comma to add
+        let longer = defaults.filled(&text).unwrap().len() - text.len();
+        assert!((longer..=longer + 2).contains(&(220 - left)), "{longer} {left}");
+        assert_eq!(defaults.fill(&mut json!([{}, {}, {}]), &mut 220), Err(TooMuch));
     }
 }

@@ -7,7 +7,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::{Map, Value};
 
-use super::defaults::Defaults;
+use super::defaults::{Defaults, TooMuch};
 use super::once::{Once, several};
 use super::{RequestValidationConfig, RequestValidationPlugin};
 use crate::plugin::bodies::{Bodies, Unread, is_utf8};
@@ -123,7 +123,12 @@ impl RequestValidation {
             return rule.schema.judge(&form_value(form, &rule.once)?).map(|()| None);
         }
         let mut value = self.bodies.json(text).map_err(|fault| format!("the body is no JSON to be taken: {fault}"))?;
-        let filling = rule.defaults.as_ref().filter(|defaults| defaults.fill(&mut value));
+        let mut left = self.most.saturating_sub(text.len());
+        let too_much = |TooMuch| format!("the body is longer than {} bytes with what is filled in", self.most);
+        let filling = match &rule.defaults {
+            Some(defaults) => defaults.fill(&mut value, &mut left).map_err(too_much)?.then_some(defaults),
+            None => None,
+        };
         rule.schema.judge(&value)?;
         // its own text but for what was missing: numbers are more than a value here can hold
         Ok(filling.and_then(|defaults| defaults.filled(std::str::from_utf8(text).ok()?)))

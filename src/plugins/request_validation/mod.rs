@@ -22,7 +22,8 @@
 //! the others.
 //!
 //! Where `body_schema` has a `default` for a member of an object (under `properties`, also inside of `items`), a member that is
-//! missing in JSON is filled in before the body is judged, and the body goes on with it: what was sent keeps its form, but for
+//! missing in JSON is filled in before the body is judged (as far as the body stays within `max_req_body_size`, else
+//! `rejected_code`), and the body goes on with it: what was sent keeps its form, but for
 //! blanks between members, and `Content-Digest`, `Repr-Digest`, `Digest` and `Content-MD5` go, since the bytes are others (so
 //! `hmac-auth` with `validate_request_body` does not fit beside a `default`). A body to which nothing was added goes on byte for
 //! byte as it was sent.
