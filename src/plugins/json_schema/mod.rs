@@ -5,5 +5,7 @@
 //! say whether it fits.
 mod pattern;
 mod schema;
+mod width;
 
 pub(super) use schema::{Schema, held_bodies, shortened};
+pub(super) use width::Width;

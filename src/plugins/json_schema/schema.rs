@@ -3,6 +3,7 @@ use jsonschema::{Draft, ValidationError, ValidationOptions, Validator};
 use serde_json::Value;
 
 use super::pattern::{LONGEST_NAME, Patterns, decided};
+use super::width::Width;
 use crate::plugin::Caveat;
 
 /// Longest text about a fault, in characters: names of fields in it are the client's.
@@ -13,6 +14,7 @@ const TOLD: usize = 300;
 pub(in crate::plugins) struct Schema {
     validator: Validator,
     patterns: Patterns,
+    width: Width,
 }
 
 impl Schema {
@@ -21,22 +23,28 @@ impl Schema {
     /// # Errors
     /// What is wrong with it.
     pub(in crate::plugins) fn compile(schema: &Value) -> Result<Self, String> {
+        let width = Width::of(schema);
         if schema.get("$schema").is_some() {
-            return Self::build(&jsonschema::options(), schema);
+            return Self::build(&jsonschema::options(), schema, width);
         }
-        let of = |draft| Self::build(&jsonschema::options().with_draft(draft), schema);
+        let of = |draft| Self::build(&jsonschema::options().with_draft(draft), schema, width);
         of(Draft::Draft7).or_else(|error| of(Draft::Draft4).map_err(|_| error))
     }
 
-    /// Compiles a schema under these options. References lead nowhere outside of what the options know.
+    /// Compiles a schema under these options. References lead nowhere outside of what the options know; `width` is of the document
+    /// that they lead into.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(in crate::plugins) fn build(options: &ValidationOptions<'_>, schema: &Value) -> Result<Self, String> {
+    pub(in crate::plugins) fn build(
+        options: &ValidationOptions<'_>,
+        schema: &Value,
+        width: Width,
+    ) -> Result<Self, String> {
         let [linear, texts, names] = Patterns::ALL;
         let of = |patterns: Patterns| {
             let validator = patterns.of(options.clone()).build(schema)?;
-            Ok(Self { validator, patterns })
+            Ok(Self { validator, patterns, width })
         };
         of(linear).or_else(|_| of(texts)).or_else(|_| of(names)).map_err(|error: ValidationError<'_>| {
             match error.schema_path().as_str() {
@@ -57,8 +65,23 @@ impl Schema {
             ));
         }
         match self.patterns {
-            Patterns::Linear => self.validator.validate(value).map_err(|error| describe(&error)),
-            _ => decided(|| self.validator.validate(value), |error| describe(&error)),
+            Patterns::Linear => self.fits(value).map_err(|()| self.fault(value)),
+            _ => decided(|| self.fits(value), |()| self.fault(value)),
+        }
+    }
+
+    fn fits(&self, value: &Value) -> Result<(), ()> {
+        self.validator.is_valid(value).then_some(()).ok_or(())
+    }
+
+    /// What is wrong with a value that does not fit.
+    fn fault(&self, value: &Value) -> String {
+        if !self.width.lets_tell(value) {
+            return "value does not fit; it has too many alternatives (`anyOf`, `oneOf`) to say where".to_owned();
+        }
+        match self.validator.validate(value) {
+            Err(error) => describe(&error),
+            Ok(()) => "value does not fit".to_owned(),
         }
     }
 }
@@ -197,6 +220,28 @@ mod tests {
         assert_eq!(told, "a name is longer than 256 bytes, which is too long for patterns that look around");
         let linear = Schema::compile(&json!({"patternProperties": {"^a": {"type": "integer"}}})).unwrap();
         assert_eq!((linear.patterns, linear.judge(&json!({"a".repeat(257): 1}))), (Patterns::Linear, Ok(())));
+    }
+
+    #[test]
+    fn sec_lim_15_alternatives_inside_of_alternatives_are_not_gone_through() {
+        let kind = |name: &str| {
+            json!({"type": "object", "required": ["op", "args"], "properties": {
+                "op": {"enum": [name]}, "args": {"type": "array", "items": {"$ref": "#/definitions/node"}}}})
+        };
+        for all in ["anyOf", "oneOf"] {
+            let node = json!({all: [kind("and"), kind("or"), kind("not"), {"type": "integer"}]});
+            let schema = json!({"$ref": "#/definitions/node", "definitions": {"node": node}});
+            let schema = Schema::compile(&schema).unwrap();
+            let tree = |leaf: Value| (0..31).fold(leaf, |inner, _| json!({"op": "and", "args": [inner]}));
+            assert_eq!(schema.judge(&tree(json!(1))), Ok(()));
+            assert!(schema.judge(&tree(json!("1"))).unwrap_err().contains("too many alternatives"));
+            let told = schema.judge(&json!({"op": "nand", "args": []})).unwrap_err();
+            assert!(told.contains(all), "{told}");
+        }
+        let several = json!({"oneOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}, {"type": "string"}]});
+        let several = Schema::compile(&several).unwrap();
+        let deep = (0..60).fold(json!([]), |inner, _| json!([inner]));
+        assert!(several.judge(&deep).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::shape::Shape;
 use super::style::Style;
 use super::text;
 use super::work::Work;
-use crate::plugins::json_schema::Schema;
+use crate::plugins::json_schema::{Schema, Width};
 
 /// What schemas call the document.
 const HERE: &str = "openapi:///document";
@@ -46,7 +46,8 @@ pub(super) fn compile(text: &[u8]) -> Result<Api, String> {
     let registry = Registry::new().draft(dialect.draft()).add(HERE, dialect.draft().create_resource_ref(&document));
     let registry = registry.and_then(|registry| registry.prepare()).map_err(|error| error.to_string())?;
     let patterns = PatternCache::new();
-    Compiler { document: &document, registry: &registry, dialect, patterns, work, made: HashMap::new() }.api()
+    let (registry, width) = (&registry, Width::of(&document));
+    Compiler { document: &document, registry, dialect, patterns, width, work, made: HashMap::new() }.api()
 }
 
 struct Compiler<'d> {
@@ -55,6 +56,7 @@ struct Compiler<'d> {
     dialect: Dialect,
     /// The same ones stand at many places.
     patterns: PatternCache,
+    width: Width,
     work: Work,
     /// By place: operations that name the same one share it.
     made: HashMap<String, Arc<Schema>>,
@@ -262,7 +264,7 @@ impl<'d> Compiler<'d> {
             .with_pattern_cache(self.patterns.clone())
             .should_validate_formats(true);
         let there = serde_json::json!({"$ref": format!("{HERE}{}", reference(&place))});
-        let made = Arc::new(Schema::build(&options, &there).map_err(|reason| format!("schema: {reason}"))?);
+        let made = Arc::new(Schema::build(&options, &there, self.width).map_err(|reason| format!("schema: {reason}"))?);
         self.made.insert(place, Arc::clone(&made));
         Ok(Some(made))
     }
