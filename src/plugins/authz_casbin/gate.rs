@@ -131,8 +131,19 @@ impl AuthzCasbin {
 fn compiled(model: &str, policy: &str, of_model: &str, of_policy: &str) -> Result<Policy, ConfigError> {
     Policy::compile(model, policy).map_err(|fault| {
         let field = if fault.is_of_model { of_model } else { of_policy };
-        ConfigError::invalid(NAME, field, fault.reason)
+        let is_of_file = field.ends_with("_path");
+        ConfigError::invalid(NAME, field, if is_of_file { unquoted(&fault.reason) } else { fault.reason })
     })
+}
+
+/// A fault up to what it quotes: whoever writes routes may name any file that the gateway can read.
+fn unquoted(reason: &str) -> String {
+    // Casbin's own faults quote a line without marks
+    let end = ["line=", "`"].into_iter().filter_map(|quote| reason.find(quote)).min();
+    match end {
+        Some(end) => format!("{}…", reason.get(..end).unwrap_or_default().trim_end_matches([',', ' '])),
+        None => reason.to_owned(),
+    }
 }
 
 impl AuthzCasbin {

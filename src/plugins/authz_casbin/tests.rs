@@ -123,6 +123,27 @@ async fn files_and_metadata_stand_for_texts() {
 }
 
 #[test]
+fn faults_of_files_do_not_tell_what_is_in_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f");
+    for (model, policy) in [
+        ("root:hunter2:0\n", ""),
+        ("[hunter2\nhunter2", ""),
+        (MODEL, "hunter2, hunter2"),
+        (MODEL, "p, a, b, c\nhunter2 and `hunter2`"),
+        (&MODEL.replace("r.act == p.act", "r.act == p.hunter2"), POLICY),
+    ] {
+        let file = |name: &str, text: &str| {
+            std::fs::write(path.with_extension(name), text).unwrap();
+            path.with_extension(name).to_str().unwrap().to_owned()
+        };
+        let block = json!({"username": "u", "model_path": file("m", model), "policy_path": file("p", policy)});
+        let error = AuthzCasbin::new(configured(block)).unwrap_err().to_string();
+        assert!(error.contains("_path") && !error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn blocks_that_cannot_work_are_refused_by_field() {
     for (block, field) in [
         (json!({"model": MODEL, "policy": POLICY}), "username"),
