@@ -8,21 +8,31 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::disk::{FileBody, OnDisk};
+use super::held::Held;
 use crate::{Body, BodyError};
 
 /// The body of a kept answer. A clone shares it.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Whole(Bytes),
-    Pieces(Arc<[Bytes]>, u64),
+    Pieces(Arc<Pieces>),
     File(Arc<OnDisk>),
+}
+
+/// A body that lies in pieces.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    pub(super) list: Box<[Bytes]>,
+    pub(super) length: u64,
+    /// Counts it for as long as anybody reads it, in its zone or not.
+    pub(super) _held: Held,
 }
 
 impl Content {
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Whole(bytes) => bytes.len() as u64,
-            Self::Pieces(_, length) => *length,
+            Self::Pieces(pieces) => pieces.length,
             Self::File(file) => file.len(),
         }
     }
@@ -37,9 +47,10 @@ impl Content {
                 let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(bytes.len());
                 bytes.slice(at(range.start)..at(range.end)).into()
             }
-            Self::Pieces(pieces, _) => {
+            Self::Pieces(pieces) => {
                 let (mut index, mut skip) = (0, range.start);
-                while let Some(length) = pieces.get(index).map(|piece| piece.len() as u64).filter(|len| *len <= skip) {
+                let length = |index: usize| pieces.list.get(index).map(|piece| piece.len() as u64);
+                while let Some(length) = length(index).filter(|length| *length <= skip) {
                     skip -= length;
                     index += 1;
                 }
@@ -53,7 +64,7 @@ impl Content {
 
 /// A part of a body that lies in pieces.
 struct PiecesBody {
-    pieces: Arc<[Bytes]>,
+    pieces: Arc<Pieces>,
     index: usize,
     /// Bytes of the next piece that are not asked for.
     skip: usize,
@@ -68,7 +79,9 @@ impl HttpBody for PiecesBody {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let Some(piece) = self.pieces.get(self.index) else { return Poll::Ready(Some(Err(BodyError::Incomplete))) };
+        let Some(piece) = self.pieces.list.get(self.index) else {
+            return Poll::Ready(Some(Err(BodyError::Incomplete)));
+        };
         let from = self.skip.min(piece.len());
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(piece.len() - from);
         let data = piece.slice(from..from + length);
@@ -94,8 +107,9 @@ mod tests {
     #[tokio::test]
     async fn every_range_of_pieces_is_what_it_is_of_the_whole() {
         let whole = b"abcdefghij";
-        let pieces: Arc<[Bytes]> = [&whole[..3], &whole[3..4], &whole[4..10]].map(Bytes::copy_from_slice).into();
-        let (pieces, one) = (Content::Pieces(pieces, 10), Content::Whole(Bytes::from_static(whole)));
+        let list = [&whole[..3], &whole[3..4], &whole[4..10]].map(Bytes::copy_from_slice).into();
+        let pieces = Pieces { list, length: 10, _held: Held::default() };
+        let (pieces, one) = (Content::Pieces(Arc::new(pieces)), Content::Whole(Bytes::from_static(whole)));
         for start in 0..=10_u64 {
             for end in start..=11 {
                 for content in [&pieces, &one] {

@@ -38,12 +38,15 @@ const SHARD: u64 = 256 << 20;
 /// keys that went.
 const SLOT: u64 = 112;
 
+/// What a byte of memory weighs: one, or where answers lie on disk as much more as the disk has more room.
 #[derive(Clone)]
-struct Weigh;
+struct Weigh {
+    memory: u64,
+}
 
 impl<E: Entry> Weighter<CacheKey, Slot<E>> for Weigh {
     fn weight(&self, _: &CacheKey, slot: &Slot<E>) -> u64 {
-        SLOT + slot.weight()
+        (SLOT + slot.weight()).max((SLOT + slot.upkeep()).saturating_mul(self.memory))
     }
 }
 
@@ -62,6 +65,15 @@ impl<E: Entry> Lifecycle<CacheKey, Slot<E>> for Gather {
 impl<E: Entry> Index<E> {
     /// An empty table of so many bytes.
     pub(super) fn new(capacity: u64) -> Self {
+        Self::with(capacity, Weigh { memory: 1 })
+    }
+
+    /// An empty table of so many bytes on disk, which itself takes about so many bytes of memory at most.
+    pub(super) fn on_disk(capacity: u64, memory: u64) -> Self {
+        Self::with(capacity, Weigh { memory: capacity.div_ceil(memory.max(1)) })
+    }
+
+    fn with(capacity: u64, weigh: Weigh) -> Self {
         let shards = usize::try_from(capacity / SHARD).unwrap_or(1).clamp(1, 16);
         let slots = OptionsBuilder::new()
             .shards(shards)
@@ -69,9 +81,9 @@ impl<E: Entry> Index<E> {
             // only for how many keys that went are remembered
             .estimated_items_capacity(usize::try_from(capacity / 16_384).unwrap_or(usize::MAX).clamp(1024, 1 << 20))
             .build()
-            .map(|options| Cache::with_options(options, Weigh, RandomState::new(), Gather));
+            .map(|options| Cache::with_options(options, weigh.clone(), RandomState::new(), Gather));
         // Nothing but numbers that were not given can be missing.
-        let slots = slots.unwrap_or_else(|_| Cache::with(1024, capacity, Weigh, RandomState::new(), Gather));
+        let slots = slots.unwrap_or_else(|_| Cache::with(1024, capacity, weigh, RandomState::new(), Gather));
         Self { slots, stripes: std::array::from_fn(|_| Mutex::default()) }
     }
 
@@ -245,6 +257,18 @@ mod tests {
         }
         assert_eq!(gone + index.size().0, 1000);
         assert!(index.size().0 > 90, "{:?}", index.size());
+    }
+
+    #[test]
+    fn a_table_of_files_stays_within_its_memory_too() {
+        for (capacity, memory, least, most) in [(1 << 30, 50 << 20, 9000, 10_000), (1 << 30, 1 << 20, 5000, 9363)] {
+            let index = Index::on_disk(capacity, memory);
+            for number in 0..10_000 {
+                put(&index, number, 4096);
+            }
+            let kept = index.size().0;
+            assert!(kept >= least && kept <= most, "{memory}: {kept}");
+        }
     }
 
     #[test]

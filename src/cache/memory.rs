@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use bytes::Bytes;
 use http::HeaderName;
 
-use super::content::Content;
+use super::content::{Content, Pieces};
+use super::held::Held;
 use super::index::{Entry, Index};
 use super::stats::{Counters, count};
 use super::zone::Stored;
@@ -22,8 +23,8 @@ const ALLOCATION: u64 = 32;
 pub(super) struct Memory {
     pub(super) index: Index<Kept>,
     capacity: u64,
-    /// Bytes of bodies that are on their way in.
-    filling: AtomicU64,
+    /// Bytes of bodies that are on their way in, and of large ones that are kept or read still.
+    held: Arc<AtomicU64>,
     counters: Arc<Counters>,
 }
 
@@ -38,16 +39,22 @@ impl std::fmt::Debug for Memory {
 pub(super) enum Kept {
     /// Head and body.
     Small(Arc<[u8]>),
-    Large(Arc<(Bytes, Arc<[Bytes]>, u64)>),
+    Large(Arc<Large>),
+}
+
+#[derive(Debug)]
+pub(super) struct Large {
+    head: Bytes,
+    body: Arc<Pieces>,
 }
 
 impl Entry for Kept {
     fn weight(&self) -> u64 {
         match self {
             Self::Small(bytes) => bytes.len() as u64 + ALLOCATION,
-            Self::Large(parts) => {
-                let (head, pieces, length) = &**parts;
-                head.len() as u64 + length + (pieces.len() as u64 + 2) * (ALLOCATION + size_of::<Bytes>() as u64)
+            Self::Large(large) => {
+                let Pieces { list, length, .. } = &*large.body;
+                large.head.len() as u64 + length + (list.len() as u64 + 3) * (ALLOCATION + size_of::<Bytes>() as u64)
             }
         }
     }
@@ -58,7 +65,7 @@ impl Kept {
     pub(super) fn id(&self) -> u64 {
         let place = match self {
             Self::Small(bytes) => bytes.as_ptr().addr(),
-            Self::Large(parts) => Arc::as_ptr(parts).addr(),
+            Self::Large(large) => Arc::as_ptr(large).addr(),
         };
         place as u64
     }
@@ -71,10 +78,7 @@ impl Kept {
                 let body = (length <= head.len()).then(|| head.split_off(length))?;
                 (head, Content::Whole(body))
             }
-            Self::Large(parts) => {
-                let (head, pieces, length) = &**parts;
-                (head.clone(), Content::Pieces(Arc::clone(pieces), *length))
-            }
+            Self::Large(large) => (large.head.clone(), Content::Pieces(Arc::clone(&large.body))),
         };
         Some(Stored { meta: record::meta(&head)?, head, content, id: self.id() })
     }
@@ -82,7 +86,7 @@ impl Kept {
 
 impl Memory {
     pub(super) fn new(capacity: u64, counters: Arc<Counters>) -> Self {
-        Self { index: Index::new(capacity), capacity, filling: AtomicU64::new(0), counters }
+        Self { index: Index::new(capacity), capacity, held: Arc::default(), counters }
     }
 }
 
@@ -99,7 +103,8 @@ pub(crate) struct MemoryWriter {
     /// The one that is not whole yet. It never has more room than a piece.
     piece: Vec<u8>,
     length: u64,
-    /// It is too long, or too much is on its way in.
+    held: Held,
+    /// It is too long, or the zone holds too much.
     failed: bool,
 }
 
@@ -115,6 +120,7 @@ impl MemoryWriter {
             pieces: Vec::new(),
             piece: Vec::new(),
             length: 0,
+            held: Held::of(&memory.held),
             failed: false,
         })
     }
@@ -125,10 +131,10 @@ impl MemoryWriter {
         }
         let more = data.len() as u64;
         self.length += more;
-        let filling = self.memory.filling.fetch_add(more, Relaxed) + more;
-        if self.length > self.memory.index.heaviest() || filling > self.memory.capacity {
-            self.release();
-            self.failed = true;
+        // Clients that read slowly hold what has gone out of the zone long ago.
+        let is_too_much = self.held.add(more) > self.memory.capacity.saturating_mul(2);
+        if is_too_much || self.length > self.memory.index.heaviest() {
+            self.give_up();
             return;
         }
         while !data.is_empty() {
@@ -159,7 +165,8 @@ impl MemoryWriter {
                 // by its own size: it may have room for a whole one
                 pieces.push(std::mem::take(&mut self.piece).into_boxed_slice().into());
             }
-            Kept::Large(Arc::new((std::mem::take(&mut self.head).into(), pieces.into(), self.length)))
+            let body = Pieces { list: pieces.into(), length: self.length, _held: std::mem::take(&mut self.held) };
+            Kept::Large(Arc::new(Large { head: std::mem::take(&mut self.head).into(), body: Arc::new(body) }))
         };
         self.keep(kept)
     }
@@ -169,8 +176,8 @@ impl MemoryWriter {
         let head = std::mem::take(&mut self.head);
         match content {
             Content::Whole(body) => self.keep(Kept::Small(Arc::from([&*head, body].concat()))),
-            Content::Pieces(pieces, length) => {
-                self.keep(Kept::Large(Arc::new((head.into(), Arc::clone(pieces), *length))))
+            Content::Pieces(body) => {
+                self.keep(Kept::Large(Arc::new(Large { head: head.into(), body: Arc::clone(body) })))
             }
             Content::File(_) => false,
         }
@@ -190,8 +197,9 @@ impl MemoryWriter {
         }
     }
 
-    fn release(&mut self) {
-        self.memory.filling.fetch_sub(std::mem::take(&mut self.length), Relaxed);
+    fn give_up(&mut self) {
+        self.failed = true;
+        self.held.release();
         (self.pieces, self.piece) = (Vec::new(), Vec::new());
     }
 }
@@ -204,12 +212,6 @@ fn gather(piece: &mut Vec<u8>, part: &[u8]) {
         piece.reserve_exact(room - piece.len());
     }
     piece.extend_from_slice(part);
-}
-
-impl Drop for MemoryWriter {
-    fn drop(&mut self) {
-        self.release();
-    }
 }
 
 #[cfg(test)]
@@ -253,7 +255,7 @@ mod tests {
             let body = stored.body(0..stored.len()).buffer(1 << 20).await.unwrap();
             assert_eq!(body, vec![b'x'; length]);
         }
-        assert_eq!(memory.filling.load(Relaxed), 0);
+        assert!(find(&memory, "a").is_some_and(|stored| stored.len() == memory.held.load(Relaxed)));
     }
 
     #[test]
@@ -274,10 +276,35 @@ mod tests {
         assert!(!store(&memory, "a", &[1 << 18, 1]));
         assert!(store(&memory, "a", &[1 << 17]));
         let begin = |_| MemoryWriter::new(&memory, key("b"), draft(200), memory.index.fetching(&key("b"))).unwrap();
-        let mut writers: Vec<_> = (0..9).map(begin).collect();
+        let mut writers: Vec<_> = (0..16).map(begin).collect();
         writers.iter_mut().for_each(|writer| writer.push(Bytes::from(vec![0; 1 << 17])));
         assert_eq!(writers.iter().filter(|writer| writer.has_failed()).count(), 1);
         drop(writers);
-        assert_eq!(memory.filling.load(Relaxed), 0);
+        assert_eq!(memory.held.load(Relaxed), 1 << 17);
+        memory.index.remove(&key("a"));
+        assert_eq!(memory.held.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn what_slow_readers_hold_counts_when_it_has_gone() {
+        let memory = memory(1 << 20);
+        let names: Vec<_> = (0..20).map(|number: u8| number.to_string()).collect();
+        let mut read = Vec::new();
+        for name in &names {
+            if store(&memory, name, &[200_000]) {
+                let stored = find(&memory, name).unwrap();
+                read.push(stored.body(0..stored.len()));
+            }
+            assert!(memory.held.load(Relaxed) <= 2 << 20);
+        }
+        assert_eq!(read.len(), (2 << 20) / 200_000);
+        // hits go on, and so does finding out that what is kept is good still
+        let stored = names.iter().find_map(|name| find(&memory, name)).unwrap();
+        let renewing = memory.index.fetching(&key("a"));
+        let writer = MemoryWriter::new(&memory, key("a"), draft(200), renewing).unwrap();
+        assert!(writer.finish_with(&stored.content));
+        drop((read, stored));
+        assert!(store(&memory, "b", &[200_000]));
+        assert!(memory.held.load(Relaxed) <= 1 << 20);
     }
 }

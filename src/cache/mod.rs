@@ -18,6 +18,7 @@ mod content;
 mod disk;
 mod fetches;
 mod flight;
+mod held;
 mod index;
 mod key;
 mod memory;

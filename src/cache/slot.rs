@@ -8,6 +8,8 @@ use super::variant::variant;
 
 /// What a variant takes beside itself.
 const VARIANT: u64 = 32;
+/// What a slot of several variants takes of memory, and each of them.
+const UPKEEP: (u64, u64) = (96, 48);
 /// The most variants of one key; the oldest goes first.
 const MOST: usize = 64;
 
@@ -31,6 +33,14 @@ impl<E: Entry> Slot<E> {
         match self {
             Self::One(entry) => entry.weight(),
             Self::Many(variants) => variants.kept.iter().map(Variants::weight).sum(),
+        }
+    }
+
+    /// The bytes of memory that it takes beside its place and what its answers weigh.
+    pub(super) fn upkeep(&self) -> u64 {
+        match self {
+            Self::One(_) => 0,
+            Self::Many(variants) => UPKEEP.0 + UPKEEP.1 * variants.kept.len() as u64,
         }
     }
 

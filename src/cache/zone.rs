@@ -225,7 +225,16 @@ impl Zone {
         }
     }
 
-    /// Takes all answers of the URL of a key out, and those that are being stored. Tells whether there were any.
+    /// As [`Zone::purge`], for who does not ask whether there were any: nothing is waited for.
+    pub(crate) fn take_out(&self, key: CacheKey) {
+        match &self.store {
+            Store::Memory(memory) => drop(memory.index.remove(&key)),
+            Store::Disk(disk) => drop(disk.take_out(key)),
+        }
+    }
+
+    /// Takes all answers of the URL of a key out, and those that are being stored. Tells whether there were any. From the call
+    /// on nobody is given one; files are waited for a few seconds at most.
     pub(crate) async fn purge(&self, key: CacheKey) -> bool {
         match &self.store {
             Store::Memory(memory) => !memory.index.remove(&key).is_empty(),

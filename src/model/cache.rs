@@ -19,8 +19,8 @@ use super::{Finding, Kind};
 pub struct CacheZoneSpec {
     /// The name that blocks call it by, 1–100 characters. Required.
     pub name: String,
-    /// How much a zone in memory holds, bodies, fields and own upkeep together: `50m`, `1G`; at least 1 MiB. A zone on disk
-    /// does not use it. Default `50m`.
+    /// How much a zone in memory holds, bodies, fields and own upkeep together: `50m`, `1G`; at least 1 MiB. Of a zone on disk
+    /// how much its table takes, in which each answer counts as 112 bytes: by `50m` it keeps some 450,000. Default `50m`.
     #[serde(default = "memory_size")]
     pub memory_size: ByteSize,
     /// How much a zone on disk holds, in whole blocks of 4 KiB for each file; at least 1 MiB. Default `1G`.

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::super::CacheKey;
+use super::beside::Reader;
 use super::file::{BLOCK, Opening, blocks};
 use super::pace::READS;
-use super::zone::{Disk, FileRef};
 use crate::BodyError;
 
 /// How much is read at once.
@@ -21,10 +21,10 @@ pub(super) const READ: usize = 256 * 1024;
 /// The body of an answer that is on disk, opened. The file stays there for it whatever becomes of its name.
 #[derive(Debug)]
 pub(in super::super) struct OnDisk {
-    pub(super) disk: Arc<Disk>,
+    /// Before the reader: it is closed when that is no more.
     pub(super) file: File,
+    pub(super) reader: Reader,
     pub(super) key: CacheKey,
-    pub(super) at: FileRef,
     pub(super) opening: Opening,
     /// The sum of each block.
     pub(super) sums: Vec<u8>,
@@ -45,9 +45,11 @@ impl OnDisk {
     /// Reads a piece into an empty buffer, and gives what is in it of a part of the body.
     fn read(&self, piece: Range<u64>, part: Range<u64>, mut buffer: Vec<u8>) -> io::Result<Bytes> {
         let length = usize::try_from(piece.end.saturating_sub(piece.start)).unwrap_or_default();
-        fill(&self.file, &mut buffer, length, self.opening.body_at + piece.start)?;
+        let Reader { disk, at } = &self.reader;
+        fill(&self.file, &mut buffer, length, self.opening.body_at + piece.start)
+            .inspect_err(|error| disk.drop_unreadable(self.key, *at, error))?;
         if !self.are_sound(&buffer, piece.start) {
-            self.disk.drop_corrupt(self.key, self.at);
+            disk.drop_corrupt(self.key, *at);
             return Err(io::Error::other("a kept answer is not as it was written"));
         }
         let mut bytes = Bytes::from(buffer);
@@ -139,7 +141,7 @@ impl HttpBody for FileBody {
             let piece = on_disk.piece(&part);
             let room = usize::try_from(piece.end.saturating_sub(piece.start)).unwrap_or_default();
             let from = Arc::clone(&on_disk);
-            Box::pin(on_disk.disk.pace.reading(READS, room, move |buffer| from.read(piece, part, buffer)))
+            Box::pin(on_disk.reader.disk.pace.reading(READS, room, move |buffer| from.read(piece, part, buffer)))
         });
         let read = ready!(reading.as_mut().poll(cx));
         self.reading = None;

@@ -48,24 +48,21 @@ impl Folder {
         folder.join(name)
     }
 
-    /// Removes every file of a key's URL.
-    pub(super) fn clear(&self, key: CacheKey) -> io::Result<usize> {
+    /// Every file of a key's URL: key and number.
+    pub(super) fn of_url(&self, key: CacheKey) -> io::Result<Vec<(CacheKey, u64)>> {
         let (folder, _) = self.place(key, 0);
         let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
-        let mut removed = 0;
-        for entry in entries {
-            let entry = entry?;
-            if entry.file_name().to_str().and_then(Self::parse).is_some_and(|(other, _)| other.url() == key.url()) {
-                match fs::remove_file(entry.path()) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    gone => removed += usize::from(gone.is_ok()),
-                }
-            }
-        }
-        Ok(removed)
+        let files = entries.map(|entry| Ok(entry?.file_name().to_str().and_then(Self::parse)));
+        let is_of_it = |(other, _): &(CacheKey, u64)| other.url() == key.url();
+        files.filter_map(|file| file.map(|file| file.filter(is_of_it)).transpose()).collect()
+    }
+
+    /// Whether a folder is one of a level of folders, of whatever levels there may have been.
+    pub(super) fn is_level(name: &str) -> bool {
+        matches!(name.len(), 1 | 2) && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
     }
 
     /// Key and number of a file, by its name.
@@ -84,11 +81,8 @@ impl Folder {
     /// What the system says; that the folder or one above it is somebody else's, or that others may write there; and
     /// [`io::ErrorKind::WouldBlock`] while another gateway has it.
     pub(super) fn make(&self) -> io::Result<Lock> {
-        private::make(&self.path)?;
         // Before anything there is touched.
-        private::check(&std::path::absolute(&self.path)?)?;
-        let real = self.path.canonicalize()?;
-        private::check(&real)?;
+        let real = private::make_checked(&std::path::absolute(&self.path)?)?;
         let lock = Lock::take(&real)?;
         let unfinished = real.join(UNFINISHED);
         match fs::remove_dir_all(&unfinished) {
@@ -139,6 +133,9 @@ mod tests {
         assert_eq!(Folder::parse(name), Some((key, 255)));
         for name in ["", "x", "00112233445566778899aabbccddeeff", "00112233445566778899aabbccddeeff-ff"] {
             assert_eq!(Folder::parse(name), None, "{name}");
+        }
+        for (name, is_level) in [("7", true), ("af", true), ("", false), ("g", false), ("777", false), ("AF", false)] {
+            assert_eq!(Folder::is_level(name), is_level, "{name}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -17,19 +18,22 @@ pub(super) const READS: Duration = Duration::from_secs(10);
 pub(super) const WRITES: Duration = Duration::from_millis(250);
 /// Bytes of bodies that wait for the disk, of all answers together.
 const GATHERED: u64 = 64 << 20;
+/// So many removals wait for the disk.
+const REMOVALS: usize = 4096;
 
 /// What is asked of the disk at once.
 #[derive(Debug)]
 pub(super) struct Pace {
     readers: Arc<Semaphore>,
     writers: Arc<Semaphore>,
+    removals: Arc<Semaphore>,
     gathered: AtomicU64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
         let (readers, writers) = (Arc::new(Semaphore::new(64)), Arc::new(Semaphore::new(32)));
-        Self { readers, writers, gathered: AtomicU64::new(0) }
+        Self { readers, writers, removals: Arc::new(Semaphore::new(REMOVALS)), gathered: AtomicU64::new(0) }
     }
 }
 
@@ -63,6 +67,23 @@ impl Pace {
         write: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> + Send + 'static {
         in_turn(Arc::clone(&self.writers), || write)
+    }
+
+    /// Removes in the background, when it is the turn of that; without a runtime at once. `false`: too much waits for that
+    /// as it is, and nothing is removed.
+    pub(super) fn removing(&self, remove: impl FnOnce() + Send + 'static) -> bool {
+        let Ok(runtime) = Handle::try_current() else {
+            remove();
+            return true;
+        };
+        let Ok(place) = Arc::clone(&self.removals).try_acquire_owned() else { return false };
+        let removing = self.writing(move || {
+            remove();
+            drop(place);
+            Ok(())
+        });
+        runtime.spawn(removing);
+        true
     }
 
     /// Whether so many bytes more may wait for the disk. If so they do, until [`Pace::release`].
@@ -137,6 +158,25 @@ mod tests {
         assert!(made == thread() && used != thread());
         let read = |buffer: Vec<u8>| Ok((buffer.capacity(), buffer.len()));
         assert_eq!(Pace::default().reading(READS, 1000, read).await.unwrap(), (1000, 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_removed_waits_within_bounds() {
+        let pace = Pace::default();
+        let busy = pace.all_writers().await;
+        let removed = Arc::new(AtomicU64::new(0));
+        let remove = || {
+            let removed = Arc::clone(&removed);
+            move || {
+                removed.fetch_add(1, Relaxed);
+            }
+        };
+        assert!((0..REMOVALS).all(|_| pace.removing(remove())));
+        assert!(!pace.removing(remove()));
+        drop(busy);
+        while removed.load(Relaxed) < REMOVALS as u64 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Whether a folder is the gateway's alone: what lies there is handed to clients, so nobody else may put anything there.
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a folder, and those above it that are missing, for their owner alone.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
@@ -10,6 +10,33 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+/// Makes a folder, and those above it that are missing, where that is nobody else's place; gives it without links.
+///
+/// # Errors
+/// What the system says, and as [`check`]: then nothing has been made in somebody else's folder.
+pub(super) fn make_checked(folder: &Path) -> io::Result<PathBuf> {
+    let is_missing =
+        |one: &&Path| fs::symlink_metadata(one).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let mut missing: Vec<_> = folder.ancestors().take_while(is_missing).collect();
+    if let Some(there) = folder.ancestors().nth(missing.len()) {
+        check_both(there)?;
+    }
+    // Level by level: somebody may make the next one meanwhile.
+    while let Some(next) = missing.pop() {
+        make(next)?;
+        check_both(next)?;
+    }
+    check_both(folder)
+}
+
+/// Checks a folder by its name, and the one that links lead to; gives that.
+fn check_both(folder: &Path) -> io::Result<PathBuf> {
+    check(folder)?;
+    let real = folder.canonicalize()?;
+    check(&real)?;
+    Ok(real)
 }
 
 /// Checks a folder and all above it: whoever may rename one of them puts another in its place.
@@ -51,7 +78,6 @@ fn judge(metadata: &fs::Metadata, own: u32, above: bool) -> Result<(), &'static 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-    use std::path::PathBuf;
 
     use super::*;
 
@@ -86,6 +112,24 @@ mod tests {
             assert_eq!(checked.is_ok(), good, "{above:o} {mode:o}: {checked:?}");
             assert!(good || checked.unwrap_err().contains("alone: others"));
         }
+    }
+
+    #[test]
+    fn nothing_is_made_where_others_may_write() {
+        let (parent, folder) = folders(0o777);
+        assert!(make_checked(&folder.join("c/d")).unwrap_err().to_string().contains("alone"));
+        assert!(!folder.join("c").exists());
+        // nor where a link of theirs leads
+        let (other, link) = (tempfile::tempdir().unwrap(), parent.path().join("link"));
+        std::os::unix::fs::symlink(other.path(), &link).unwrap();
+        fs::set_permissions(parent.path().join("a"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::set_permissions(other.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(make_checked(&link.join("c")).is_err() && !other.path().join("c").exists());
+        fs::set_permissions(other.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let real = make_checked(&link.join("c/d")).unwrap();
+        assert_eq!(real, other.path().canonicalize().unwrap().join("c/d"));
+        assert_eq!(make_checked(&link.join("c/d")).unwrap(), real);
+        assert_eq!(make_checked(&folder.join("c")).unwrap(), folder.join("c"));
     }
 
     #[test]

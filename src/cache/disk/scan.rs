@@ -1,7 +1,10 @@
 //! What earlier runs have kept.
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -10,31 +13,102 @@ use super::file::{LONGEST, PREFIX, opening_len, read_opening};
 use super::folder::Folder;
 use super::zone::{Disk, FileRef};
 
-/// Finds every file of a zone and puts it into the table. What is no file of a zone, or not as it was written, is removed.
-pub(super) fn scan(disk: &Disk) -> io::Result<()> {
-    let unfinished = disk.folder.unfinished(0);
-    walk(disk, disk.folder.path(), unfinished.parent(), 0)
+/// While another has the folder.
+const OFTEN: Duration = Duration::from_secs(1);
+/// After a failure, such as that the folder is somebody else's or that too many files were open.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Reads the folder in, and once more until all that is in it is known: what the table does not know no purge would reach
+/// after the next start.
+pub(super) async fn until_all_is_known(disk: Weak<Disk>) {
+    let mut told = String::new();
+    while let Some(disk) = disk.upgrade() {
+        let began = Instant::now();
+        let pause = match disk.read_in().await {
+            Ok(()) => {
+                disk.is_read();
+                return disk.waits.store(false, Relaxed);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                disk.wait();
+                OFTEN
+            }
+            Err(error) => {
+                disk.waits.store(false, Relaxed);
+                // Once: it may stay as it is until somebody mends it.
+                let text = error.to_string();
+                if told != text {
+                    disk.failed("the folder cannot be read as a whole; tried again until it can", &error);
+                    told = text;
+                }
+                // It takes a tenth of the time at most.
+                AGAIN.max(began.elapsed() * 10)
+            }
+        };
+        drop(disk);
+        tokio::time::sleep(pause).await;
+    }
 }
 
-fn walk(disk: &Disk, folder: &Path, except: Option<&Path>, depth: usize) -> io::Result<()> {
+impl Disk {
+    pub(in super::super) async fn read_all(self: &Arc<Self>) -> io::Result<()> {
+        let again = self.scanned.swap(true, Relaxed);
+        if again {
+            self.scans.fetch_add(1, SeqCst);
+        }
+        let read = self.read_in().await;
+        if read.is_err() && !again {
+            // the first request tries once more
+            self.scanned.store(false, Relaxed);
+        } else {
+            self.is_read();
+        }
+        read
+    }
+
+    /// A reading is over.
+    fn is_read(&self) {
+        if self.scans.fetch_sub(1, SeqCst) == 1 {
+            self.purged.forget();
+        }
+    }
+
+    async fn read_in(self: &Arc<Self>) -> io::Result<()> {
+        let disk = Arc::clone(self);
+        let reading = move || disk.make().and_then(|()| walk(&disk, disk.folder.path(), 0));
+        tokio::task::spawn_blocking(reading).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+}
+
+/// Finds every file of a zone and puts it into the table. What is not as it was written is removed; what is no file of a zone
+/// is left alone.
+///
+/// # Errors
+/// The first thing that cannot be read. All that can be is in the table.
+fn walk(disk: &Disk, folder: &Path, depth: usize) -> io::Result<()> {
+    let mut whole = Ok(());
     for entry in fs::read_dir(folder)? {
-        // Requests go on meanwhile: what is there now may be gone in a moment.
-        let Ok(entry) = entry else { continue };
-        let Ok(kind) = entry.file_type() else { continue };
-        let path = entry.path();
-        if kind.is_dir() && Some(&*path) != except && depth < 4 {
-            // One folder that cannot be read is not all of them.
-            let _ = walk(disk, &path, except, depth + 1);
-        } else if kind.is_file()
-            && let Some((key, id)) = entry.file_name().to_str().and_then(Folder::parse)
-        {
-            match put_in_place(disk, &path, key, id).and_then(|path| Ok((take(disk, &path, id)?, path))) {
-                Ok((Some(found), _)) if found == key => {}
-                Ok((_, path)) => disk.corrupt(&path),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                // It may be as good as ever: too many files are open, or the disk does not answer just now.
-                Err(error) => disk.failed("a kept answer cannot be read", &error),
-            }
+        match entry.and_then(|entry| meet(disk, &entry, depth)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => whole = whole.and(Err(error)),
+            // Requests go on meanwhile: what was there may be gone.
+            _ => {}
+        }
+    }
+    whole
+}
+
+fn meet(disk: &Disk, entry: &DirEntry, depth: usize) -> io::Result<()> {
+    let (kind, name) = (entry.file_type()?, entry.file_name());
+    let Some(name) = name.to_str() else { return Ok(()) };
+    if kind.is_dir() && depth < 3 && Folder::is_level(name) {
+        walk(disk, &entry.path(), depth + 1)?;
+    } else if kind.is_file()
+        && let Some((key, id)) = Folder::parse(name)
+    {
+        let path = put_in_place(disk, &entry.path(), key, id)?;
+        // One that cannot be read may be as good as ever: too many files are open, or the disk does not answer just now.
+        if take(disk, &path, id)? != Some(key) {
+            disk.corrupt(&path);
         }
     }
     Ok(())

@@ -59,7 +59,7 @@ async fn another_variant_leaves_the_files_of_the_others() {
         assert!(store(&disk, variant).await);
         assert_eq!(readable(&disk), wanted, "variant {variant}");
     }
-    assert_eq!(disk.folder.clear(key()).unwrap(), 3, "the second's first file is gone");
+    assert_eq!(disk.folder.of_url(key()).unwrap().len(), 3, "the second's first file is gone");
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn what_is_purged_before_the_folder_is_read_does_not_come_back() {
     // known by the table and by the folder
     assert!(store(&again, 0).await);
     assert!(again.purge(key()).await);
-    assert_eq!((kept(&again).len(), again.folder.clear(key()).unwrap()), (0, 0));
+    assert_eq!((kept(&again).len(), again.folder.of_url(key()).unwrap().len()), (0, 0));
 }
 
 #[tokio::test]
@@ -136,8 +136,9 @@ fn who_goes_away_does_not_wait_for_the_disk() {
         assert_eq!(count(), 1);
         drop(go);
         busy.await.unwrap().unwrap_err();
-        tokio::task::spawn_blocking(|| ()).await.unwrap();
-        assert_eq!(count(), 0);
+        while count() > 0 {
+            tokio::task::yield_now().await;
+        }
     });
 }
 
@@ -176,7 +177,6 @@ async fn files_of_other_levels_are_found_and_moved() {
     other.read_all().await.unwrap();
     assert_eq!((readable(&other), files(folder.path())), (1, 1));
     other.withdraw(key(), kept(&other)[0].id);
-    tokio::task::spawn_blocking(|| ()).await.unwrap();
     while files(folder.path()) > 0 {
         tokio::task::yield_now().await;
     }
@@ -288,4 +288,155 @@ async fn what_is_good_still_gets_another_head_and_keeps_its_body() {
     disk.purge(key()).await;
     assert!(!renew(&draft(200), fetching).await && kept(&disk).is_empty());
     assert_eq!(files(folder.path()), 0);
+}
+
+fn other_key() -> CacheKey {
+    KeyBuilder::default().part(b"y").finish()
+}
+
+fn knows(disk: &Disk, key: CacheKey) -> bool {
+    disk.index.get(&key).is_some()
+}
+
+/// A zone whose folder is read in the background, with folders of one level.
+fn of_one_level(folder: &Path) -> Arc<Disk> {
+    let mut spec = CacheZoneSpec::disk("test", folder, ByteSize(16 << 20));
+    spec.cache_levels = "2".to_owned();
+    let disk = made_by(&spec);
+    disk.scanned.store(false, Relaxed);
+    disk
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_that_can_be_read_later_is_read_then() {
+    let parent = tempfile::tempdir().unwrap();
+    let (folder, aside) = (parent.path().join("zone"), parent.path().join("aside"));
+    let first = disk(&folder);
+    assert!(store(&first, 0).await && store_as(&first, other_key(), 0, "body").await);
+    drop(first);
+    fs::rename(&folder, &aside).unwrap();
+    fs::write(&folder, "no folder").unwrap();
+    let second = of_one_level(&folder);
+    second.index();
+    let a_while = || tokio::time::sleep(std::time::Duration::from_secs(60));
+    while second.counters.read((0, 0)).errors == 0 {
+        a_while().await;
+    }
+    // what is purged meanwhile is not there later, whatever folder it lies in
+    assert!(!second.purge(key()).await);
+    fs::remove_file(&folder).unwrap();
+    fs::rename(&aside, &folder).unwrap();
+    while !knows(&second, other_key()) {
+        a_while().await;
+    }
+    assert_eq!((kept(&second).len(), files(&folder)), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_file_that_cannot_be_read_is_not_all_of_them_and_is_read_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = disk(folder.path());
+    assert!(store(&first, 0).await && store_as(&first, other_key(), 0, "body").await);
+    drop(first);
+    let second = of_one_level(folder.path());
+    let (level, _) = second.folder.place(key(), 0);
+    fs::write(&level, "no folder").unwrap();
+    assert!(second.read_all().await.is_err());
+    assert!(knows(&second, other_key()) && !knows(&second, key()));
+    fs::remove_file(&level).unwrap();
+    second.index();
+    while !knows(&second, key()) {
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    }
+    assert_eq!((readable(&second), files(folder.path())), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_does_not_wait_long_for_a_disk_that_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(folder.path());
+    assert!(store(&disk, 0).await);
+    let busy = disk.pace.all_writers().await;
+    let began = tokio::time::Instant::now();
+    assert!(disk.purge(key()).await && kept(&disk).is_empty());
+    assert_eq!(began.elapsed().as_secs(), 5);
+    drop(busy);
+    while files(folder.path()) > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn files_that_are_not_whole_have_a_share_of_the_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(folder.path());
+    let mut writers = Vec::new();
+    for _ in 0..20 {
+        let mut writer = DiskWriter::new(&disk, key(), &draft(200), disk.index.fetching(&key())).unwrap();
+        writer.push(Bytes::from(vec![0; 300_000]));
+        while !writer.has_failed() && !writer.is_idle_with_file() {
+            std::future::poll_fn(|cx| writer.poll_ready(cx)).await;
+            tokio::task::yield_now().await;
+        }
+        writers.push(writer);
+    }
+    assert_eq!(writers.iter().filter(|writer| !writer.has_failed()).count(), (4 << 20) / 300_000);
+    drop(writers);
+    while disk.beside.bytes() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(store_as(&disk, key(), 0, vec![0; 1 << 20]).await);
+    assert_eq!(disk.beside.bytes(), 0);
+}
+
+#[tokio::test]
+async fn files_that_have_gone_and_are_read_still_have_it_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(folder.path());
+    let mut read = Vec::new();
+    for _ in 0..5 {
+        assert!(store_as(&disk, key(), 0, vec![7; 900_000]).await);
+        read.extend([
+            disk.load_now(key(), kept(&disk)[0], Vec::new()).unwrap(),
+            disk.load_now(key(), kept(&disk)[0], Vec::new()).unwrap(),
+        ]);
+    }
+    // the last one is there still
+    assert!(disk.beside.bytes() > 3_600_000 && disk.beside.bytes() <= 4 << 20);
+    assert!(!store_as(&disk, key(), 0, vec![7; 900_000]).await && readable(&disk) == 1);
+    for stored in read {
+        assert_eq!(stored.body(0..stored.len()).buffer(1 << 20).await.unwrap(), vec![7; 900_000]);
+    }
+    assert_eq!(disk.beside.bytes(), 0);
+    assert!(store_as(&disk, key(), 0, vec![7; 900_000]).await);
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_to_its_end_is_not_tried_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(folder.path());
+    assert!(store_as(&disk, key(), 0, vec![7; 1 << 20]).await);
+    let file = kept(&disk)[0];
+    let stored = disk.load_now(key(), file, Vec::new()).unwrap();
+    let path = disk.folder.file(key(), file.id);
+    fs::File::options().write(true).open(&path).unwrap().set_len(500_000).unwrap();
+    assert!(stored.body(0..stored.len()).buffer(1 << 20).await.is_err());
+    assert_eq!((kept(&disk).len(), path.exists()), (0, false));
+    assert_eq!(disk.counters.read((0, 0)).errors, 1);
+}
+
+#[tokio::test]
+async fn what_opens_and_cannot_be_read_just_now_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk(folder.path());
+    assert!(store(&disk, 0).await);
+    let path = disk.folder.file(key(), kept(&disk)[0].id);
+    let aside = folder.path().join("aside");
+    fs::rename(&path, &aside).unwrap();
+    // a folder opens, and gives an error when it is read
+    fs::create_dir(&path).unwrap();
+    assert_eq!((readable(&disk), kept(&disk).len()), (0, 1));
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(readable(&disk), 1);
 }

@@ -67,6 +67,8 @@ struct Unfinished {
     /// Made with the first bytes.
     file: Option<(File, PathBuf)>,
     length: u64,
+    /// Bytes that it takes beside the zone.
+    taken: u64,
     /// The sum of the block that is not whole yet.
     sum: crc32fast::Hasher,
     sums: Vec<u8>,
@@ -86,6 +88,7 @@ impl DiskWriter {
             fetching,
             file: None,
             length: 0,
+            taken: 0,
             sum: crc32fast::Hasher::new(),
             sums: Vec::new(),
         };
@@ -218,6 +221,13 @@ impl Unfinished {
     }
 
     fn write(mut self: Box<Self>, gathered: &[Bytes]) -> io::Result<Box<Self>> {
+        let more = gathered.iter().map(|bytes| bytes.len() as u64).sum();
+        if !self.disk.beside.take(more) {
+            let text =
+                "answers that are not whole yet, and those that are read still, have all the room that they may have";
+            return Err(io::Error::new(io::ErrorKind::StorageFull, text));
+        }
+        self.taken += more;
         if self.file.is_none() {
             self.disk.make()?;
             let (file, path) = self.disk.folder.begin(self.id)?;
@@ -292,13 +302,18 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if let Some((_, path)) = self.file.take() {
-            // It may have got its name already, or the disk may be gone; the next start takes away what is left.
-            let remove = move || drop(fs::remove_file(path));
-            // A client that goes away drops its answer on a thread that others need.
-            match tokio::runtime::Handle::try_current() {
-                Ok(runtime) => drop(runtime.spawn_blocking(remove)),
-                Err(_) => remove(),
+        let (disk, taken) = (Arc::clone(&self.disk), self.taken);
+        match self.file.take() {
+            None => disk.beside.release(taken),
+            // A client that goes away drops its answer on a thread that others need. What stays behind is taken away by
+            // the next start.
+            Some((file, path)) => {
+                self.disk.pace.removing(move || {
+                    drop(file);
+                    // It may have got its name already, or the disk may be gone.
+                    let _ = fs::remove_file(path);
+                    disk.beside.release(taken);
+                });
             }
         }
     }

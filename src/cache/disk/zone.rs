@@ -1,28 +1,26 @@
 //! The zone: its folder and its table.
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64,
-    Ordering::{Relaxed, SeqCst},
-};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::HeaderName;
 
+use super::beside::{Beside, Reader};
 use super::body::{OnDisk, READ, are_sound, read_sums};
-use super::file::{LONGEST, opening_len, read_opening};
+use super::file::{LONGEST, Opening, opening_len, read_opening};
 use super::folder::Folder;
 use super::lock::Lock;
 use super::pace::{OPENS, Pace};
-use super::scan::scan;
+use super::purged::Purged;
+use super::scan;
 use super::writer::DiskWriter;
 use crate::cache::clock::Clock;
 use crate::cache::content::Content;
-use crate::cache::index::{Entry, Gone, Index};
+use crate::cache::index::{Entry, Index};
 use crate::cache::stats::{Counters, count};
 use crate::cache::zone::Stored;
 use crate::cache::{CacheKey, Draft, Fetching, Meta, record};
@@ -32,22 +30,24 @@ use crate::model::CacheZoneSpec;
 pub(in super::super) struct Disk {
     pub(super) folder: Folder,
     pub(in super::super) index: Index<FileRef>,
-    counters: Arc<Counters>,
+    pub(super) counters: Arc<Counters>,
     clock: Clock,
     /// The number of the last file. It begins with the time, so that a later run's are higher.
     last: AtomicU64,
     /// The folder is there, and ours.
     made: Mutex<Option<Lock>>,
     /// Another gateway has it, or the zone that was configured before: nothing is kept until it lets go.
-    waits: AtomicBool,
+    pub(super) waits: AtomicBool,
     pub(super) pace: Pace,
+    pub(super) beside: Beside,
     /// Held while a file gets another head.
     pub(super) renewing: Mutex<()>,
     /// What earlier runs kept is being read, or has been.
     pub(super) scanned: AtomicBool,
     /// How many readings of the folder are to come or under way: until then there may be files that the table does
     /// not know.
-    scans: AtomicU32,
+    pub(super) scans: AtomicU32,
+    pub(super) purged: Purged,
 }
 
 /// A file of the zone.
@@ -77,76 +77,27 @@ impl Disk {
     ) -> Arc<Self> {
         Arc::new(Self {
             folder: Folder::new(folder, spec.levels()),
-            index: Index::new(spec.disk_size.0),
+            index: Index::on_disk(spec.disk_size.0, spec.memory_size.0),
             counters,
             clock,
             last: AtomicU64::new(clock.now() << 20),
             made: Mutex::new(None),
             waits: AtomicBool::new(false),
             pace: Pace::default(),
+            beside: Beside::new(spec.disk_size.0 / 4),
             renewing: Mutex::new(()),
             scanned: AtomicBool::new(false),
             scans: AtomicU32::new(1),
+            purged: Purged::default(),
         })
     }
 
     /// The table. The first who asks for it has what earlier runs kept read into it, in the background.
     pub(in super::super) fn index(self: &Arc<Self>) -> &Index<FileRef> {
         if !self.scanned.load(Relaxed) && !self.scanned.swap(true, Relaxed) {
-            tokio::spawn(Self::read_once_free(Arc::downgrade(self)));
+            tokio::spawn(scan::until_all_is_known(Arc::downgrade(self)));
         }
         &self.index
-    }
-
-    /// Reads the folder in, when nobody else has it.
-    async fn read_once_free(disk: Weak<Self>) {
-        const EVERY: Duration = Duration::from_secs(1);
-        while let Some(disk) = disk.upgrade() {
-            match disk.read_in().await {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => disk.wait(),
-                read => {
-                    if let Err(error) = read {
-                        disk.failed("the folder cannot be read", &error);
-                    }
-                    disk.scans.fetch_sub(1, SeqCst);
-                    return disk.waits.store(false, Relaxed);
-                }
-            }
-            drop(disk);
-            tokio::time::sleep(EVERY).await;
-        }
-    }
-
-    /// Keeps nothing until the folder is free.
-    fn wait(&self) {
-        if !self.waits.swap(true, Relaxed) {
-            #[cfg(feature = "tracing")]
-            tracing::warn!(
-                folder = %self.folder.path().display(),
-                "cache: another gateway has the folder, or requests under the settings before; nothing is kept until it is free"
-            );
-        }
-    }
-
-    async fn read_in(self: &Arc<Self>) -> io::Result<()> {
-        let disk = Arc::clone(self);
-        let reading = move || disk.make().and_then(|()| scan(&disk));
-        tokio::task::spawn_blocking(reading).await.unwrap_or_else(|error| Err(io::Error::other(error)))
-    }
-
-    pub(in super::super) async fn read_all(self: &Arc<Self>) -> io::Result<()> {
-        let again = self.scanned.swap(true, Relaxed);
-        if again {
-            self.scans.fetch_add(1, SeqCst);
-        }
-        let read = self.read_in().await;
-        if read.is_err() && !again {
-            // the first request tries once more
-            self.scanned.store(false, Relaxed);
-        } else {
-            self.scans.fetch_sub(1, SeqCst);
-        }
-        read
     }
 
     /// Makes the folder, once it can be made.
@@ -191,7 +142,7 @@ impl Disk {
                 gone.is_kept
             }
             Err(file) => {
-                self.remove(key, file);
+                self.remove(key, file.id);
                 false
             }
         }
@@ -202,27 +153,28 @@ impl Disk {
         count(&self.counters.stored);
     }
 
-    /// Puts a file of an earlier run into the table, unless there is a newer one by now.
+    /// Puts a file of an earlier run into the table, unless there is a newer one by now, or it has been taken out.
     pub(super) fn found(&self, key: CacheKey, names: &[HeaderName], meta: &Meta, file: FileRef) {
         const A_MINUTE: u64 = 60_000;
         // The clock has been set back, and it would be fresh until then.
         if meta.stored_at > self.clock.now() + A_MINUTE {
-            return self.remove(key, file);
+            return self.remove(key, file.id);
         }
         self.last.fetch_max(file.id, Relaxed);
         let variant = meta.variant;
+        // Before anything is asked: what is taken out from here on the table does not take.
         let fetching = self.index.fetching(&key);
         let rivals = self.index.get(&key).map(|slot| slot.rivals(names, variant)).unwrap_or_default();
-        if rivals.iter().any(|kept| kept.id > file.id) {
-            return self.remove(key, file);
-        }
-        // This run stored it meanwhile.
+        // This run stored it meanwhile, or has read it in before.
         if rivals.contains(&file) {
             return;
         }
+        if self.purged.holds(key, file.id) || rivals.iter().any(|kept| kept.id > file.id) {
+            return self.remove(key, file.id);
+        }
         match self.index.put(key, names, variant, file, &fetching) {
             Ok(gone) => self.remove_all(&gone, file),
-            Err(file) => self.remove(key, file),
+            Err(file) => self.remove(key, file.id),
         }
     }
 
@@ -240,110 +192,57 @@ impl Disk {
     }
 
     pub(super) fn load_now(self: &Arc<Self>, key: CacheKey, at: FileRef, buffer: Vec<u8>) -> Option<Stored> {
-        let file = match File::open(self.folder.file(key, at.id)) {
-            Ok(file) => file,
+        match self.opened(key, at, buffer) {
+            Ok(Some(stored)) => Some(stored),
+            Ok(None) => {
+                self.drop_corrupt(key, at);
+                None
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.drop_entry(key, |kept| *kept == at);
-                return None;
+                None
             }
             // It is there still: too many files are open, or the disk does not answer just now.
             Err(error) => {
                 self.failed("a kept answer cannot be read", &error);
-                return None;
+                None
             }
-        };
-        let opened = self.opened(file, key, at, buffer);
-        if opened.is_none() {
-            self.drop_corrupt(key, at);
         }
-        opened
     }
 
-    fn opened(self: &Arc<Self>, mut file: File, key: CacheKey, at: FileRef, mut first: Vec<u8>) -> Option<Stored> {
-        file.by_ref().take(beginning(at)).read_to_end(&mut first).ok()?;
-        let rest = opening_len(&first)?.checked_sub(first.len()).filter(|rest| *rest <= LONGEST);
-        if let Some(rest) = rest {
-            file.by_ref().take(rest as u64).read_to_end(&mut first).ok()?;
+    /// `None` if it is not as it was written.
+    fn opened(self: &Arc<Self>, key: CacheKey, at: FileRef, mut first: Vec<u8>) -> io::Result<Option<Stored>> {
+        let reader = (at.size > READ as u64).then(|| Reader::new(self, at));
+        let mut file = File::open(self.folder.file(key, at.id))?;
+        file.by_ref().take(beginning(at)).read_to_end(&mut first)?;
+        let rest = opening_len(&first).and_then(|length| length.checked_sub(first.len()));
+        if let Some(rest) = rest.filter(|rest| *rest <= LONGEST) {
+            file.by_ref().take(rest as u64).read_to_end(&mut first)?;
         }
-        let opening = read_opening(&first)?;
-        if opening.key != key || opening.file_len() != at.size || file.metadata().ok()?.len() != at.size {
-            return None;
+        let Some(opening) = read_opening(&first).filter(|opening| opening.key == key) else { return Ok(None) };
+        if opening.file_len() != at.size || file.metadata()?.len() != at.size {
+            return Ok(None);
         }
         let mut body = Bytes::from(first);
-        let head = body.split_to(usize::try_from(opening.body_at).ok()?).slice(opening.head.clone());
-        let meta = record::meta(&head)?;
-        record::headers(&head)?;
-        let content = if at.size <= READ as u64 {
-            let sums = body.split_off(usize::try_from(opening.body_len).ok().filter(|length| *length <= body.len())?);
-            are_sound(&body, &sums).then_some(Content::Whole(body))?
-        } else {
-            let sums = read_sums(&file, &opening).ok()?;
-            Content::File(Arc::new(OnDisk { disk: Arc::clone(self), file, key, at, opening, sums }))
-        };
-        Some(Stored { meta, head, content, id: at.id })
-    }
-
-    pub(in super::super) async fn purge(self: &Arc<Self>, key: CacheKey) -> bool {
-        // Asked first: what a reading that ends meanwhile has taken in stands in the table.
-        let may_be_unknown = self.scans.load(SeqCst) > 0;
-        let gone = self.index().remove(&key);
-        if gone.is_empty() && !may_be_unknown {
-            return false;
-        }
-        let disk = Arc::clone(self);
-        let removing = move || {
-            let mut were_there = gone.len();
-            gone.into_iter().for_each(|(key, file)| disk.remove(key, file));
-            // What the reading of the folder has taken in since, or will have, names files that are gone then.
-            if may_be_unknown {
-                match disk.folder.clear(key) {
-                    Ok(removed) => were_there += removed,
-                    Err(error) => disk.failed("a file stays behind", &error),
-                }
+        let Some((meta, head)) = split_head(&mut body, &opening) else { return Ok(None) };
+        let content = match reader {
+            None => small(body, &opening),
+            Some(reader) => {
+                let sums = read_sums(&file, &opening)?;
+                Some(Content::File(Arc::new(OnDisk { file, reader, key, opening, sums })))
             }
-            were_there > 0
         };
-        tokio::task::spawn_blocking(removing).await.unwrap_or(false)
+        Ok(content.map(|content| Stored { meta, head, content, id: at.id }))
     }
 
-    /// Takes one answer out of the table now, and off the disk in the background.
-    pub(in super::super) fn withdraw(self: &Arc<Self>, key: CacheKey, id: u64) {
-        let mut gone = self.index.drop_where(&key, |kept| kept.id == id);
-        gone.push((key, FileRef { id, size: 0 }));
-        let disk = Arc::clone(self);
-        tokio::task::spawn_blocking(move || gone.into_iter().for_each(|(key, file)| disk.remove(key, file)));
-    }
-
-    /// Takes answers out of the table, and whatever has to go beside them off the disk.
-    fn drop_entry(&self, key: CacheKey, is_gone: impl Fn(&FileRef) -> bool) {
-        self.index.drop_where(&key, is_gone).into_iter().for_each(|(key, file)| self.remove(key, file));
-    }
-
-    /// Removes the files of what had to go for `new`, which is not in its own way: the reading of the folder may have
-    /// met it before it was put in here.
-    fn remove_all(&self, gone: &Gone<FileRef>, new: FileRef) {
-        let replaced = gone.replaced.iter().filter(|(_, file)| file.id != new.id);
-        gone.evicted.iter().chain(replaced).for_each(|(key, file)| self.remove(*key, *file));
-    }
-
-    /// Takes a file that is not as it was written out of the table and off the disk.
-    pub(super) fn drop_corrupt(&self, key: CacheKey, at: FileRef) {
-        self.drop_entry(key, |kept| *kept == at);
-        self.corrupt(&self.folder.file(key, at.id));
-    }
-
-    /// Removes a file that is not as it was written.
-    pub(super) fn corrupt(&self, path: &Path) {
-        count(&self.counters.corrupt);
-        #[cfg(feature = "tracing")]
-        tracing::warn!(file = %path.display(), "cache: a kept answer is not as it was written; dropped");
-        let _ = fs::remove_file(path);
-    }
-
-    fn remove(&self, key: CacheKey, file: FileRef) {
-        match fs::remove_file(self.folder.file(key, file.id)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => self.failed("a file stays behind", &error),
-            _ => {}
+    /// Keeps nothing until the folder is free.
+    pub(super) fn wait(&self) {
+        if !self.waits.swap(true, Relaxed) {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(
+                folder = %self.folder.path().display(),
+                "cache: another gateway has the folder, or requests under the settings before; nothing is kept until it is free"
+            );
         }
     }
 
@@ -363,6 +262,19 @@ impl Disk {
 /// for more.
 fn beginning(file: FileRef) -> u64 {
     if file.size <= READ as u64 { file.size } else { HEAD }
+}
+
+/// Takes the head off what a file begins with.
+fn split_head(bytes: &mut Bytes, opening: &Opening) -> Option<(Meta, Bytes)> {
+    let head = bytes.split_to(usize::try_from(opening.body_at).ok()?).slice(opening.head.clone());
+    record::headers(&head)?;
+    Some((record::meta(&head)?, head))
+}
+
+/// A body that has been read whole, with its sums behind it.
+fn small(mut body: Bytes, opening: &Opening) -> Option<Content> {
+    let sums = body.split_off(usize::try_from(opening.body_len).ok().filter(|length| *length <= body.len())?);
+    are_sound(&body, &sums).then_some(Content::Whole(body))
 }
 
 impl fmt::Debug for Disk {

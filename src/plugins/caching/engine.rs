@@ -183,7 +183,7 @@ impl Engine {
         let response = next.run(request).await;
         let succeeded = response.status().is_success() || response.status().is_redirection();
         if let Some(url) = url.filter(|_| succeeded) {
-            self.zone.purge(url).await;
+            self.zone.take_out(url);
         }
         self.policy.mark(response, status)
     }
