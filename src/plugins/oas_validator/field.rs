@@ -6,6 +6,8 @@ pub(super) fn parameters(field: &str) -> Option<Vec<(String, String)>> {
     let mut rest = field.split_once(';').map_or("", |(_, rest)| rest).trim();
     while !rest.is_empty() {
         let (name, behind) = rest.split_once('=')?;
+        // one without a value before it would be a part of it
+        let name = Some(name.trim()).filter(|name| is_token(name))?;
         let behind = behind.trim_start();
         let (value, after) = match behind.strip_prefix('"') {
             Some(quoted) => quoted_text(quoted)?,
@@ -14,13 +16,18 @@ pub(super) fn parameters(field: &str) -> Option<Vec<(String, String)>> {
                 (behind.get(..end)?.trim_end().to_owned(), behind.get(end..)?)
             }
         };
-        parameters.push((name.trim().to_ascii_lowercase(), value));
+        parameters.push((name.to_ascii_lowercase(), value));
         rest = match after.trim() {
             "" => "",
             after => after.strip_prefix(';')?.trim(),
         };
     }
     Some(parameters)
+}
+
+/// Whether it can be a name (RFC 9110 §5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// The one parameter of that name; `None` if there is none, or more than one.
@@ -55,6 +62,9 @@ mod tests {
             ("a/b;", Some(&[])),
             ("a/b; X = 1;y=\"a;\\\"b\" ; z=", Some(&[("x", "1"), ("y", "a;\"b"), ("z", "")])),
             ("a/b; x", None),
+            ("a/b; x; y=1", None),
+            ("a/b; x y=1", None),
+            ("a/b; =1", None),
             ("a/b; x=\"1", None),
             ("a/b; x=\"1\"y=2", None),
         ] {

@@ -1,7 +1,7 @@
 //! `multipart/form-data` in memory (RFC 7578, RFC 2046 §5.1.1).
 use memchr::memmem::Finder;
 
-use super::field::{only, parameters};
+use super::field::{is_token, only, parameters};
 
 /// One part.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,13 +23,13 @@ pub(super) enum BadForm {
 }
 
 /// The parts of a body, at most `most`. What some readers skip and others read as parts is refused: text before the first boundary
-/// and behind the last one, and whatever says twice what it is.
+/// and behind the last one, a boundary behind a bare CR or LF, and whatever says twice what it is.
 ///
 /// # Errors
 /// [`BadForm`].
 pub(super) fn parts<'b>(content_type: &str, body: &'b [u8], most: usize) -> Result<Vec<Part<'b>>, BadForm> {
-    let boundary = parameters(content_type).and_then(|parameters| only(&parameters, "boundary"));
-    let boundary = boundary.filter(|boundary| (1..=70).contains(&boundary.len())).ok_or(BadForm::NoBoundary)?;
+    let boundary =
+        boundary(content_type).filter(|boundary| (1..=70).contains(&boundary.len())).ok_or(BadForm::NoBoundary)?;
     let opening = format!("--{boundary}");
     let delimiter = format!("\r\n{opening}");
     let finder = Finder::new(&delimiter);
@@ -47,9 +47,23 @@ pub(super) fn parts<'b>(content_type: &str, body: &'b [u8], most: usize) -> Resu
         let end = finder.find(part).ok_or(BadForm::Malformed)?;
         let (part, after) =
             (part.get(..end).unwrap_or_default(), part.get(end + delimiter.len()..).unwrap_or_default());
+        let begins_line =
+            |at: usize| at.checked_sub(1).is_none_or(|before| matches!(part.get(before), Some(b'\r' | b'\n')));
+        if memchr::memmem::find_iter(part, &opening).any(begins_line) {
+            return Err(BadForm::Malformed);
+        }
         parts.push(read(part).ok_or(BadForm::Malformed)?);
         rest = after;
     }
+}
+
+/// The one boundary that a `Content-Type` names, where readers find no other that look for the word alone.
+fn boundary(content_type: &str) -> Option<String> {
+    let parameters = parameters(content_type)?;
+    let has_word = |text: &str| text.to_ascii_lowercase().contains("boundary");
+    let first = parameters.iter().find(|(name, value)| has_word(name) || has_word(value))?;
+    let is_first = first.0 == "boundary" && !content_type.split(';').next().is_some_and(has_word);
+    is_first.then(|| only(&parameters, "boundary")).flatten()
 }
 
 /// What stands behind blanks and a line end.
@@ -64,7 +78,9 @@ fn read(part: &[u8]) -> Option<Part<'_>> {
     let mut fields = Vec::new();
     for line in head.split("\r\n") {
         let (name, value) = line.split_once(':').filter(|_| !line.contains(['\r', '\n']))?;
-        fields.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+        // a line that begins with a blank goes on with the one before, says one reader or another
+        is_token(name).then_some(())?;
+        fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     let of_once = |wanted: &str| fields.iter().filter(|(name, _)| name == wanted).count() <= 1;
     let disposition = only(&fields, "content-disposition")?;
@@ -73,6 +89,10 @@ fn read(part: &[u8]) -> Option<Part<'_>> {
     let name = only(&parameters, "name").filter(|_| kind.eq_ignore_ascii_case("form-data"))?;
     let content_type = only(&fields, "content-type");
     of_once("content-type").then_some(())?;
+    // RFC 7578 §4.7: not to be sent; some readers undo it
+    let is_plain = |coding: &String| ["7bit", "8bit", "binary"].iter().any(|plain| coding.eq_ignore_ascii_case(plain));
+    let mut codings = fields.iter().filter(|(name, _)| name == "content-transfer-encoding");
+    codings.all(|(_, coding)| is_plain(coding)).then_some(())?;
     Some(Part { name, content_type, data: part.get(end + 4..)? })
 }
 
@@ -136,11 +156,30 @@ mod tests {
             part("Content-Disposition: form-data; name=n\r\nContent-Type: a/b\r\nContent-Type: application/json"),
             part("Content-Disposition: form-data; name=n\nContent-Type: a/b"),
             part(" folded\r\nContent-Disposition: form-data; name=n"),
+            part("Content-Disposition: form-data; name=n\r\n ; name=\"role\"; x=\":\""),
+            part("Content-Disposition : form-data; name=n"),
+            part("Content-Disposition: form-data; x; name=\"role\"; name=\"n\""),
+            part("Content-Disposition: form-data; x; name*=utf-8''role; name=\"n\""),
+            part("Content-Disposition: form-data; name=n\r\nContent-Transfer-Encoding: quoted-printable"),
+            form(&[("n", "x\n--x y\nContent-Disposition: form-data; name=\"role\"\n\nadmin")]),
+            form(&[("n", "x\r--x y--")]),
         ] {
             assert_eq!(parts(TYPE, body.as_bytes(), 9), Err(BadForm::Malformed), "{body:?}");
         }
-        let twice = "multipart/form-data; boundary=\"x y\"; boundary=z";
-        assert_eq!(parts(twice, valid.as_bytes(), 9), Err(BadForm::NoBoundary));
+        for kind in [
+            "multipart/form-data; boundary=\"x y\"; boundary=z",
+            "multipart/form-data; x; boundary=z; boundary=\"x y\"",
+            "multipart/form-data; xboundary=z; boundary=\"x y\"",
+            "multipart/form-data; x=\"boundary=z\"; boundary=\"x y\"",
+            "multipart/boundary=z; boundary=\"x y\"",
+        ] {
+            assert_eq!(parts(kind, valid.as_bytes(), 9), Err(BadForm::NoBoundary), "{kind}");
+        }
+        let usual = "----WebKitFormBoundary7MA4YWxkTrZu0gW";
+        let body = valid.replace("x y", usual);
+        assert_eq!(parts(&format!("multipart/form-data; boundary={usual}"), body.as_bytes(), 9).unwrap().len(), 1);
+        let binary = part("Content-Disposition: form-data; name=n\r\nContent-Transfer-Encoding: binary");
+        assert_eq!(parts(TYPE, binary.as_bytes(), 9).unwrap().len(), 1);
         for around in [format!("\r\n{valid}"), format!("{valid}\r\n \n")] {
             assert_eq!(parts(TYPE, around.as_bytes(), 9).unwrap().len(), 1);
         }
