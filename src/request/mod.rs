@@ -5,7 +5,7 @@
 mod arrival;
 mod aside;
 mod body_limit;
-#[cfg(any(feature = "cache", feature = "callout"))]
+#[cfg(any(feature = "cache", feature = "callout", feature = "jwe"))]
 mod caller_fields;
 #[cfg(feature = "cache")]
 mod caller_identity;
